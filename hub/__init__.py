@@ -1,0 +1,4 @@
+"""The folder that strangers load: saving, the model card, publishing.
+
+May import: all other rooms.
+"""

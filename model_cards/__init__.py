@@ -1,0 +1,1 @@
+"""The model-card template, and rendered cards."""

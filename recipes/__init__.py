@@ -1,0 +1,1 @@
+"""Training recipes (YAML); `train.py --recipe NAME` reads `NAME.yaml` here."""
