@@ -1,0 +1,129 @@
+"""One encoder a modality: pretrained transformers for text and frames, a small CNN for log-mel frames.
+
+Each maps its input to one vector a sample; padding, marked 0 in the attention mask, never changes it.
+"""
+
+import inspect
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, CLIPVisionModelWithProjection, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.models.auto.modeling_auto import MODEL_MAPPING
+
+
+def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean of `values` (batch, steps, size) over the steps that `mask` (batch, steps) marks 1 -> (batch, size)."""
+    weights = mask.to(values.dtype).unsqueeze(-1)
+    return (values * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+
+def _without_pooler(config: PreTrainedConfig) -> dict:
+    """Arguments that leave a text model's unused pooler out, where it has one."""
+    accepts = inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters
+    return {"add_pooling_layer": False} if "add_pooling_layer" in accepts else {}
+
+
+def text_model_from_config(config: PreTrainedConfig) -> PreTrainedModel:
+    """A freshly initialised BERT-like model."""
+    return AutoModel.from_config(config, **_without_pooler(config))
+
+
+def text_model_from_pretrained(name_or_path: str) -> PreTrainedModel:
+    """A pretrained BERT-like model from a folder or a Hub id."""
+    return AutoModel.from_pretrained(name_or_path, **_without_pooler(AutoConfig.from_pretrained(name_or_path)))
+
+
+def vision_model_from_config(config: PreTrainedConfig) -> PreTrainedModel:
+    """A freshly initialised image model; CLIP comes with its projection to the joint space, as when pretrained."""
+    if config.model_type == "clip_vision_model":
+        return CLIPVisionModelWithProjection._from_config(config)
+    return AutoModel.from_config(config)
+
+
+def vision_model_from_pretrained(name_or_path: str) -> PreTrainedModel:
+    """A pretrained image model from a folder or a Hub id; of a whole CLIP checkpoint, its vision half."""
+    model_type = AutoConfig.from_pretrained(name_or_path).model_type
+    if model_type in ("clip", "clip_vision_model"):
+        return CLIPVisionModelWithProjection.from_pretrained(name_or_path)
+    return AutoModel.from_pretrained(name_or_path)
+
+
+def vision_output_size(config: PreTrainedConfig) -> int:
+    """Size of the vector that `encode_frames` gives for one frame."""
+    return config.projection_dim if config.model_type == "clip_vision_model" else config.hidden_size
+
+
+def encode_frames(model: PreTrainedModel, pixel_values_videos: torch.Tensor, **kwargs) -> tuple:
+    """Encode each frame by itself.
+
+    Args:
+        model: an image model.
+        pixel_values_videos (batch, frames, 3, height, width).
+
+    Returns:
+        vectors (batch, frames, size), and the attentions that the model gave, or None.
+    """
+    batch, frames = pixel_values_videos.shape[:2]
+    output = model(pixel_values=pixel_values_videos.flatten(0, 1), **kwargs)
+    vectors = output.image_embeds if "image_embeds" in output else output.pooler_output
+    return vectors.view(batch, frames, -1), output.get("attentions")
+
+
+class ConvBlock(GradientCheckpointingLayer):
+    """Conv1d over time and ReLU; padded steps are 0 going in and coming out, as beyond the end of a lone clip."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__()
+        self.convolution = nn.Conv1d(in_channels, out_channels, kernel_size=3, padding=1)
+
+    def forward(self, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """`features` (batch, channels, steps), `mask` (batch, 1, steps) -> (batch, out channels, steps)."""
+        return torch.relu(self.convolution(features)) * mask
+
+
+class AudioEncoder(nn.Module):
+    """Log-mel -> Conv1d -> Conv1d -> MaxPool1d 2 -> global average.
+
+    ```
+    (batch, frames, mel bands) -> 64 channels -> 128 channels -> half the frames -> (batch, 128)
+    ```
+    """
+
+    def __init__(self, num_mel_bins: int, channels: list[int]):
+        super().__init__()
+        sizes = [num_mel_bins, *channels]
+        self.blocks = nn.ModuleList(ConvBlock(before, after) for before, after in zip(sizes, channels, strict=False))
+        # ceil_mode: an odd last frame is pooled with what follows it, which is 0 whether or not there is padding
+        self.pool = nn.MaxPool1d(2, ceil_mode=True)
+
+    def forward(self, input_features: torch.Tensor, feature_attention_mask: torch.Tensor | None) -> torch.Tensor:
+        """Encode a batch of clips.
+
+        Args:
+            input_features (batch, frames, mel bands): normalised log-mel energies.
+            feature_attention_mask (batch, frames), optional: 1 = real.
+
+        Returns:
+            (batch, channels of the last block).
+        """
+        if feature_attention_mask is None:
+            feature_attention_mask = torch.ones(input_features.shape[:2], device=input_features.device)
+        mask = feature_attention_mask.to(input_features.dtype).unsqueeze(1)
+        hidden = input_features.transpose(1, 2) * mask
+        for block in self.blocks:
+            hidden = block(hidden, mask)
+        return masked_mean(self.pool(hidden).transpose(1, 2), self.pool(mask).squeeze(1))
+
+
+def keep_frozen_in_eval(module: nn.Module) -> None:
+    """Put every part of `module` whose parameters are all frozen into eval mode, its dropout and batch statistics too.
+
+    `train()` would otherwise let a frozen encoder drop activations at random and drift in its running statistics.
+    """
+    flags = [parameter.requires_grad for parameter in module.parameters()]
+    if flags and not any(flags):
+        module.eval()
+    elif flags and not all(flags):
+        for child in module.children():
+            keep_frozen_in_eval(child)

@@ -1,0 +1,389 @@
+"""The trunk and the classifier that all utterance models share.
+
+```
+ input_ids ------> text encoder --> mean over tokens --> Linear --+
+ input_features -> audio CNN -----> mean over frames --> Linear --+--> embeddings (batch, modalities, hidden size)
+ pixel_values ---> vision encoder -> mean over frames -> Linear --+         |
+                                                                        fuse()  <- the only thing an architecture adds
+                                                                            |
+                                                                     logits (batch, labels)
+```
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+
+from .configuration_trimodal import TrimodalConfig
+from .encoders import (
+    AudioEncoder,
+    encode_frames,
+    keep_frozen_in_eval,
+    masked_mean,
+    text_model_from_config,
+    text_model_from_pretrained,
+    vision_model_from_config,
+    vision_model_from_pretrained,
+    vision_output_size,
+)
+from .fusion import PathWeights
+from .heads import ClassifierHead, classification_loss
+from .modalities import AUDIO, MAIN_INPUTS, TEXT, VIDEO, blank_absent, drop_modalities, resolve_presence
+from .outputs import TrimodalClassifierOutput, TrimodalModelOutput
+
+
+class TrimodalPreTrainedModel(PreTrainedModel):
+    """What trunk and classifiers share: loading, initialisation, frozen parts."""
+
+    config_class = TrimodalConfig
+    base_model_prefix = "trimodal"
+    main_input_name = "input_ids"
+    input_modalities = ("text", "audio", "video")
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False
+    _supports_sdpa = True
+    encoder_prefixes = ("text_model.", "vision_model.")
+    """Parameters below these names belong to pretrained encoders; phases freeze and unfreeze by them."""
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module):
+        super()._init_weights(module)
+        if isinstance(module, PathWeights):
+            init.zeros_(module.scores)
+
+    def train(self, mode: bool = True) -> "TrimodalPreTrainedModel":
+        """As in torch, but parts that are frozen stay in eval mode."""
+        super().train(mode)
+        if mode:
+            keep_frozen_in_eval(self)
+        return self
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
+        """As in transformers; the folder's remote code also serves plain `AutoModel`, whatever class was saved."""
+        if self._auto_class is not None:
+            trunk = self.base_model_class
+            own = {"AutoModel": f"{trunk.__module__.rpartition('.')[2]}.{trunk.__name__}"}
+            self.config.auto_map = {**own, **(getattr(self.config, "auto_map", None) or {})}
+        super().save_pretrained(save_directory, **kwargs)
+
+
+class TrimodalModel(TrimodalPreTrainedModel):
+    """Encoders and projections: an utterance becomes one embedding a modality."""
+
+    def __init__(
+        self,
+        config: TrimodalConfig,
+        text_model: PreTrainedModel | None = None,
+        vision_model: PreTrainedModel | None = None,
+    ):
+        super().__init__(config)
+        size = config.hidden_size
+        if TEXT in config.modalities:
+            self.text_model = text_model if text_model is not None else text_model_from_config(config.text_config)
+            self.text_model.config = config.text_config  # one object, so that updates stay in sync
+            self.text_projection = nn.Linear(config.text_config.hidden_size, size)
+        if AUDIO in config.modalities:
+            self.audio_model = AudioEncoder(config.num_mel_bins, config.audio_channels)
+            self.audio_projection = nn.Linear(config.audio_channels[-1], size)
+        if VIDEO in config.modalities:
+            self.vision_model = (
+                vision_model if vision_model is not None else vision_model_from_config(config.vision_config)
+            )
+            self.vision_model.config = config.vision_config
+            self.vision_projection = nn.Linear(vision_output_size(config.vision_config), size)
+        self.post_init()
+
+    @property
+    def base_model_class(self) -> type:
+        """The trunk's class, for `AutoModel`."""
+        return type(self)
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The first layer of the first encoder: token embeddings, a convolution or patch embeddings."""
+        if TEXT in self.config.modalities:
+            return self.text_model.get_input_embeddings()
+        if AUDIO in self.config.modalities:
+            return self.audio_model.blocks[0].convolution
+        return self.vision_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the text encoder's token embeddings."""
+        self.text_model.set_input_embeddings(value)
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.LongTensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        text_present: Tensor | None = None,
+        input_features: torch.FloatTensor | None = None,
+        feature_attention_mask: torch.LongTensor | None = None,
+        audio_present: Tensor | None = None,
+        pixel_values_videos: torch.FloatTensor | None = None,
+        video_attention_mask: torch.LongTensor | None = None,
+        video_present: Tensor | None = None,
+        output_attentions: bool = False,
+        **kwargs,
+    ) -> TrimodalModelOutput:
+        """Embed a batch of utterances. Any subset of the modalities serves, also a different one in each sample.
+
+        Args:
+            input_ids (batch, tokens), int, optional.
+            attention_mask (batch, tokens), optional: 1 = real.
+            token_type_ids (batch, tokens), int, optional.
+            text_present (batch,), optional: 1 = this sample has text; left out: every sample has.
+            input_features (batch, frames, mel bands), optional: normalised log-mel energies.
+            feature_attention_mask (batch, frames), optional: 1 = real.
+            audio_present (batch,), optional.
+            pixel_values_videos (batch, frames, 3, height, width), optional: normalised RGB.
+            video_attention_mask (batch, frames), optional: 1 = real.
+            video_present (batch,), optional.
+            output_attentions: also return the encoders' attentions (needs `attn_implementation="eager"`).
+
+        Raises:
+            ValueError: a modality that the model has no encoder for, or a sample without any modality.
+        """
+        inputs = {TEXT: input_ids, AUDIO: input_features, VIDEO: pixel_values_videos}
+        given = {TEXT: text_present, AUDIO: audio_present, VIDEO: video_present}
+        present = {name: resolve_presence(name, inputs[name], given[name]) for name in inputs}
+        presence = self._presence_matrix(present)
+        embeddings, attentions = {}, {}
+        if present[TEXT] is not None:
+            embeddings[TEXT], attentions[TEXT] = self.embed_text(
+                input_ids, attention_mask, token_type_ids, present[TEXT], output_attentions
+            )
+        if present[AUDIO] is not None:
+            embeddings[AUDIO] = self.embed_audio(input_features, feature_attention_mask, present[AUDIO])
+        if present[VIDEO] is not None:
+            embeddings[VIDEO], attentions[VIDEO] = self.embed_video(
+                pixel_values_videos, video_attention_mask, present[VIDEO], output_attentions
+            )
+        return TrimodalModelOutput(
+            embeddings=self._stack(embeddings, presence),
+            presence=presence,
+            text_attentions=attentions.get(TEXT),
+            vision_attentions=attentions.get(VIDEO),
+        )
+
+    def embed_text(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None,
+        present: Tensor,
+        output_attentions: bool = False,
+    ) -> tuple[Tensor, tuple | None]:
+        """Mean over the real tokens' last hidden states, projected: (batch, hidden size), and the attentions."""
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        mask = blank_absent(attention_mask, present, fill=1)  # a row without any token would be NaN after softmax
+        kwargs = {} if token_type_ids is None else {"token_type_ids": blank_absent(token_type_ids, present)}
+        output = self.text_model(
+            input_ids=blank_absent(input_ids, present),
+            attention_mask=mask,
+            output_attentions=output_attentions,
+            **kwargs,
+        )
+        return self.text_projection(masked_mean(output.last_hidden_state, mask)), output.get("attentions")
+
+    def embed_audio(self, input_features: Tensor, feature_attention_mask: Tensor | None, present: Tensor) -> Tensor:
+        """The audio CNN's average, projected: (batch, hidden size)."""
+        features = blank_absent(input_features, present).to(self.dtype)
+        return self.audio_projection(self.audio_model(features, blank_absent(feature_attention_mask, present)))
+
+    def embed_video(
+        self,
+        pixel_values_videos: Tensor,
+        video_attention_mask: Tensor | None,
+        present: Tensor,
+        output_attentions: bool = False,
+    ) -> tuple[Tensor, tuple | None]:
+        """Mean over the real frames' vectors, projected: (batch, hidden size), and the attentions."""
+        if video_attention_mask is None:
+            video_attention_mask = torch.ones(pixel_values_videos.shape[:2], device=pixel_values_videos.device)
+        pixels = blank_absent(pixel_values_videos, present).to(self.dtype)
+        vectors, attentions = encode_frames(self.vision_model, pixels, output_attentions=output_attentions)
+        return self.vision_projection(masked_mean(vectors, blank_absent(video_attention_mask, present))), attentions
+
+    def _presence_matrix(self, present: dict) -> Tensor:
+        """Presence, bool (batch, modalities of the configuration), after modality dropout in training."""
+        known = {name: mask for name, mask in present.items() if mask is not None}
+        if extra := [name for name in known if name not in self.config.modalities]:
+            raise ValueError(
+                f"{[MAIN_INPUTS[name] for name in extra]} passed to a model with modalities {self.config.modalities}."
+            )
+        if not known:
+            raise ValueError(
+                f"No input: pass one or more of {[MAIN_INPUTS[name] for name in self.config.modalities]}."
+            )
+        absent = torch.zeros_like(next(iter(known.values())))
+        presence = torch.stack([known.get(name, absent) for name in self.config.modalities], dim=1)
+        if not torch.compiler.is_compiling() and not bool(presence.any(dim=1).all()):
+            empty = (~presence.any(dim=1)).nonzero().flatten().tolist()
+            raise ValueError(f"Samples {empty} of the batch have no modality at all: leave them out.")
+        if self.training and self.config.modality_dropout:
+            presence = drop_modalities(presence, self.config.modality_dropout)
+        return presence
+
+    def _stack(self, embeddings: dict, presence: Tensor) -> Tensor:
+        """Embeddings (batch, modalities, hidden size), 0 where absent."""
+        blank = torch.zeros_like(next(iter(embeddings.values())))
+        stacked = torch.stack([embeddings.get(name, blank) for name in self.config.modalities], dim=1)
+        return stacked * presence.unsqueeze(-1).to(stacked.dtype)
+
+
+class TrimodalForVideoClassification(TrimodalPreTrainedModel):
+    """Base of the utterance classifiers: a trunk, one classifier a modality, and the subclass's `fuse`."""
+
+    trunk_class = TrimodalModel
+
+    def __init__(
+        self,
+        config: TrimodalConfig,
+        text_model: PreTrainedModel | None = None,
+        vision_model: PreTrainedModel | None = None,
+    ):
+        super().__init__(config)
+        self.trimodal = self.trunk_class(config, text_model, vision_model)
+        self.classifiers = nn.ModuleDict({name: self._classifier(config.hidden_size) for name in config.modalities})
+        self.build_fusion()
+        self.post_init()
+
+    def build_fusion(self) -> None:
+        """Create what `fuse` needs beyond the modalities' classifiers."""
+
+    def fuse(self, embeddings: Tensor, presence: Tensor, modality_logits: Tensor) -> dict:
+        """Join the modalities.
+
+        Args:
+            embeddings (batch, modalities, hidden size), 0 where absent.
+            presence (batch, modalities), bool.
+            modality_logits (batch, modalities, outputs): each modality's own classifier.
+
+        Returns:
+            fields of `TrimodalClassifierOutput`; `logits` are (batch, outputs): the labels, then the sentiments.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how it fuses.")
+
+    @property
+    def base_model_class(self) -> type:
+        """The trunk's class, for `AutoModel`."""
+        return self.trunk_class
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The first layer of the first encoder."""
+        return self.trimodal.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the text encoder's token embeddings."""
+        self.trimodal.set_input_embeddings(value)
+
+    @classmethod
+    def from_encoders_pretrained(
+        cls, text_encoder: str | None = None, vision_encoder: str | None = None, **config_values
+    ) -> "TrimodalForVideoClassification":
+        """A model whose encoders come from the Hub or a folder; projections, audio CNN and fusion are fresh.
+
+        Args:
+            text_encoder: folder or Hub id of a BERT-like model; None = freshly initialised from `text_config`.
+            vision_encoder: folder or Hub id of a CLIP-like model (of a whole CLIP, the vision half is taken).
+            config_values: fields of the configuration.
+        """
+        text_model = text_model_from_pretrained(text_encoder) if text_encoder else None
+        vision_model = vision_model_from_pretrained(vision_encoder) if vision_encoder else None
+        if text_model is not None:
+            config_values["text_config"] = text_model.config.to_dict()
+        if vision_model is not None:
+            config_values["vision_config"] = vision_model.config.to_dict()
+        return cls(cls.config_class(**config_values), text_model=text_model, vision_model=vision_model)
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.LongTensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        text_present: Tensor | None = None,
+        input_features: torch.FloatTensor | None = None,
+        feature_attention_mask: torch.LongTensor | None = None,
+        audio_present: Tensor | None = None,
+        pixel_values_videos: torch.FloatTensor | None = None,
+        video_attention_mask: torch.LongTensor | None = None,
+        video_present: Tensor | None = None,
+        labels: Tensor | None = None,
+        sentiment_labels: torch.LongTensor | None = None,
+        output_attentions: bool = False,
+        output_modality_logits: bool = False,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> TrimodalClassifierOutput | tuple:
+        """Classify a batch of utterances. The inputs are those of `TrimodalModel.forward`.
+
+        Args:
+            labels: see `classification_loss`; emotion ids (batch,) for a single-label problem.
+            sentiment_labels (batch,), int, optional: sentiment ids, for a model with two tasks.
+            output_attentions: also return the encoders' attentions.
+            output_modality_logits: also return per-modality logits and the weights of modalities and paths.
+            return_dict: False returns a tuple of the fields that are not None.
+        """
+        trunk = self.trimodal(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            text_present=text_present,
+            input_features=input_features,
+            feature_attention_mask=feature_attention_mask,
+            audio_present=audio_present,
+            pixel_values_videos=pixel_values_videos,
+            video_attention_mask=video_attention_mask,
+            video_present=video_present,
+            output_attentions=output_attentions,
+        )
+        modality_logits = self._modality_logits(trunk.embeddings, trunk.presence)
+        fused = self.fuse(trunk.embeddings, trunk.presence, modality_logits)
+        logits, sentiment_logits = self._split(fused.pop("logits"))
+        details = {"modality_logits": self._split(modality_logits)[0], **fused} if output_modality_logits else {}
+        output = TrimodalClassifierOutput(
+            loss=self._loss(logits, labels, sentiment_logits, sentiment_labels),
+            logits=logits,
+            sentiment_logits=sentiment_logits,
+            text_attentions=trunk.text_attentions,
+            vision_attentions=trunk.vision_attentions,
+            **details,
+        )
+        return output if return_dict is not False else output.to_tuple()
+
+    def _classifier(self, in_size: int) -> ClassifierHead:
+        """A classifier over all outputs."""
+        config = self.config
+        return ClassifierHead(in_size, config.classifier_hidden_size, config.num_outputs, config.dropout)
+
+    def _modality_logits(self, embeddings: Tensor, presence: Tensor) -> Tensor:
+        """Each modality's own logits (batch, modalities, outputs), 0 where absent."""
+        each = [head(embeddings[:, i]) for i, head in enumerate(self.classifiers.values())]
+        return torch.stack(each, dim=1) * presence.unsqueeze(-1).to(embeddings.dtype)
+
+    def _split(self, outputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Labels (..., labels) and sentiments (..., sentiments) or None, from (..., outputs)."""
+        count = self.config.num_labels
+        return outputs[..., :count], outputs[..., count:] if self.config.num_sentiments else None
+
+    def _loss(
+        self,
+        logits: Tensor,
+        labels: Tensor | None,
+        sentiment_logits: Tensor | None,
+        sentiment_labels: Tensor | None,
+    ) -> Tensor | None:
+        """The sum of the losses of the tasks whose labels were passed; None without labels."""
+        config, terms = self.config, []
+        if labels is not None:
+            terms.append(
+                classification_loss(logits, labels, config.problem_type, config.class_weights, config.focal_gamma)
+            )
+        if sentiment_labels is not None and sentiment_logits is not None:
+            task_loss = classification_loss(sentiment_logits, sentiment_labels, "single_label_classification")
+            terms.append(config.sentiment_loss_weight * task_loss)
+        return sum(terms) if terms else None

@@ -1,0 +1,64 @@
+"""A processor any of whose parts may be missing, which transformers' own mixin no longer allows."""
+
+from collections.abc import Callable
+
+from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, AutoVideoProcessor
+from transformers.processing_utils import ProcessorMixin
+
+PART_LOADERS = {
+    "tokenizer": AutoTokenizer,
+    "image_processor": AutoImageProcessor,
+    "video_processor": AutoVideoProcessor,
+    "feature_extractor": AutoFeatureExtractor,
+}
+
+
+class _HeldParts:
+    """`get_attributes`: asked of the class, every part it can hold; asked of an instance, those that it holds."""
+
+    def __get__(self, instance: object, owner: type) -> Callable[[], list[str]]:
+        names = [name for name in owner.part_names if instance is None or getattr(instance, name, None) is not None]
+        return lambda: names
+
+
+class OptionalPartsProcessor(ProcessorMixin):
+    """Base of the processors. A subclass names its parts, takes them in that order, and hands them to `hold`."""
+
+    part_names: tuple[str, ...] = ()
+    get_attributes = _HeldParts()
+    chat_template = None
+
+    def hold(self, **parts: object) -> None:
+        """Keep the parts that are not None; TypeError for a part of the wrong kind."""
+        for name in self.part_names:
+            if parts[name] is not None:
+                self.check_argument_for_proper_class(name, parts[name])
+            setattr(self, name, parts[name])
+
+    def require(self, part: str, argument: str) -> object:
+        """The part that `argument` needs; ValueError when this processor was made without it."""
+        held = getattr(self, part)
+        if held is None:
+            raise ValueError(
+                f"`{argument}` was passed to a processor without a {part} (it holds {self.get_attributes()}): "
+                f"leave `{argument}` out, or build the processor with a {part}."
+            )
+        return held
+
+    def to_dict(self) -> dict:
+        """As in transformers, with the names of the parts that are held."""
+        output = super().to_dict()
+        held = self.get_attributes()
+        return {key: value for key, value in output.items() if key not in self.part_names or key in held} | {
+            "parts": held
+        }
+
+    @classmethod
+    def _get_arguments_from_pretrained(
+        cls, pretrained_model_name_or_path: str, processor_dict: dict | None = None, **kwargs
+    ) -> list[object | None]:
+        held = (processor_dict or {}).get("parts", cls.part_names)
+        return [
+            PART_LOADERS[name].from_pretrained(pretrained_model_name_or_path, **kwargs) if name in held else None
+            for name in cls.part_names
+        ]

@@ -1,0 +1,216 @@
+"""What every architecture has to do, one test for all of them."""
+
+import itertools
+
+import pytest
+import torch
+from affecthub.modeling.modalities import MAIN_INPUTS
+from transformers import AutoModel, AutoModelForVideoClassification
+
+
+def build(config, **kwargs):
+    torch.manual_seed(0)
+    return AutoModelForVideoClassification.from_config(config, **kwargs)
+
+
+def subsets(modalities):
+    return [c for size in range(1, len(modalities) + 1) for c in itertools.combinations(modalities, size)]
+
+
+def test_shapes_and_multitask(make_config, inputs_for):
+    config = make_config(sentiment_id2label={0: "neutral", 1: "positive", 2: "negative"})
+    model = build(config).eval()
+    labels = torch.tensor([0, 1, 6, 3])
+    output = model(
+        **inputs_for(config.modalities),
+        labels=labels,
+        sentiment_labels=torch.tensor([0, 1, 2, -100]),
+        output_modality_logits=True,
+    )
+    assert output.logits.shape == (4, 7)
+    assert output.sentiment_logits.shape == (4, 3)
+    assert output.modality_logits.shape == (4, len(config.modalities), 7)
+    emotion = torch.nn.functional.cross_entropy(output.logits, labels)
+    sentiment = torch.nn.functional.cross_entropy(output.sentiment_logits[:3], torch.tensor([0, 1, 2]))
+    torch.testing.assert_close(output.loss, emotion + 0.5 * sentiment)
+    trunk = model.base_model(**inputs_for(config.modalities))
+    assert trunk.embeddings.shape == (4, len(config.modalities), 32)
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "num_labels", "labels", "reference"),
+    [
+        ("multi_label_classification", 1, torch.tensor([0.0, 1, 1, 0]), "binary_cross_entropy_with_logits"),
+        ("regression", 1, torch.tensor([0.1, 0.5, 0.9, 0.0]), "mse_loss"),
+        ("multi_label_classification", 7, torch.eye(7)[:4], "binary_cross_entropy_with_logits"),
+    ],
+)
+def test_problem_types(make_config, inputs_for, problem_type, num_labels, labels, reference):
+    config = make_config(problem_type=problem_type, num_labels=num_labels)
+    output = build(config).eval()(**inputs_for(config.modalities), labels=labels)
+    expected = getattr(torch.nn.functional, reference)(output.logits, labels.view(4, num_labels))
+    torch.testing.assert_close(output.loss, expected)
+
+
+def test_save_and_load_give_the_same_logits(make_config, inputs_for, tmp_path):
+    config = make_config()
+    model = build(config).eval()
+    inputs = inputs_for(config.modalities)
+    model.save_pretrained(tmp_path)
+    loaded, report = AutoModelForVideoClassification.from_pretrained(tmp_path, output_loading_info=True)
+    assert not report["missing_keys"] and not report["unexpected_keys"]
+    loaded.save_pretrained(tmp_path / "again")
+    first, second = ((tmp_path / name / "config.json").read_text().splitlines() for name in (".", "again"))
+    # loading fills in the encoders' dtype, which their fresh configurations leave open
+    assert [line for line in second if "dtype" not in line] == [line for line in first if "dtype" not in line]
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.eval()(**inputs).logits, model(**inputs).logits, rtol=0, atol=0)
+        trunk = AutoModel.from_pretrained(tmp_path).eval()
+        torch.testing.assert_close(trunk(**inputs).embeddings, model.base_model(**inputs).embeddings, rtol=0, atol=0)
+
+
+def test_a_batch_gives_what_its_samples_give_alone_and_padding_changes_nothing(make_config, inputs_for):
+    config = make_config()
+    model = build(config).eval()
+    inputs = inputs_for(config.modalities)
+    with torch.no_grad():
+        together = model(**inputs).logits
+        for i in range(4):
+            alone = {key: value[i : i + 1] for key, value in inputs.items()}
+            for steps, mask in (
+                (("input_ids", "attention_mask", "token_type_ids"), "attention_mask"),
+                (("input_features", "feature_attention_mask"), "feature_attention_mask"),
+                (("pixel_values_videos", "video_attention_mask"), "video_attention_mask"),
+            ):
+                if mask in alone:
+                    length = int(alone[mask].sum())
+                    alone |= {key: alone[key][:, :length] for key in steps}
+            torch.testing.assert_close(model(**alone).logits, together[i : i + 1], rtol=1e-4, atol=1e-5)
+
+
+def test_every_subset_of_modalities_serves(make_config, inputs_for):
+    config = make_config()
+    model = build(config).eval()
+    seen = []
+    for subset in subsets(config.modalities):
+        passed_alone = inputs_for(subset)
+        masked = inputs_for(config.modalities)
+        for name in set(config.modalities) - set(subset):
+            masked[f"{name}_present"][:] = 0
+        with torch.no_grad():
+            logits = model(**passed_alone).logits
+            torch.testing.assert_close(model(**masked).logits, logits, rtol=1e-5, atol=1e-6)
+        seen.append(logits)
+    for one, other in itertools.combinations(seen, 2):
+        assert not torch.allclose(one, other)
+
+
+def test_what_stands_behind_an_absent_mask_reaches_neither_logits_nor_gradients(make_config, inputs_for):
+    config = make_config()
+    if len(config.modalities) == 1:
+        config_presence = {}
+    else:  # sample 0 lacks text, 1 audio, 2 video, 3 nothing: a mixed batch
+        config_presence = {"text": [0, 1, 1, 1], "audio": [1, 0, 1, 1], "video": [1, 1, 0, 1]}
+    model = build(config).train()  # batch statistics too
+    results = []
+    for junk in (0.0, 7.5, float("nan")):
+        inputs = inputs_for(config.modalities)
+        for name, present in config_presence.items():
+            inputs[f"{name}_present"] = torch.tensor(present)
+            absent = torch.tensor(present) == 0
+            values = inputs[MAIN_INPUTS[name]]
+            values[absent] = 3 if name == "text" else junk
+            if name == "text":
+                inputs["attention_mask"][absent] = 0 if junk == 0 else 1
+        model.zero_grad()
+        torch.manual_seed(1)
+        output = model(**inputs, labels=torch.tensor([0, 1, 2, 3]))
+        output.loss.backward()
+        results.append((output.logits.detach(), [p.grad.clone() for p in model.parameters() if p.grad is not None]))
+    for logits, gradients in results[1:]:
+        torch.testing.assert_close(logits, results[0][0], rtol=0, atol=0)
+        for gradient, reference in zip(gradients, results[0][1], strict=True):
+            assert torch.isfinite(gradient).all()
+            torch.testing.assert_close(gradient, reference, rtol=0, atol=0)
+
+
+def test_every_parameter_gets_a_gradient(make_config, inputs_for):
+    config = make_config(sentiment_id2label={0: "neutral", 1: "positive", 2: "negative"})
+    model = build(config).train()
+    labels = torch.tensor([0, 1, 2, 3])
+    model(**inputs_for(config.modalities), labels=labels, sentiment_labels=labels % 3).loss.backward()
+    without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    # A key's bias shifts all scores of a query alike, and softmax is blind to that; the loss's gradient is rounding.
+    assert [name for name in without if "k_proj.bias" not in name and "key.bias" not in name] == []
+
+
+def test_gradient_checkpointing_changes_nothing(make_config, inputs_for):
+    config = make_config()
+    inputs = inputs_for(config.modalities)
+    gradients = []
+    for checkpointing in (False, True):
+        model = build(config).train()
+        if checkpointing:
+            model.activation_checkpointing_enable()
+        torch.manual_seed(1)
+        model(**inputs, labels=torch.tensor([0, 1, 2, 3])).loss.backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters()})
+    for name, reference in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], reference, rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_eager_and_sdpa_agree_and_eager_gives_attentions(make_config, inputs_for):
+    config = make_config()
+    inputs = inputs_for(config.modalities)
+    model = build(config, attn_implementation="sdpa").eval()
+    eager = build(config, attn_implementation="eager").eval()
+    eager.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        output = eager(**inputs, output_attentions=True)
+        torch.testing.assert_close(output.logits, model(**inputs).logits, rtol=1e-4, atol=1e-5)
+    if "text" in config.modalities:
+        assert [a.shape for a in output.text_attentions] == [(4, 2, 9, 9)] * 2
+    if "video" in config.modalities:
+        assert [a.shape for a in output.vision_attentions] == [(12, 2, 5, 5)] * 2
+
+
+def test_bfloat16_runs(make_config, inputs_for):
+    config = make_config()
+    model = build(config).eval()
+    inputs = inputs_for(config.modalities)
+    with torch.no_grad():
+        exact = model(**inputs).logits
+        rough = model.to(torch.bfloat16)(**inputs).logits
+    assert rough.dtype == torch.bfloat16
+    torch.testing.assert_close(rough.float(), exact, rtol=0.1, atol=0.05)
+
+
+def test_tuple_output(make_config, inputs_for):
+    config = make_config()
+    model = build(config).eval()
+    inputs = inputs_for(config.modalities)
+    as_tuple = model(**inputs, labels=torch.tensor([0, 1, 2, 3]), return_dict=False)
+    output = model(**inputs, labels=torch.tensor([0, 1, 2, 3]))
+    assert isinstance(as_tuple, tuple) and len(as_tuple) == 2
+    torch.testing.assert_close(as_tuple[1], output.logits)
+
+
+def test_wrong_calls_say_what_is_wrong(make_config, inputs_for):
+    config = make_config()
+    model = build(config).eval()
+    with pytest.raises(ValueError, match="No input: pass one or more of"):
+        model()
+    name = config.modalities[0]
+    inputs = inputs_for([name])
+    inputs[f"{name}_present"][2] = 0
+    with pytest.raises(ValueError, match=r"Samples \[2\] of the batch have no modality"):
+        model(**inputs)
+    with pytest.raises(ValueError, match="marks 4 samples as present, but"):
+        model(**{f"{name}_present": torch.ones(4)})
+    inputs[f"{name}_present"] = torch.ones(3)
+    with pytest.raises(ValueError, match=r"has shape \(3,\); expected \(4,\)"):
+        model(**inputs)
+    if len(config.modalities) == 1:
+        other = next(key for key in MAIN_INPUTS if key not in config.modalities)
+        with pytest.raises(ValueError, match="passed to a model with modalities"):
+            model(**inputs_for([other]))

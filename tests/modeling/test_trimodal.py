@@ -1,0 +1,195 @@
+"""What is particular to the utterance models: fusion, frozen encoders, modality dropout, pretrained encoders."""
+
+import pytest
+import torch
+from affecthub.modeling.heads import classification_loss
+from affecthub.modeling.modalities import drop_modalities
+from huggingface_hub.errors import StrictDataclassError
+from transformers import (
+    BertConfig,
+    BertModel,
+    CLIPConfig,
+    CLIPModel,
+    DistilBertConfig,
+    DistilBertModel,
+    ViTConfig,
+    ViTModel,
+)
+
+from affecthub import (
+    TrimodalEnsembleConfig,
+    TrimodalEnsembleForVideoClassification,
+    TrimodalLateFusionConfig,
+    TrimodalLateFusionForVideoClassification,
+    UnimodalBaselineConfig,
+)
+
+LAYERS = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=37)
+TINY = dict(
+    text_config=dict(model_type="bert", vocab_size=99, max_position_embeddings=64, **LAYERS),
+    vision_config=dict(model_type="clip_vision_model", image_size=16, patch_size=8, projection_dim=24, **LAYERS),
+    num_mel_bins=10,
+    hidden_size=32,
+)
+
+
+def test_default_sizes_are_those_of_the_reference():
+    model = TrimodalEnsembleForVideoClassification._from_config(TrimodalEnsembleConfig(), dtype=torch.bfloat16)
+    trunk = model.trimodal
+    assert trunk.text_model.num_parameters() == 109_482_240 - 590_592  # BERT-base without its unused pooler
+    assert trunk.vision_projection.weight.shape == (256, 512)
+    assert [tuple(b.convolution.weight.shape) for b in trunk.audio_model.blocks] == [(64, 40, 3), (128, 64, 3)]
+    assert [tuple(m.weight.shape) for m in model.early_fusion if hasattr(m, "in_features")] == [(512, 768), (256, 512)]
+    assert [m.p for m in model.early_fusion if isinstance(m, torch.nn.Dropout)] == [0.4, 0.3]
+    assert [tuple(m.weight.shape) for m in model.classifiers["audio"] if hasattr(m, "weight")] == [
+        (128, 256),
+        (7, 128),
+    ]
+
+
+def test_late_fusion_averages_the_present(inputs_for):
+    torch.manual_seed(0)
+    model = TrimodalLateFusionForVideoClassification(TrimodalLateFusionConfig(**TINY)).eval()
+    inputs = inputs_for(["text", "audio", "video"])
+    inputs["video_present"] = torch.tensor([0, 1, 1, 1])
+    output = model(**inputs, output_modality_logits=True)
+    torch.testing.assert_close(output.logits[0], output.modality_logits[0, :2].mean(dim=0))
+    torch.testing.assert_close(output.logits[1], output.modality_logits[1].mean(dim=0))
+    assert output.modality_weights[0].tolist() == [0.5, 0.5, 0.0]
+
+
+def test_ensemble_follows_its_formula(inputs_for):
+    torch.manual_seed(0)
+    model = TrimodalEnsembleForVideoClassification(TrimodalEnsembleConfig(**TINY)).eval()
+    model.path_weights.scores.data = torch.tensor([1.5, -0.5])
+    inputs = inputs_for(["text", "audio", "video"])
+    output = model(**inputs, output_modality_logits=True)
+    w_e, w_l = torch.sigmoid(torch.tensor(1.5)), torch.sigmoid(torch.tensor(-0.5))
+    embeddings = model.trimodal(**inputs).embeddings
+    early = model.early_classifier(model.early_fusion(embeddings.flatten(1)))
+    late = output.modality_logits.mean(dim=1)
+    torch.testing.assert_close(output.logits, (early * w_e + late * w_l) / (w_e + w_l))
+    torch.testing.assert_close(output.path_weights, torch.stack([w_e, w_l]) / (w_e + w_l))
+
+
+def test_frozen_encoders_stay_in_eval_mode_and_repeat_themselves(inputs_for):
+    model = TrimodalEnsembleForVideoClassification(TrimodalEnsembleConfig(**TINY))
+    model.trimodal.text_model.requires_grad_(False)
+    model.trimodal.vision_model.vision_model.embeddings.requires_grad_(False)  # gradual unfreezing: a part only
+    model.train()
+    text, vision = model.trimodal.text_model, model.trimodal.vision_model.vision_model
+    assert not any(module.training for module in text.modules())
+    assert not vision.embeddings.training and vision.encoder.training
+    assert model.early_fusion.training
+    inputs = inputs_for(["text"])
+    one, two = (model.trimodal(**inputs).embeddings for _ in range(2))
+    torch.testing.assert_close(one, two, rtol=0, atol=0)
+    model.trimodal.text_model.requires_grad_(True)
+    model.train()
+    assert model.trimodal.text_model.training
+
+
+def test_modality_dropout_hides_but_never_the_last():
+    torch.manual_seed(0)
+    presence = torch.tensor([[1, 1, 1], [0, 1, 0], [1, 0, 1]]).bool().repeat(2000, 1)
+    dropped = drop_modalities(presence, 0.4)
+    assert (dropped & ~presence).sum() == 0
+    assert dropped.any(dim=1).all()
+    assert dropped[1::3].equal(presence[1::3])
+    # P(kept) = 0.6 + P(all dropped) * 1/3 = 0.6 + 0.064 / 3; standard error 0.006
+    assert abs(dropped[::3].float().mean() - (0.6 + 0.064 / 3)) < 0.02
+
+
+def test_modality_dropout_is_for_training_only(inputs_for):
+    model = TrimodalLateFusionForVideoClassification(TrimodalLateFusionConfig(**TINY, modality_dropout=0.9)).train()
+    torch.manual_seed(0)
+    assert model(**inputs_for(["text", "audio", "video"]), output_modality_logits=True).modality_weights.max() == 1
+    shares = model.eval()(**inputs_for(["text", "audio", "video"]), output_modality_logits=True).modality_weights
+    torch.testing.assert_close(shares, torch.full((4, 3), 1 / 3))
+
+
+@pytest.mark.parametrize("text_class", [(BertModel, BertConfig), (DistilBertModel, DistilBertConfig)])
+@pytest.mark.parametrize("vision", ["clip", "vit"])
+def test_encoders_come_from_a_folder(tmp_path, text_class, vision):
+    torch.manual_seed(0)
+    model_class, config_class = text_class
+    if config_class is BertConfig:
+        text = model_class(config_class(vocab_size=99, **LAYERS))
+    else:
+        text = model_class(config_class(vocab_size=99, dim=32, n_layers=2, n_heads=2, hidden_dim=37))
+    text.save_pretrained(tmp_path / "text")
+    small = dict(image_size=16, patch_size=8, **LAYERS)
+    if vision == "clip":  # a whole CLIP: only its vision half is taken
+        clip_layers = dict(**small, projection_dim=24)
+        text_layers = dict(vocab_size=99, **LAYERS)
+        source = CLIPModel(CLIPConfig(text_config=text_layers, vision_config=clip_layers, projection_dim=24))
+        reference, name = source.visual_projection.weight, "visual_projection.weight"
+    else:
+        source = ViTModel(ViTConfig(**small))
+        reference, name = source.pooler.dense.weight, "pooler.dense.weight"
+    source.save_pretrained(tmp_path / "vision")
+    model = TrimodalEnsembleForVideoClassification.from_encoders_pretrained(
+        text_encoder=str(tmp_path / "text"), vision_encoder=str(tmp_path / "vision"), hidden_size=32, num_mel_bins=10
+    )
+    loaded = model.trimodal.text_model.get_input_embeddings().weight
+    torch.testing.assert_close(loaded, text.get_input_embeddings().weight, rtol=0, atol=0)
+    torch.testing.assert_close(dict(model.trimodal.vision_model.named_parameters())[name], reference, rtol=0, atol=0)
+    assert model.config.text_config.model_type == text.config.model_type
+    model.save_pretrained(tmp_path / "model")
+    again = TrimodalEnsembleForVideoClassification.from_pretrained(tmp_path / "model")
+    for key, value in model.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[key], value, rtol=0, atol=0)
+    assert sorted(p.name for p in (tmp_path / "model").glob("*.safetensors")) == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+@pytest.mark.parametrize("weights", [None, [0.5, 1.0, 3.0]])
+def test_single_label_loss_is_the_formula(gamma, weights):
+    torch.manual_seed(0)
+    logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 2, -100, 1])
+    kept = labels != -100
+    p = logits.softmax(-1)[kept, labels[kept]]
+    w = torch.tensor(weights or [1.0] * 3)[labels[kept]]
+    expected = (w * (1 - p) ** gamma * -p.log()).sum() / w.sum()
+    loss = classification_loss(logits, labels, "single_label_classification", weights, gamma)
+    torch.testing.assert_close(loss, expected)
+
+
+def test_multi_label_focal_loss_is_the_formula():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(6, 3), torch.randint(0, 2, (6, 3)).float()
+    p = torch.where(labels == 1, logits.sigmoid(), 1 - logits.sigmoid())
+    expected = ((1 - p) ** 2 * -p.log()).mean()
+    torch.testing.assert_close(classification_loss(logits, labels, "multi_label_classification", None, 2.0), expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (dict(modalities=["video", "text"]), "name one or more"),
+        (dict(modalities=["smell"]), "smell"),
+        (dict(problem_type="ranking"), "ranking"),
+        (dict(class_weights=[1.0, 2.0]), "2 class_weights for 7 labels"),
+        (dict(modality_dropout=1.0), r"modality_dropout=1.0"),
+        (dict(fusion_sizes=[8]), "one dropout a layer"),
+    ],
+)
+def test_configuration_refuses_nonsense_with_the_values(values, message):
+    with pytest.raises(StrictDataclassError, match=message):
+        TrimodalEnsembleConfig(**{**TINY, **values})
+
+
+def test_a_unimodal_baseline_has_one_modality():
+    with pytest.raises(StrictDataclassError, match="exactly one"):
+        UnimodalBaselineConfig(**TINY, modalities=["text", "audio"])
+    config = UnimodalBaselineConfig(modalities=["audio"])
+    assert config.text_config is None and config.vision_config is None
+
+
+def test_compiles(inputs_for):
+    torch.manual_seed(0)
+    model = TrimodalLateFusionForVideoClassification(TrimodalLateFusionConfig(**TINY)).eval()
+    inputs = inputs_for(["text", "audio", "video"])
+    compiled = torch.compile(model, backend="aot_eager")
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(**inputs).logits, model(**inputs).logits, rtol=1e-4, atol=1e-5)
