@@ -1,0 +1,83 @@
+"""Pictures: what is drawn, read back from the figure and from the file."""
+
+import sys
+
+import cv2
+import pytest
+from affecthub.evaluation import pictures
+from matplotlib.figure import Figure
+
+LOG = [
+    {"loss": 1.5, "learning_rate": 1e-3, "lr_head": 2e-3, "grad_norm": 1.0, "epoch": 0.5, "step": 1},
+    {"loss": 1.0, "learning_rate": 5e-4, "lr_head": 1e-3, "grad_norm": 1.0, "epoch": 1.0, "step": 2},
+    {
+        "eval_loss": 1.2,
+        "eval_accuracy": 0.6,
+        "eval_balanced_accuracy": 0.5,
+        "eval_f1_weighted": 0.55,
+        "eval_f1_joy": 0.1,
+        "eval_runtime": 3.0,
+        "epoch": 1.0,
+        "step": 2,
+    },
+    {"train_runtime": 9.0, "train_loss": 1.25, "epoch": 1.0, "step": 2},
+]
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Every figure that is saved."""
+    saved, savefig = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *args, **kw: (saved.append(self), savefig(self, *args, **kw)))
+    return saved
+
+
+def test_curves_show_what_the_trainer_logged(figures, tmp_path):
+    path = pictures.plot_curves(LOG, tmp_path / "curves.png", synthetic=True)
+    assert cv2.imread(str(path)).std() > 1
+    loss, metric, rate = figures[0].axes
+    assert [line.get_xydata().tolist() for line in loss.lines] == [[[0.5, 1.5], [1.0, 1.0]], [[1.0, 1.2]]]
+    assert [line.get_label() for line in metric.lines] == ["accuracy", "f1_weighted"]
+    assert [line.get_label() for line in rate.lines] == ["learning_rate", "lr_head"]
+    assert "synthetic" in figures[0].get_suptitle()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_curves_leave_out_a_panel_without_data(figures, tmp_path):
+    pictures.plot_curves([{"loss": 1.0, "epoch": 1.0}], tmp_path / "curves.png")
+    assert [axes.get_ylabel() for axes in figures[0].axes] == ["loss"]
+    assert "synthetic" not in figures[0].get_suptitle()
+
+
+def test_curves_of_nothing_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="curves.png: log_history has 1 entries and none with loss"):
+        pictures.plot_curves([{"train_runtime": 1.0, "epoch": 1.0}], tmp_path / "curves.png")
+
+
+def test_confusion_has_counts_as_text_and_row_shares_as_colour(figures, tmp_path):
+    path = pictures.plot_confusion([[6, 2, 0], [1, 3, 0], [0, 0, 0]], ["a", "b", "c"], tmp_path / "c.png", "Test")
+    assert path.is_file()
+    axes = figures[0].axes[0]
+    assert [text.get_text() for text in axes.texts] == ["6", "2", "0", "1", "3", "0", "0", "0", "0"]
+    assert axes.images[0].get_array().tolist() == [[0.75, 0.25, 0.0], [0.25, 0.75, 0.0], [0.0, 0.0, 0.0]]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "reference")
+
+
+@pytest.mark.parametrize("optimum", [{}, {"bayes_accuracy": 0.9}])
+def test_ablation_draws_both_metrics_and_the_optimum_where_known(figures, tmp_path, optimum):
+    rows = [
+        {"modalities": ["text"], "accuracy": 0.5, "f1_weighted": 0.4},
+        {"modalities": ["text", "audio"], "accuracy": 0.75, "f1_weighted": 0.7, **optimum},
+    ]
+    pictures.plot_ablation(rows, tmp_path / "a.png", synthetic=True)
+    axes = figures[0].axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [50.0, 75.0, 40.0, 70.0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["text", "text + audio"]
+    strokes = [segment[0, 0] for lines in axes.collections for segment in lines.get_segments()]
+    assert strokes == ([90.0] if optimum else [])
+
+
+def test_pyplot_stays_out(tmp_path):
+    before = "matplotlib.pyplot" in sys.modules
+    pictures.plot_curves(LOG, tmp_path / "curves.png")
+    assert ("matplotlib.pyplot" in sys.modules) == before
