@@ -22,6 +22,7 @@ class TrimodalProcessor(OptionalPartsProcessor):
         video_processor: a `ClipFramesVideoProcessor`.
         feature_extractor: a `LogMelFeatureExtractor`.
         max_text_tokens: longer texts are cut there, with a warning.
+        max_seconds: how much of a file the model was made for, from its beginning; longer audio is cut there.
 
     Example:
 
@@ -44,9 +45,10 @@ class TrimodalProcessor(OptionalPartsProcessor):
         video_processor: object = None,
         feature_extractor: object = None,
         max_text_tokens: int = 128,
+        max_seconds: float = 15.0,
         **kwargs,
     ):
-        self.max_text_tokens = max_text_tokens
+        self.max_text_tokens, self.max_seconds = max_text_tokens, max_seconds
         self.hold(tokenizer=tokenizer, video_processor=video_processor, feature_extractor=feature_extractor)
 
     @classmethod
@@ -151,9 +153,9 @@ class TrimodalProcessor(OptionalPartsProcessor):
         present = _presence(clips)
         if not present.any():
             return {}
-        features = extractor(
-            [clip for clip in clips if clip is not None], sampling_rate=sampling_rate, return_tensors="pt"
-        )
+        longest = int(self.max_seconds * extractor.sampling_rate)
+        heard = [np.asarray(clip)[:longest] for clip in clips if clip is not None]
+        features = extractor(heard, sampling_rate=sampling_rate, return_tensors="pt")
         return {
             "input_features": _scatter(features["input_features"], present),
             "feature_attention_mask": _scatter(features["feature_attention_mask"], present),

@@ -1,0 +1,302 @@
+"""A media file becomes uniform frames and mono samples, with PyAV alone; a broken file is used as far as it goes.
+
+Times are seconds from the beginning of the file. One thread decodes: clips are short, and the loader's workers already
+fill the cores.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import av
+import cv2
+import numpy as np
+
+from .audio import downmix, resample
+from .container import MediaError, MediaInfo, Source, main_streams, name_of, open_media, probe
+
+__all__ = ["Clip", "MediaError", "MediaInfo", "probe", "read_clip"]
+
+TOLERANCE = 0.25
+"""s: decoded and stated duration may differ by this much; more means a broken file or a wrong header."""
+
+MAX_DRIFT = 0.02
+"""s: audio time stamps may jitter by this much (some containers round to 1 ms); a larger step is a real gap."""
+
+MAX_GAP = 60.0
+"""s: a gap up to this long becomes silence; a longer one is a damaged stamp, and filling it could take all memory."""
+
+SAME_INSTANT = 1e-6
+"""s: time stamps are rationals turned into floats, so a frame this much later than its target still is on show."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames and samples of one window of a file; the n-th sample is at `start + n / sampling_rate` s."""
+
+    frames: np.ndarray | None
+    """uint8 (time, height, width, 3), RGB; None where no frame was asked for, stored or decodable."""
+    frame_times: np.ndarray | None
+    """float64 (time,), s from the beginning of the file; never decreasing."""
+    audio: np.ndarray | None
+    """float32 (samples,), mono, in [-1, 1]; None where no sample was asked for, stored or decodable."""
+    sampling_rate: int
+    """Hz, of `audio`."""
+    stated_duration: float | None
+    """s of the window by the container's header; None where it does not say."""
+    video_duration: float
+    """s of video decoded, 0 for none."""
+    audio_duration: float
+    """s of audio decoded, 0 for none; silence filled into gaps does not count."""
+    missing_seconds: float
+    """s by which the worst stream falls short of its own stated duration, at least 0."""
+    bad_packets: int
+    """Packets that could not be decoded, and frames without a time stamp; the rest was used."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every stream that was asked for decoded to its stated duration, within `TOLERANCE`."""
+        return self.missing_seconds <= TOLERANCE
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The part of a file to read: `begin` <= time < `end`, in s after `origin`, the container's first time stamp."""
+
+    origin: float
+    begin: float
+    end: float
+    stated: float | None
+
+    def time(self, stamp: int, stream: av.stream.Stream) -> float:
+        """A stream's time stamp in s from the beginning of the file."""
+        base = stream.time_base
+        return stamp * base.numerator / base.denominator - self.origin  # a Fraction's product costs ten times more
+
+    def shown_at(self, item: av.Packet | av.VideoFrame | av.AudioFrame, stream: av.stream.Stream) -> float:
+        """When a packet or frame is presented, s from the beginning of the file."""
+        return self.time(item.pts if item.pts is not None else item.dts, stream)
+
+    def holds(self, time: float) -> bool:
+        """Whether a time lies in the window."""
+        return self.begin <= time < self.end
+
+    def stated_duration(self, stream: av.stream.Stream | None = None) -> float | None:
+        """Length of the window by the header of a stream, or by the container's where a stream has none, in s."""
+        own = stream is not None and stream.duration is not None
+        whole = float(stream.duration * stream.time_base) if own else self.stated
+        return None if whole is None else max(min(whole, self.end) - self.begin, 0.0)
+
+
+class _Frames:
+    """The frames of one stream in order of presentation; counts what fails, and frames inside the window."""
+
+    def __init__(self, stream: av.stream.Stream, packets: list[av.Packet], window: _Window):
+        self.stream, self.packets, self.window = stream, packets, window
+        self.bad = self.inside = 0
+
+    def __iter__(self) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
+        for packet in [*self.packets, None]:  # None: the decoder hands out what it still holds
+            try:
+                frames = self.stream.decode(packet)
+            except av.error.FFmpegError:
+                self.bad += 1
+                continue
+            for frame in frames:
+                if frame.pts is None and frame.dts is None:
+                    self.bad += 1
+                    continue
+                time = self.window.shown_at(frame, self.stream)
+                self.inside += self.window.holds(time)
+                yield time, frame
+
+
+def read_clip(
+    source: Source,
+    *,
+    num_frames: int = 8,
+    frame_size: int | None = None,
+    sampling_rate: int = 16_000,
+    start: float = 0.0,
+    max_seconds: float | None = None,
+    video: bool = True,
+    audio: bool = True,
+    rng: np.random.Generator | None = None,
+) -> Clip:
+    """Read frames uniform in time and mono audio, in one pass over the file.
+
+    The span of the video that the file really holds is cut into `num_frames` equal segments, and the frame on show in
+    the middle of each is taken; a clip with fewer frames repeats them. Memory holds the window's compressed packets,
+    its mono audio, the chosen frames at `frame_size`, and a full-size frame or two.
+
+    Args:
+        source: path, or a binary file object.
+        num_frames: how many frames to return.
+        frame_size: pixels of the shorter side, the aspect kept; None leaves frames as stored.
+        sampling_rate: Hz of the returned audio.
+        start: s, where the window begins.
+        max_seconds: s, how long the window is at most; None reads to the end.
+        video: whether to read frames.
+        audio: whether to read samples. Codec padding after the container's end is cut; gaps become silence.
+        rng: for training: the instant in each segment is drawn uniformly from it (temporal jitter).
+
+    Returns:
+        The clip; `frames` or `audio` is None where the file has no such stream or the stream yields nothing.
+
+    Raises:
+        MediaError: as `probe`; or the streams asked for yield neither a frame nor a sample in the window.
+    """
+    with open_media(source) as container:
+        picture, sound = main_streams(container, source)
+        wanted = [s for s, asked in ((picture, video), (sound, audio)) if s is not None and asked]
+        window = _window(container, start, max_seconds)
+        packets, bad = _demux(container, wanted, window)
+        frames = times = samples = None
+        durations = {}
+        for stream in wanted:
+            decoder = _Frames(stream, packets[stream.index], window)
+            if stream is picture:
+                frames, times, seconds = _read_frames(decoder, num_frames, frame_size, rng)
+            else:
+                samples, seconds = _read_samples(decoder, sampling_rate)
+            durations[stream] = seconds
+            bad += decoder.bad
+        if wanted and frames is None and samples is None:
+            raise MediaError(
+                f"{name_of(source)}: no frame and no sample could be decoded between {start} s and {window.end} s "
+                f"({bad} bad packets; stated duration {window.stated} s); get the file again, or read another window"
+            )
+        return Clip(
+            frames=frames,
+            frame_times=times,
+            audio=samples,
+            sampling_rate=sampling_rate,
+            stated_duration=window.stated_duration(),
+            video_duration=durations.get(picture, 0.0),
+            audio_duration=durations.get(sound, 0.0),
+            missing_seconds=max([0.0, *((window.stated_duration(s) or 0.0) - d for s, d in durations.items())]),
+            bad_packets=bad,
+        )
+
+
+def _window(container: av.container.InputContainer, start: float, max_seconds: float | None) -> _Window:
+    return _Window(
+        origin=(container.start_time or 0) / av.time_base,
+        begin=start,
+        end=float("inf") if max_seconds is None else start + max_seconds,
+        stated=container.duration / av.time_base if container.duration else None,
+    )
+
+
+def _demux(
+    container: av.container.InputContainer, streams: list[av.stream.Stream], window: _Window
+) -> tuple[dict[int, list[av.Packet]], int]:
+    """The packets of the window by stream index, and how often reading itself failed (it then ends there)."""
+    if not streams:
+        return {}, 0
+    packets = {stream.index: [] for stream in streams}
+    pending = set(packets)
+    try:
+        if window.begin > 0:
+            container.seek(int((window.begin + window.origin) * av.time_base))  # to the keyframe before it
+        for packet in container.demux(streams):
+            stamp = packet.dts if packet.dts is not None else packet.pts
+            if stamp is None:  # FFmpeg's mark for the end of a stream
+                continue
+            # Files are in the order of decoding: a frame to be shown before the end may follow one shown after it.
+            if window.time(stamp, packet.stream) < window.end:
+                packets[packet.stream.index].append(packet)
+                continue
+            pending.discard(packet.stream.index)
+            if not pending:
+                break
+    except (av.error.FFmpegError, IndexError):  # PyAV's IndexError: a stream that begins in mid-file
+        return packets, 1
+    return packets, 0
+
+
+def _read_frames(
+    decoder: _Frames, num_frames: int, frame_size: int | None, rng: np.random.Generator | None
+) -> tuple[np.ndarray | None, np.ndarray | None, float]:
+    """Frames uint8 (time, height, width, 3), their times float64 (time,) in s, and the seconds decoded."""
+    window, stream = decoder.window, decoder.stream
+    packets = [p for p in decoder.packets if not p.is_discard and window.holds(window.shown_at(p, stream))]
+    if not packets:
+        return None, None, 0.0
+    last = max(packets, key=lambda packet: window.shown_at(packet, stream))
+    first = min(window.shown_at(packet, stream) for packet in packets)
+    end = window.shown_at(last, stream) + float((last.duration or 0) * stream.time_base)
+    span = min(end, window.end) - first
+    offsets = 0.5 if rng is None else rng.uniform(size=num_frames)
+    targets = first + (np.arange(num_frames) + offsets) / num_frames * span
+
+    images, times = [], []
+    for time, frame in _on_show(decoder, targets):
+        if not times or time > times[-1]:
+            image = _image(frame, frame_size, images[0].shape[:2] if images else None)
+        images.append(image)
+        times.append(time)
+    if not images:
+        return None, None, 0.0
+    return np.stack(images), np.array(times), span * min(1.0, decoder.inside / len(packets))
+
+
+def _on_show(decoder: _Frames, targets: np.ndarray) -> Iterator[tuple[float, av.VideoFrame]]:
+    """For each target time the frame on show then: the last one that begins by then, or the window's first."""
+    shown, served = None, 0
+    for time, frame in decoder:
+        # A damaged stream may hand out a frame after its successor.
+        if not decoder.window.holds(time) or (shown is not None and time <= shown[0]):
+            continue
+        while shown is not None and served < len(targets) and targets[served] + SAME_INSTANT < time:
+            yield shown
+            served += 1
+        shown = time, frame
+    if shown is not None:
+        yield from [shown] * (len(targets) - served)
+
+
+def _image(frame: av.VideoFrame, frame_size: int | None, shape: tuple[int, int] | None) -> np.ndarray:
+    """Upright RGB (height, width, 3), scaled to `shape`, or else so that the shorter side is `frame_size`."""
+    image = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
+    height, width = image.shape[:2]
+    if shape is None:
+        scale = frame_size / min(height, width) if frame_size else 1.0
+        shape = round(height * scale), round(width * scale)
+    if shape == (height, width):
+        return image
+    shrinks = shape[0] < height
+    return cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _read_samples(decoder: _Frames, sampling_rate: int) -> tuple[np.ndarray | None, float]:
+    """Mono float32 (samples,) in [-1, 1] from the window's beginning on, and the seconds decoded."""
+    window = decoder.window
+    samples, rate, silent = _line_up(decoder)
+    if not len(samples):
+        return None, 0.0
+    seconds, stated = len(samples) / rate, window.stated_duration()
+    limit = min(seconds, window.end - window.begin)
+    # A larger excess is no padding of the codec: the header is wrong, and the samples are real.
+    if stated is not None and seconds - stated <= TOLERANCE:
+        limit = min(limit, stated)
+    samples = samples[: round(limit * rate)]
+    decoded = max(len(samples) - silent, 0) / rate
+    return np.clip(resample(samples, rate, sampling_rate), -1.0, 1.0), decoded
+
+
+def _line_up(decoder: _Frames) -> tuple[np.ndarray, int, int]:
+    """Mono samples at the stored rate, placed by their time stamps; that rate in Hz; how many are filled silence."""
+    parts, silent, rate, begin, clock = [np.zeros(0, np.float32)], 0, 0, 0, None
+    for time, frame in decoder:
+        rate = frame.sample_rate
+        position = round((time - decoder.window.begin) * rate)
+        if clock is None:
+            begin = clock = min(position, 0)
+        gap = position - clock
+        if MAX_DRIFT * rate < gap <= MAX_GAP * rate:
+            parts.append(np.zeros(gap, np.float32))
+            silent += gap
+            clock += gap
+        parts.append(downmix(frame))
+        clock += frame.samples
+    return np.concatenate(parts)[-begin:], rate, silent

@@ -1,0 +1,161 @@
+"""Mono samples become log-mel features, as `librosa` computes them, batched in torch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import BatchFeature, SequenceFeatureExtractor
+from transformers.audio_utils import mel_filter_bank
+
+FLOOR = 1e-10
+"""Smallest power before the logarithm, -100 dB: `librosa.power_to_db`'s own floor."""
+
+
+class LogMelFeatureExtractor(SequenceFeatureExtractor):
+    """Log-mel spectrograms in dB, normalised by fixed figures, padded to the longest clip of the batch.
+
+    A clip's features equal `librosa.power_to_db(librosa.feature.melspectrogram(...), top_db=None)` (Hann window,
+    centred frames, zero padding, slaney filters from 0 Hz to half the sampling rate), whatever else is in its batch;
+    then `(dB - mean) / std`. Full scale is 1.0, and silence lies at -100 dB.
+
+    Args:
+        feature_size: mel bands.
+        sampling_rate: Hz that the samples must have.
+        n_fft: samples of the window and of its transform; 1024 at 16 kHz is 64 ms.
+        hop_length: samples between frames; a quarter of the window is librosa's and the Hann window's usual step.
+        mean: dB, one figure or one a band; saved with the processor. The defaults suit speech in 16 kHz clips; put
+            the figures of your training data here where they differ.
+        std: dB, likewise.
+        padding_value: of padded frames, after normalisation; 0 is the mean.
+    """
+
+    model_input_names = ["input_features", "feature_attention_mask"]
+
+    def __init__(
+        self,
+        feature_size: int = 40,
+        sampling_rate: int = 16_000,
+        n_fft: int = 1024,
+        hop_length: int = 256,
+        mean: float | Sequence[float] = -35.0,
+        std: float | Sequence[float] = 20.0,
+        padding_value: float = 0.0,
+        **kwargs,
+    ):
+        super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=padding_value, **kwargs)
+        for name, figures in (("mean", mean), ("std", std)):
+            if np.size(figures) not in (1, feature_size):
+                raise ValueError(
+                    f"{name} holds {np.size(figures)} figures for {feature_size} mel bands; give one, or one a band"
+                )
+        self.n_fft = n_fft
+        self.hop_length = hop_length
+        self.mean = mean
+        self.std = std
+        # Under this name the base class leaves it out of the saved JSON: it follows from the arguments.
+        self.mel_filters = mel_filter_bank(
+            num_frequency_bins=n_fft // 2 + 1,
+            num_mel_filters=feature_size,
+            min_frequency=0.0,
+            max_frequency=sampling_rate / 2,
+            sampling_rate=sampling_rate,
+            norm="slaney",
+            mel_scale="slaney",
+        )
+
+    def __call__(
+        self,
+        raw_speech: np.ndarray | Sequence[np.ndarray],
+        sampling_rate: int | None = None,
+        padding: bool | str = True,
+        max_length: int | None = None,
+        truncation: bool = False,
+        pad_to_multiple_of: int | None = None,
+        return_tensors: str | None = None,
+    ) -> BatchFeature:
+        """Compute the features of one clip or a ragged batch.
+
+        Args:
+            raw_speech: mono samples (samples,) in [-1, 1], or a list of such arrays or tensors, one a clip.
+            sampling_rate: Hz of `raw_speech`; required, because a wrong rate would shift every band unseen.
+            padding: as in transformers: True for the longest clip, "max_length", or False for none.
+            max_length: frames to pad or truncate to.
+            truncation: whether to cut at `max_length` frames.
+            pad_to_multiple_of: frames.
+            return_tensors: "pt", "np", or None for a list of arrays.
+
+        Returns:
+            `input_features` float32 (batch, frames, mel bands), a clip having 1 + samples // hop_length frames, and
+            `feature_attention_mask` int64 (batch, frames), 1 = real.
+
+        Raises:
+            ValueError: a missing or other sampling rate; empty, non-finite or not one-dimensional samples.
+        """
+        if sampling_rate != self.sampling_rate:
+            raise ValueError(
+                f"sampling_rate={sampling_rate}, but this extractor was made for {self.sampling_rate} Hz: "
+                f"resample the samples and pass sampling_rate={self.sampling_rate}"
+            )
+        padded = self.pad(
+            BatchFeature({"input_features": self._normalised(_clips(raw_speech))}),
+            padding=padding,
+            max_length=max_length,
+            truncation=truncation,
+            pad_to_multiple_of=pad_to_multiple_of,
+            return_attention_mask=True,
+        )
+        mask = [row.astype(np.int64) for row in padded["attention_mask"]]
+        batch = {"input_features": list(padded["input_features"]), "feature_attention_mask": mask}
+        return BatchFeature(batch, tensor_type=return_tensors)
+
+    def _normalised(self, clips: list[np.ndarray]) -> list[np.ndarray]:
+        """Normalised features float32 (frames, mel bands) of each clip."""
+        decibels = self._decibels(clips)
+        scaled = (decibels - np.asarray(self.mean)) / np.asarray(self.std)
+        frames = [1 + len(clip) // self.hop_length for clip in clips]
+        return [clip[:count].astype(np.float32) for clip, count in zip(scaled, frames, strict=True)]
+
+    def _decibels(self, clips: list[np.ndarray]) -> np.ndarray:
+        """Log-mel power float64 (batch, frames of the longest, mel bands) in dB.
+
+        Double precision, because in single the bands beside a loud one drown in rounding errors. Zeros after a
+        short clip are the zeros that centred frames see beyond its end: batching changes nothing.
+        """
+        samples = torch.zeros(len(clips), max(len(clip) for clip in clips), dtype=torch.float64)  # (batch, samples)
+        for row, clip in zip(samples, clips, strict=True):
+            row[: len(clip)] = torch.from_numpy(clip)
+        spectrum = torch.stft(
+            samples,
+            self.n_fft,
+            self.hop_length,
+            window=torch.hann_window(self.n_fft, dtype=torch.float64),
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
+        )  # (batch, frequencies, frames)
+        power = spectrum.abs().square().transpose(1, 2) @ torch.from_numpy(self.mel_filters)
+        return (10 * power.clamp(min=FLOOR).log10()).numpy()
+
+
+def _clips(raw_speech: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Checked float64 (samples,) of each clip."""
+    single = not isinstance(raw_speech, list | tuple) or (len(raw_speech) > 0 and np.ndim(raw_speech[0]) == 0)
+    clips = [np.asarray(clip, dtype=np.float64) for clip in ([raw_speech] if single else raw_speech)]
+    if not clips:
+        raise ValueError("raw_speech holds no clip; pass at least one array of samples, or leave the audio out")
+    for index, clip in enumerate(clips):
+        if clip.ndim != 1:
+            raise ValueError(
+                f"raw_speech[{index}] has shape {clip.shape}; pass mono samples of shape (samples,), "
+                "and a batch as a list of them"
+            )
+        if clip.size == 0:
+            raise ValueError(f"raw_speech[{index}] holds no samples; leave the clip's audio out instead")
+        if not np.isfinite(clip).all():
+            raise ValueError(
+                f"raw_speech[{index}] holds NaN or infinite samples; repair or leave out the clip's audio"
+            )
+    return clips
+
+
+__all__ = ["LogMelFeatureExtractor"]
