@@ -1,0 +1,236 @@
+"""The manifest: one record for every row and every stray media file, with what was found; nothing is dropped silently.
+
+Media is checked by its headers alone, without decoding.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import av
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from affecthub.media.decode import MediaError, MediaInfo, probe
+from tqdm.auto import tqdm
+
+MIN_SECONDS = 0.3
+"""Shorter clips are flagged: MELD has 237 of them, some of one or two frames."""
+
+MAX_SECONDS = 30.0
+"""Longer clips are flagged: an utterance lasts 2.5 s at the median, 12 s at the 99th percentile."""
+
+MAX_MISMATCH = 0.25
+"""s between the file's stated duration and the annotated one; more is flagged."""
+
+STATUSES = {
+    "missing": "the row has no media file; its text stays",
+    "broken": "the file cannot be opened, or holds neither pictures nor sound; the row's text stays",
+    "truncated": "the file ends before its index says; what is there is used",
+    "no_video_track": "the sound is used",
+    "no_audio_track": "the pictures are used",
+    "too_short": f"under {MIN_SECONDS} s; used",
+    "too_long": f"over {MAX_SECONDS:g} s; used",
+    "duration_mismatch": f"over {MAX_MISMATCH} s off the annotated duration; used",
+    "in_two_splits": "the same words at the same time of the same episode are a row of another split; used",
+    "not_checked": "text only: media was not looked at",
+    "used": "nothing was found wrong",
+    "unannotated": "stray: a clip without a row",
+    "superseded": "stray: another file was chosen for its row",
+    "junk": "stray: no clip by its name",
+}
+"""What can be found -> what it means; the most severe comes first, and is the record's status."""
+
+_SCHEMA = pa.schema(
+    [
+        ("split", pa.string()),
+        ("key", pa.string()),
+        ("file", pa.string()),
+        ("status", pa.string()),
+        ("findings", pa.list_(pa.string())),
+        ("video_present", pa.bool_()),
+        ("audio_present", pa.bool_()),
+        ("stated_duration", pa.float64()),
+        ("annotated_duration", pa.float64()),
+        ("mended_characters", pa.int64()),
+        ("detail", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was found about one row and its media, or about one stray file."""
+
+    split: str
+    """As the data set's authors call it."""
+    key: str | None
+    """Of the row; None for a stray file."""
+    file: str | None
+    """Relative to the root; None where there is none."""
+    findings: tuple[str, ...] = ()
+    """Of `STATUSES`, the most severe first; empty for "used"."""
+    video_present: bool = False
+    audio_present: bool = False
+    stated_duration: float | None = None
+    """s by the file's header; None where it says nothing, or the file was not opened."""
+    annotated_duration: float | None = None
+    """s by the row."""
+    mended_characters: int = 0
+    """Characters of the row's text that were read through another encoding."""
+    detail: str = ""
+    """The findings in words, with the values."""
+
+    @property
+    def status(self) -> str:
+        """The most severe finding, or "used"."""
+        return next(iter(self.findings), "used")
+
+    @property
+    def video_status(self) -> str:
+        """The most severe finding that says something about the pictures, or "used"."""
+        return next((f for f in self.findings if f != "no_audio_track"), "used")
+
+    @property
+    def audio_status(self) -> str:
+        """The most severe finding that says something about the sound, or "used"."""
+        return next((f for f in self.findings if f != "no_video_track"), "used")
+
+    def with_finding(self, finding: str, detail: str) -> "Record":
+        """The record with one finding more, in its place by severity."""
+        ranked = sorted({*self.findings, finding}, key=list(STATUSES).index)
+        return replace(self, findings=tuple(ranked), detail="; ".join(filter(None, [self.detail, detail])))
+
+
+def check_records(records: Sequence[Record], root: Path, description: str = "checking media") -> list[Record]:
+    """Probe the file of every record; a record without a file is missing. Order is kept.
+
+    Opening files waits on the disk more than on the processor, so threads help.
+    """
+    with ThreadPoolExecutor(8) as pool:
+        checked = pool.map(lambda record: check_record(record, root), records)
+        return list(tqdm(checked, total=len(records), desc=description, unit="clip"))
+
+
+def check_record(record: Record, root: Path) -> Record:
+    """The record with what its file's header shows.
+
+    Args:
+        record: of a row; `file` is relative to `root`.
+    """
+    if record.file is None:
+        return record.with_finding("missing", "no file of this row's name")
+    path = root / record.file
+    try:
+        info, truncated = probe(path), _missing_bytes(path)
+    except MediaError as error:
+        return record.with_finding("broken", str(error).removeprefix(f"{path}: "))
+    record = replace(record, video_present=info.has_video, audio_present=info.has_audio, stated_duration=info.duration)
+    if truncated > 0:
+        record = record.with_finding("truncated", f"{truncated} bytes of media are missing at the end; copy it again")
+    for finding, detail in _track_findings(info) + _duration_findings(info.duration, record.annotated_duration):
+        record = record.with_finding(finding, detail)
+    return record
+
+
+def _missing_bytes(path: Path) -> int:
+    """How far the file's index points beyond its end; a copy that was cut off still states its whole duration."""
+    with av.open(str(path)) as container:
+        ends = [entry.pos + entry.size for stream in container.streams for entry in stream.index_entries]
+    return max(ends, default=0) - path.stat().st_size
+
+
+def _track_findings(info: MediaInfo) -> list[tuple[str, str]]:
+    tracks = {"no_video_track": info.has_video, "no_audio_track": info.has_audio}
+    return [(finding, finding.replace("_", " ")) for finding, present in tracks.items() if not present]
+
+
+def _duration_findings(stated: float | None, annotated: float | None) -> list[tuple[str, str]]:
+    if stated is None:
+        return []
+    findings = []
+    if stated < MIN_SECONDS:
+        findings.append(("too_short", f"lasts {stated:.3f} s, under {MIN_SECONDS} s"))
+    if stated > MAX_SECONDS:
+        findings.append(("too_long", f"lasts {stated:.1f} s, over {MAX_SECONDS:g} s"))
+    if annotated is not None and abs(stated - annotated) > MAX_MISMATCH:
+        findings.append(("duration_mismatch", f"lasts {stated:.3f} s, annotated {annotated:.3f} s"))
+    return findings
+
+
+def write_manifest(records: Sequence[Record], folder: Path, notes: str = "") -> None:
+    """Write `manifest.parquet` and `manifest.md` into a folder, each to a temporary name first.
+
+    Args:
+        records: of rows and strays.
+        folder: made where absent.
+        notes: Markdown to stand below the summary, such as counts of labels.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [{**asdict(record), "status": record.status} for record in records]
+    table = pa.Table.from_pylist(rows, schema=_SCHEMA)
+    for name, write in {
+        "manifest.parquet": lambda path: pq.write_table(table, path),
+        "manifest.md": lambda path: path.write_text(summarise(table.to_pandas()) + notes, encoding="utf-8"),
+    }.items():
+        partial = folder / f".{name}.{os.getpid()}"
+        write(partial)
+        os.replace(partial, folder / name)
+
+
+def read_manifest(path: str | Path) -> pd.DataFrame:
+    """The manifest as a table, one record a line.
+
+    Args:
+        path: `manifest.parquet`, or the folder that holds it.
+
+    Returns:
+        Columns split, key, file, status, findings (array of strings), video_present, audio_present, stated_duration
+        (s), annotated_duration (s), mended_characters, detail; `Record` says what each means.
+    """
+    path = Path(path)
+    return pd.read_parquet(path / "manifest.parquet" if path.is_dir() else path)
+
+
+def summarise(manifest: pd.DataFrame, examples: int = 20) -> str:
+    """The manifest in Markdown: counts by status and split, mended characters, and the records with findings.
+
+    Args:
+        manifest: as `read_manifest` returns it.
+        examples: how many records to list per status.
+    """
+    rows = manifest[manifest.key.notna()]
+    present = f"{int(rows.video_present.sum())} with pictures, {int(rows.audio_present.sum())} with sound"
+    lines = ["# Manifest", "", f"{len(rows)} rows ({present}) and {len(manifest) - len(rows)} stray files.", ""]
+    lines += _status_table(manifest)
+    lines += ["", "A record with several findings counts under the most severe.", ""]
+    for split, count in rows.groupby("split", sort=False).mended_characters.sum().items():
+        affected = (rows[rows.split == split].mended_characters > 0).sum()
+        lines.append(f"- {split}: {count} Windows-1252 characters mended, in {affected} texts")
+    for status in STATUSES:
+        group = manifest[manifest.status == status]
+        if len(group) and status not in ("used", "not_checked"):
+            lines += ["", f"## {status}: {len(group)}", "", *(f"- {line}" for line in _listing(group, examples))]
+    return "\n".join(lines) + "\n"
+
+
+def _status_table(manifest: pd.DataFrame) -> list[str]:
+    counts = pd.crosstab(manifest.status, manifest.split)
+    splits = list(dict.fromkeys(manifest.split))
+    lines = [f"| status | {' | '.join(splits)} | meaning |", f"|---|{'---:|' * len(splits)}---|"]
+    for status in STATUSES:
+        if status in counts.index:
+            cells = " | ".join(str(counts.loc[status, split]) for split in splits)
+            lines.append(f"| {status} | {cells} | {STATUSES[status]} |")
+    return lines
+
+
+def _listing(group: pd.DataFrame, examples: int) -> list[str]:
+    """Key or file, findings and detail of the first records of a status."""
+    lines = []
+    for record in group.head(examples).itertuples():
+        name = record.file if pd.isna(record.key) else record.key
+        lines.append(f"`{name}`: {record.detail}" if record.detail else f"`{name}`")
+    return lines + ([f"and {len(group) - examples} more"] if len(group) > examples else [])
