@@ -1,0 +1,96 @@
+"""A recipe becomes a processor and a model."""
+
+import logging
+from collections import Counter
+
+from affecthub.modeling.modalities import AUDIO, TEXT, VIDEO
+from affecthub.modeling.modeling_trimodal import TrimodalForVideoClassification
+from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtractor
+from affecthub.processing.processing_trimodal import TrimodalProcessor
+from affecthub.processing.video_processing_clip_frames import ClipFramesVideoProcessor
+from affecthub.training.data import Corpus
+from affecthub.training.recipe import Recipe
+from transformers import AutoConfig, BertTokenizer, PreTrainedTokenizerBase
+
+import affecthub
+
+logger = logging.getLogger(__name__)
+
+SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+SCRATCH_VOCABULARY = 2000
+"""Word pieces of a tokenizer that is learned from a small training split."""
+
+FOCAL_GAMMA = 2.0
+"""The value that Lin et al. 2017 found best."""
+
+CLASSIFIERS = {config.model_type: classifier for config, _, classifier in affecthub.ARCHITECTURES}
+
+
+def build_processor(recipe: Recipe, corpus: Corpus) -> TrimodalProcessor:
+    """The processor of a recipe: of its pretrained encoders, or of its own where they start from scratch."""
+    data, model = recipe.data, recipe.model
+    encoders = TrimodalProcessor.from_encoders_pretrained(
+        text_encoder=model.text_encoder if TEXT in model.modalities else None,
+        vision_encoder=model.vision_encoder if VIDEO in model.modalities else None,
+        audio=False,
+        num_frames=data.num_frames,
+    )
+    tokenizer, video_processor = encoders.tokenizer, encoders.video_processor
+    if TEXT in model.modalities and tokenizer is None:
+        tokenizer = train_tokenizer(corpus.splits["train"]["text"])
+    if VIDEO in model.modalities and video_processor is None:
+        side = AutoConfig.for_model(**(model.vision_config or {"model_type": "clip_vision_model"})).image_size
+        video_processor = ClipFramesVideoProcessor(
+            size={"shortest_edge": side}, crop_size={"height": side, "width": side}, num_frames=data.num_frames
+        )
+    return TrimodalProcessor(
+        tokenizer=tokenizer,
+        video_processor=video_processor,
+        feature_extractor=LogMelFeatureExtractor() if AUDIO in model.modalities else None,
+        max_text_tokens=data.max_text_tokens,
+        max_seconds=data.max_seconds,
+    )
+
+
+def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
+    """A BERT tokenizer whose word pieces are learned from `texts` (the training split's alone)."""
+    blank = BertTokenizer(vocab={token: i for i, token in enumerate(SPECIAL_TOKENS)})
+    return blank.train_new_from_iterator(texts, vocab_size=SCRATCH_VOCABULARY)
+
+
+def build_model(recipe: Recipe, corpus: Corpus, processor: TrimodalProcessor) -> TrimodalForVideoClassification:
+    """The model of a recipe, with the labels of the corpus."""
+    model = recipe.model
+    values = {
+        "modalities": list(model.modalities),
+        "id2label": dict(enumerate(corpus.emotions)),
+        "label2id": {name: i for i, name in enumerate(corpus.emotions)},
+        "problem_type": "single_label_classification",
+        **imbalance_values(model.imbalance, corpus),
+        **model.config,
+    }
+    if model.multitask:
+        values["sentiment_id2label"] = dict(enumerate(corpus.sentiments))
+    if processor.tokenizer and not model.text_encoder:
+        own = {"vocab_size": len(processor.tokenizer), "pad_token_id": processor.tokenizer.pad_token_id}
+        values["text_config"] = {"model_type": "bert", **(model.text_config or {}), **own}
+    if processor.video_processor and not model.vision_encoder:
+        values["vision_config"] = model.vision_config
+    return CLASSIFIERS[model.architecture].from_encoders_pretrained(
+        text_encoder=model.text_encoder if processor.tokenizer else None,
+        vision_encoder=model.vision_encoder if processor.video_processor else None,
+        **values,
+    )
+
+
+def imbalance_values(imbalance: str, corpus: Corpus) -> dict:
+    """Configuration fields of the loss: inverse training frequencies of mean 1 over the labels, or a focal gamma."""
+    if imbalance == "focal":
+        return {"focal_gamma": FOCAL_GAMMA}
+    if imbalance == "none":
+        return {}
+    counts = Counter(corpus.splits["train"]["emotion"])
+    if absent := [name for i, name in enumerate(corpus.emotions) if not counts[i]]:
+        raise ValueError(f"No class weight for {absent}: the training split has none. Choose another imbalance.")
+    inverse = [1 / counts[i] for i in range(len(corpus.emotions))]
+    return {"class_weights": [value * len(inverse) / sum(inverse) for value in inverse]}

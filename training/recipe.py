@@ -1,0 +1,281 @@
+"""Recipes: what a run does, as typed and documented values read from YAML and overridden on the command line."""
+
+import difflib
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from affecthub.training.augmentation import AudioAugmentation, FrameAugmentation, SpecAugment
+from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+
+RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """Where the utterances come from, and how much of each is decoded."""
+
+    dataset: Literal["sample_meld", "meld"] = "sample_meld"
+    """`sample_meld`: the synthetic corpus, rendered on first use; `meld`: your copy of MELD at `root`."""
+    root: str | None = None
+    """Folder of the data set; for the synthetic corpus, where to render it (default: the cache)."""
+    twin_policy: str = "prefer_final"
+    """Which of two clips of one MELD test utterance is right; see the MELD builder."""
+    train_rows: int = 800
+    """Synthetic corpus only: utterances to render for training."""
+    validation_rows: int = 200
+    """Synthetic corpus only: utterances to render for validation."""
+    test_rows: int = 300
+    """Synthetic corpus only: utterances to render for testing."""
+    limit: int | None = None
+    """At most this many rows of each split; for a quick try."""
+    num_frames: int = 8
+    """Frames that the model sees of a clip, uniformly spread."""
+    max_seconds: float = 15.0
+    """Of a longer clip only the beginning is decoded, in seconds."""
+    max_text_tokens: int = 128
+    """Longer texts are cut there."""
+    preload: bool = False
+    """Decode every clip once, into memory, before training; for small sets, and without temporal jitter."""
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """Which architecture, with which encoders."""
+
+    architecture: Literal["unimodal_baseline", "trimodal_late_fusion", "trimodal_ensemble"] = "trimodal_ensemble"
+    """`model_type` of the architecture."""
+    modalities: list[str] = field(default_factory=lambda: ["text", "audio", "video"])
+    """Modalities that the model uses."""
+    text_encoder: str | None = None
+    """Folder or Hub id of a pretrained BERT-like model; none: from scratch by `text_config`."""
+    vision_encoder: str | None = None
+    """Folder or Hub id of a pretrained CLIP-like model; none: from scratch by `vision_config`."""
+    text_config: dict[str, Any] | None = None
+    """Configuration of a text encoder from scratch; its word pieces are learned from the training split."""
+    vision_config: dict[str, Any] | None = None
+    """Configuration of a vision encoder from scratch."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """Further fields of the model's configuration, such as `modality_dropout`."""
+    multitask: bool = False
+    """Learn sentiment beside emotion."""
+    imbalance: Literal["none", "class_weights", "focal"] = "none"
+    """Loss for rare classes: plain; weighted by inverse training frequency; focal with gamma 2."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """From an epoch on, which part of the pretrained encoders learns."""
+
+    start_epoch: int
+    """First epoch of the phase, from 0."""
+    encoder_layers: int | Literal["all"] = "all"
+    """0: the encoders are frozen; N: their N topmost layers learn; all: everything learns."""
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """How it learns."""
+
+    epochs: int = 10
+    """Passes over the training split."""
+    batch_size: int = 32
+    """Utterances a step on each process."""
+    gradient_accumulation: int = 1
+    """Steps whose gradients are summed before an update."""
+    learning_rate: float = 1e-4
+    """Peak rate of everything but the encoders."""
+    encoder_learning_rate: float = 1e-5
+    """Peak rate of the encoders."""
+    weight_decay: float = 0.01
+    """AdamW's weight decay (not on biases and norms)."""
+    scheduler: str = "linear"
+    """Name of a transformers scheduler, such as `cosine`, `cosine_with_min_lr`, `reduce_lr_on_plateau`."""
+    scheduler_options: dict[str, Any] = field(default_factory=dict)
+    """Its options, such as `{factor: 0.5, patience: 3, mode: max}`."""
+    warmup: float = 0.0
+    """Warm-up in steps, or as a share of all steps when below 1."""
+    max_gradient_norm: float = 1.0
+    """Gradients are clipped to this norm."""
+    phases: list[Phase] = field(default_factory=list)
+    """Freezing and unfreezing of the encoders over the epochs; none: everything learns from the start."""
+    best_metric: str = "f1_weighted"
+    """Validation metric by which the best epoch is kept and by which training stops early."""
+    patience: int | None = None
+    """Stop after so many epochs without a better `best_metric`; none: never."""
+    min_delta: float = 0.0
+    """What counts as better."""
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    """auto: fp16 on a CUDA GPU; elsewhere bf16 where the hardware computes in it, else fp32."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, more time."""
+    compile: bool = False
+    """`torch.compile` the model."""
+    num_workers: int = 2
+    """Processes that decode."""
+    seed: int = 0
+    """Seed of weights, order, dropout and augmentation."""
+
+
+@dataclass(frozen=True)
+class AugmentationRecipe:
+    """Random changes of the training inputs; everything is off unless it is switched on."""
+
+    temporal_jitter: bool = False
+    """Draw each frame within its segment of the clip, rather than its middle."""
+    audio: AudioAugmentation = field(default_factory=AudioAugmentation)
+    """On the waveform."""
+    frames: FrameAugmentation = field(default_factory=FrameAugmentation)
+    """On the frames, one draw a clip."""
+    features: SpecAugment = field(default_factory=SpecAugment)
+    """On the log-mel features."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All values of a run."""
+
+    name: str = "custom"
+    """Name of the recipe."""
+    data: DataRecipe = field(default_factory=DataRecipe)
+    model: ModelRecipe = field(default_factory=ModelRecipe)
+    training: TrainingRecipe = field(default_factory=TrainingRecipe)
+    augmentation: AugmentationRecipe = field(default_factory=AugmentationRecipe)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as in the YAML file."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe and what to do with it."""
+
+    recipe: Recipe
+    output_dir: Path
+    resume: bool
+    eval_only: bool
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def parse_run(arguments: list[str] | None = None) -> Run:
+    """Read the command line of `train.py`; exits with a message of one paragraph when it is wrong.
+
+    Args:
+        arguments: the command line; None = that of this process.
+    """
+    parser = _parser()
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        values = parser.parse_args(_with_recipe_file(arguments))
+        run = parser.instantiate(values)
+    except (ArgumentError, ValueError) as error:
+        print(f"train.py: {_explain(str(error), parser)}", file=sys.stderr)
+        raise SystemExit(2) from None
+    recipe = Recipe(run.name, run.data, run.model, run.training, run.augmentation)
+    return Run(recipe, Path(run.output_dir or f"runs/{recipe.name}"), run.resume, run.eval_only)
+
+
+def load_recipe(name: str, *overrides: str) -> Recipe:
+    """A recipe that comes with the package, or a YAML file, with overrides such as `--training.epochs=1`."""
+    return parse_run([f"--recipe={name}", *overrides]).recipe
+
+
+def _parser() -> ArgumentParser:
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(
+        prog="train.py",
+        description=(
+            "Train, evaluate and save an emotion model. Every value of the recipe can be overridden, "
+            "for example --training.epochs=3 --model.multitask=true."
+        ),
+        epilog=f"Recipes: {', '.join(recipe_names())}. Start with `accelerate launch train.py` (recipe quickstart).",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--recipe", action="config", help="name of a recipe, or a YAML file (default: quickstart)")
+    parser.add_argument("--output_dir", type=str | None, default=None, help="default: runs/<name of the recipe>")
+    parser.add_argument("--resume", type=bool, default=False, help="continue the newest checkpoint of the output_dir")
+    parser.add_argument("--eval_only", type=bool, default=False, help="evaluate the model of the output_dir again")
+    parser.add_class_arguments(Recipe)
+    return parser
+
+
+def _with_recipe_file(arguments: list[str]) -> list[str]:
+    """The command line with `--recipe NAME` first and replaced by its file, and bare switches spelled out."""
+    switches = {"--resume", "--eval_only", "--eval-only"}
+    spelled = [f"{a.replace('eval-only', 'eval_only')}=true" if a in switches else a for a in arguments]
+    spelled = [a.replace("--output-dir", "--output_dir", 1) for a in spelled]
+    name, rest, take = "quickstart", [], False
+    for argument in spelled:
+        if take or argument.startswith("--recipe="):
+            name, take = argument.removeprefix("--recipe="), False
+        elif argument == "--recipe":
+            take = True
+        else:
+            rest.append(argument)
+    return [f"--recipe={_recipe_file(name)}", *rest]
+
+
+def _recipe_file(name: str) -> Path:
+    """The file of a recipe's name or path; ValueError when there is none, or when it is no YAML mapping."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else RECIPES / f"{name}.yaml"
+    if not path.is_file():
+        close = difflib.get_close_matches(name, recipe_names(), n=1)
+        raise ValueError(
+            f"there is no recipe {name!r}{f'; did you mean {close[0]!r}?' if close else '.'} "
+            f"Recipes: {', '.join(recipe_names())}; or give the path of a .yaml file."
+        )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no readable YAML file: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds no recipe: expected `key: value` lines, found {type(content).__name__}.")
+    _check_keys(content, path)
+    return path
+
+
+def _check_keys(content: dict[str, Any], path: Path) -> None:
+    """ValueError that names the first key of a recipe file which does not exist, with the nearest that does."""
+    known = _known_keys(_parser())
+    for key in _flat_keys(content, known):
+        if key not in known and not any(key.startswith(f"{free}.") for free in known):
+            close = difflib.get_close_matches(key, known, n=1)
+            raise ValueError(f"{path}: unknown key {key!r}{f'; did you mean {close[0]!r}?' if close else '.'}")
+
+
+def _known_keys(parser: ArgumentParser) -> list[str]:
+    """Every key that a recipe can set, dotted; sections, which other keys lie below, left out."""
+    internal = ("help", "print_config", "recipe")
+    keys = [action.dest for action in parser._actions if not action.dest.split(".")[-1].startswith(internal)]
+    return [key for key in keys if not any(other.startswith(f"{key}.") for other in keys)]
+
+
+def _flat_keys(content: dict[str, Any], known: list[str], prefix: str = "") -> list[str]:
+    """Dotted keys of a nested mapping, down to the keys that are known or have no mapping below them."""
+    keys = []
+    for name, value in content.items():
+        key = f"{prefix}{name}"
+        is_section = any(other.startswith(f"{key}.") for other in known)
+        keys += _flat_keys(value, known, f"{key}.") if is_section and isinstance(value, dict) else [key]
+    return keys
+
+
+def _explain(message: str, parser: ArgumentParser) -> str:
+    """An error of the parser, with the nearest known key when one was misspelled."""
+    if "unrecognized" in message.lower() or "does not accept option" in message:
+        wrong = message.replace("'", " ").replace("=", " ").split()
+        candidates = _known_keys(parser)
+        for word in wrong:
+            key = word.lstrip("-")
+            if word.startswith("--") and key not in candidates:
+                close = difflib.get_close_matches(key, candidates, n=1)
+                return f"unknown option --{key}{f'; did you mean --{close[0]}?' if close else '; see --help.'}"
+    return message
