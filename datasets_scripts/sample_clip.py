@@ -22,10 +22,11 @@ def render_clip(row: SampleUtterance, seed: int, layout: str | None = "mono") ->
     """
     look, timbre = SPEAKERS[row.speaker]
     rng = np.random.default_rng([seed, SPLITS.index(row.split), row.dialogue, row.utterance])
-    frames = draw_clip(row.cues.video, look, row.frames, float(FPS), rng)
+    face_rng, voice_rng = rng.spawn(2)  # each modality its own stream: the voice must not depend on what was drawn
+    frames = draw_clip(row.cues.video, look, row.frames, float(FPS), face_rng)
     if layout is None:
         return encode_clip(frames, None)
-    voice = speak(row.cues.audio, timbre, row.frames * _SAMPLES_PER_FRAME, rng)
+    voice = speak(row.cues.audio, timbre, row.frames * _SAMPLES_PER_FRAME, voice_rng)
     if layout == "mono":
         return encode_clip(frames, voice[None])
     channels = np.zeros((6, len(voice)), np.float32)

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from itertools import combinations
 
@@ -53,7 +53,7 @@ def _table(columns: Iterable[str], rows: Iterable[tuple]) -> bytes:
     return file.getvalue().encode()
 
 
-def describe(rows: list[SampleUtterance], parameters: dict[str, int]) -> dict:
+def describe(rows: list[SampleUtterance], parameters: Mapping[str, int]) -> dict:
     """Return the content of `sample_corpus.json`.
 
     `bayes_accuracy` is the exact optimum of every subset of modalities, and `realised_accuracy` what the same rule
@@ -67,7 +67,7 @@ def describe(rows: list[SampleUtterance], parameters: dict[str, int]) -> dict:
         "emotions": EMOTIONS,
         "prior": PRIOR,
         "reliability": RELIABILITY,
-        "bayes_accuracy": {"+".join(s): bayes_accuracy(PRIOR, [RELIABILITY[m] for m in s]) for s in subsets},
+        "bayes_accuracy": {"+".join(s): round(bayes_accuracy(PRIOR, [RELIABILITY[m] for m in s]), 9) for s in subsets},
         "realised_accuracy": {
             split: {"+".join(s): _realised([row for row in rows if row.split == split], s) for s in subsets}
             for split in SPLITS

@@ -13,9 +13,8 @@ from affecthub.datasets_scripts.meld_files import CLIP_FOLDERS
 from affecthub.datasets_scripts.sample_clip import render_clip
 from affecthub.datasets_scripts.sample_plan import SPLITS, SampleUtterance, draw_dialogue
 
-_APPLE_DOUBLE = (
-    bytes.fromhex("00051607 00020000") + b"Mac OS X        " + bytes(66)
-)  # RFC 1740: magic, version, filler
+# Magic number, version and filler of RFC 1740, then nothing.
+_APPLE_DOUBLE = bytes.fromhex("00051607 00020000") + b"Mac OS X        " + bytes(66)
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,8 @@ def draw_traps(rows: list[SampleUtterance], seed: int) -> list[Trap]:
     shared = turns["train"][0]
     traps = [*_train_traps(turns["train"], seed), *_dev_traps(turns["dev"], seed)]
     traps += [*_test_traps(turns["test"], shared, seed), *_apple_doubles()]
-    traps += [Trap(f"no dialogue {rows[0].dialogue - 1}", split, "used") for split, rows in turns.items()]
-    train = turns["train"][0].dialogue
-    traps += [Trap(f"a gap in the utterances of dialogue {train}", "train", "used")]
+    traps += [Trap(f"no dialogue {dialogue[0].dialogue - 1}", split, "used") for split, dialogue in turns.items()]
+    traps += [Trap(f"a gap in the utterances of dialogue {shared.dialogue}", "train", "used")]
     return [*traps, Trap("hours of one digit", "dev", "used", file="dev_sent_emo.csv")]
 
 

@@ -119,8 +119,8 @@ def augment_audio(
 
 
 def spec_augment(
-    features: torch.Tensor, mask: torch.Tensor, settings: SpecAugment, rng: np.random.Generator
-) -> torch.Tensor:
+    features: np.ndarray, mask: np.ndarray, settings: SpecAugment, rng: np.random.Generator
+) -> np.ndarray:
     """Set random stretches of frames and groups of bands to 0, which is the mean of normalised features.
 
     Args:
@@ -134,8 +134,8 @@ def spec_augment(
     """
     if not settings.time_masks and not settings.frequency_masks:
         return features
-    real = mask.nonzero().squeeze(1)
-    features = features.clone()
+    (real,) = mask.nonzero()
+    features = features.copy()
     limit = min(settings.time_width, int(settings.time_fraction * len(real)))
     for _ in range(settings.time_masks):
         features[real[_stretch(len(real), limit, rng)]] = 0.0

@@ -2,7 +2,6 @@ import av
 import librosa
 import numpy as np
 import pytest
-
 from affecthub.media.audio import downmix, resample
 
 
