@@ -55,7 +55,9 @@ def build_processor(recipe: Recipe, corpus: Corpus) -> TrimodalProcessor:
 def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
     """A BERT tokenizer whose word pieces are learned from `texts` (the training split's alone)."""
     blank = BertTokenizer(vocab={token: i for i, token in enumerate(SPECIAL_TOKENS)})
-    return blank.train_new_from_iterator(texts, vocab_size=SCRATCH_VOCABULARY)
+    tokenizer = blank.train_new_from_iterator(texts, vocab_size=SCRATCH_VOCABULARY)
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]  # a single text has no second segment to mark
+    return tokenizer
 
 
 def build_model(recipe: Recipe, corpus: Corpus, processor: TrimodalProcessor) -> TrimodalForVideoClassification:
@@ -72,8 +74,7 @@ def build_model(recipe: Recipe, corpus: Corpus, processor: TrimodalProcessor) ->
     if model.multitask:
         values["sentiment_id2label"] = dict(enumerate(corpus.sentiments))
     if processor.tokenizer and not model.text_encoder:
-        own = {"vocab_size": len(processor.tokenizer), "pad_token_id": processor.tokenizer.pad_token_id}
-        values["text_config"] = {"model_type": "bert", **(model.text_config or {}), **own}
+        values["text_config"] = {"model_type": "bert", **(model.text_config or {}), **vocabulary(processor.tokenizer)}
     if processor.video_processor and not model.vision_encoder:
         values["vision_config"] = model.vision_config
     return CLASSIFIERS[model.architecture].from_encoders_pretrained(
@@ -81,6 +82,13 @@ def build_model(recipe: Recipe, corpus: Corpus, processor: TrimodalProcessor) ->
         vision_encoder=model.vision_encoder if processor.video_processor else None,
         **values,
     )
+
+
+def vocabulary(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """The fields of a text encoder's configuration that its tokenizer decides."""
+    first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
+    special = {"pad_token_id": tokenizer.pad_token_id, "bos_token_id": first, "eos_token_id": last}
+    return {"vocab_size": len(tokenizer), **special, "cls_token_id": first, "sep_token_id": last}
 
 
 def imbalance_values(imbalance: str, corpus: Corpus) -> dict:
