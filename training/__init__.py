@@ -1,4 +1,4 @@
-"""A run: recipe, augmentation, collator, phases and callbacks around the stock `Trainer`.
+"""A run: recipe, augmentation, batches, phases and judgement around the stock `Trainer`.
 
-May import: `media`, `datasets_scripts`, `processing`, `modeling`.
+May import: `media`, `datasets_scripts`, `processing`, `modeling`, `evaluation`.
 """

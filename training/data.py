@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from affecthub.datasets_scripts.meld import load_meld
 from affecthub.datasets_scripts.sample_meld import render_sample_meld
-from affecthub.media.decode import MediaError, read_clip
+from affecthub.media.decode import MediaError
+from affecthub.media.for_processor import read_clip_for
 from affecthub.modeling.modalities import AUDIO, TEXT, VIDEO
 from affecthub.training.augmentation import SpecAugment, augment_audio, augment_frames, spec_augment
 from affecthub.training.recipe import AugmentationRecipe, DataRecipe
@@ -161,13 +162,23 @@ class UtteranceDataset(torch.utils.data.Dataset):
 
     def _decode(self, row: dict, rng: np.random.Generator | None) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Audio and frames of a row's clip, None for what it or the processor lacks."""
+        paths = {name: row.get(f"{name}_path") if name in self.modalities else None for name in (AUDIO, VIDEO)}
+        if not any(paths.values()):
+            return None, None
         jitter = self.augmentation is not None and self.augmentation.temporal_jitter
         try:
-            return read_for(self.processor, row, rng if jitter else None)
+            clip = read_clip_for(
+                self.processor,
+                paths[VIDEO] or paths[AUDIO],
+                video=paths[VIDEO] is not None,
+                audio=paths[AUDIO] is not None,
+                rng=rng if jitter else None,
+            )
         except MediaError as error:
             self.failures += 1
             logger.warning("%s: used without its media: %s", row["key"], error)
             return None, None
+        return clip.audio, clip.frames
 
     def _decode_all(self) -> list[tuple[np.ndarray | None, np.ndarray | None]]:
         """Every clip's audio and frames, by as many threads as there are cores."""
@@ -176,43 +187,9 @@ class UtteranceDataset(torch.utils.data.Dataset):
             return list(tqdm(clips, total=len(self.rows), desc="decoding", unit="clip"))
 
 
-def read_for(
-    processor: ProcessorMixin, row: dict, rng: np.random.Generator | None = None
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Decode what `processor` takes of a row's clip: audio float32 (samples,) and frames uint8 (time, h, w, 3).
-
-    Args:
-        processor: an absent video processor or feature extractor means that modality is not read.
-        row: `video_path` and `audio_path`, each None (or left out) where there is none.
-        rng: draws the frames' instants; None takes the middles.
-    """
-    video_processor, extractor = processor.video_processor, processor.feature_extractor
-    video_path = row.get("video_path") if video_processor else None
-    audio_path = row.get("audio_path") if extractor else None
-    if video_path is None and audio_path is None:
-        return None, None
-    clip = read_clip(
-        video_path or audio_path,
-        num_frames=video_processor.num_frames if video_processor else 1,
-        frame_size=shorter_side(video_processor) if video_processor else None,
-        sampling_rate=extractor.sampling_rate if extractor else 16_000,
-        max_seconds=processor.max_seconds,
-        video=video_path is not None,
-        audio=audio_path is not None,
-        rng=rng,
-    )
-    return clip.audio, clip.frames
-
-
 def parts_of(processor: ProcessorMixin) -> dict[str, object | None]:
     """The part of the processor that takes each modality; None where it has none."""
     return {TEXT: processor.tokenizer, AUDIO: processor.feature_extractor, VIDEO: processor.video_processor}
-
-
-def shorter_side(video_processor: object) -> int:
-    """Pixels of a frame's shorter side after the video processor's resizing; decoding to more would be waste."""
-    size = video_processor.size
-    return size["shortest_edge"] or min(size["height"], size["width"])
 
 
 class Collator:

@@ -29,7 +29,7 @@ def judge(trainer: Trainer, data: dict[str, UtteranceDataset], corpus: Corpus, r
             "name": corpus.name,
             "synthetic": corpus.synthetic,
             "splits": {name: len(rows) for name, rows in corpus.splits.items()},
-            "skipped": corpus.skipped | {"undecodable clips": sum(int(d.failures) for d in data.values())},
+            "skipped": _skipped(corpus, data),
         },
         "task": {task: names[task] for task in judged["validation"]},
         "results": scores,
@@ -46,6 +46,13 @@ def judge(trainer: Trainer, data: dict[str, UtteranceDataset], corpus: Corpus, r
     if len(model.config.modalities) > 1:
         results["ablation"] = ablate(trainer, data.get("test", data["validation"]), corpus.bayes_accuracy)
     return results
+
+
+def _skipped(corpus: Corpus, data: dict[str, UtteranceDataset]) -> dict[str, int]:
+    """Rows without any of the modalities, and clips that failed while they were decoded, by reason; none: left out."""
+    counts = {f"{split} rows with none of the modalities": count for split, count in corpus.skipped.items()}
+    counts["clips that could not be decoded, their rows used without them"] = sum(int(d.failures) for d in data.values())
+    return {reason: count for reason, count in counts.items() if count}
 
 
 def predict(trainer: Trainer, dataset: UtteranceDataset) -> dict[str, tuple[np.ndarray, np.ndarray]]:

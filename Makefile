@@ -1,0 +1,20 @@
+# `make help` lists the targets; each is a line that works without make too.
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test lint format
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+quickstart: ## set up, render the synthetic corpus, train, evaluate, save
+	python3 run.py
+
+test: ## set up and run the tests
+	python3 run.py test
+
+lint: ## ruff: lint and format check
+	python3 run.py lint
+	.venv/bin/ruff format --check .
+
+format: ## ruff: mend what can be mended
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .

@@ -1,0 +1,54 @@
+"""Set everything up and run: `python3 run.py` trains the quick start, `python3 run.py test` runs the tests.
+
+Needs Python 3.11 or newer and pip, and nothing else: it makes `.venv` beside itself, installs the project into it and
+passes on what follows the command, for example `python3 run.py train --recipe meld_text --data.root=PATH`.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+BIN = ROOT / ".venv" / ("Scripts" if os.name == "nt" else "bin")
+ACCELERATE = ["accelerate", "launch", "--config_file", "accelerate_config.yaml", "train.py"]
+COMMANDS = {
+    "quickstart": [*ACCELERATE, "--recipe", "quickstart"],
+    "train": ACCELERATE,
+    "test": ["python", "-m", "pytest"],
+    "lint": ["ruff", "check", "."],
+    "setup": [],
+}
+
+
+def main() -> int:
+    """Install what is missing, then run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", nargs="?", choices=COMMANDS, default="quickstart")
+    options, passed_on = parser.parse_known_args()
+    if sys.version_info < (3, 11):
+        parser.exit(2, f"affecthub needs Python 3.11 or newer; this is {sys.version.split()[0]}\n")
+    set_up()
+    command = COMMANDS[options.command] + passed_on
+    if not command:
+        return 0
+    environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(BIN.parent)}
+    return subprocess.call([str(BIN / command[0]), *command[1:]], cwd=ROOT, env=environment)
+
+
+def set_up() -> None:
+    """Make `.venv` with uv, which pip brings, and install the project into it; seconds when nothing has changed."""
+    tools = ROOT / ".bootstrap"
+    if not (tools / "uv").is_dir():
+        subprocess.check_call([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(tools), "uv"])
+    uv = [sys.executable, "-m", "uv"]
+    environment = os.environ | {"PYTHONPATH": str(tools)}
+    if not BIN.is_dir():
+        subprocess.check_call([*uv, "venv", "--quiet", "--python", sys.executable, str(BIN.parent)], env=environment)
+    install = [*uv, "pip", "install", "--quiet", "--python", str(BIN / "python"), "--editable", ".[dev]"]
+    subprocess.check_call(install, cwd=ROOT, env=environment)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
