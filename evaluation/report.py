@@ -142,7 +142,18 @@ def _ablation_table(rows: list[AblationRow]) -> str:
         best = f"  {percent(row['bayes_accuracy']):>22}" if "bayes_accuracy" in row else ""
         subset = " + ".join(row["modalities"])
         lines.append(f"{subset:<24}{percent(row['accuracy']):>8}  {percent(row['f1_weighted']):>11}{best}")
-    return "\n".join(lines)
+    return "\n".join([*lines, _gain_of_fusion(rows)])
+
+
+def _gain_of_fusion(rows: list[AblationRow]) -> str:
+    """What all modalities together give over the best of them, and how near they come to the optimum."""
+    together = max(rows, key=lambda row: len(row["modalities"]))
+    single = max((row for row in rows if len(row["modalities"]) == 1), key=lambda row: row["accuracy"])
+    gain = 100 * (together["accuracy"] - single["accuracy"])
+    line = f"Together {gain:+.1f} points of accuracy against the best alone ({single['modalities'][0]})"
+    if "bayes_accuracy" in together:
+        line += f"; {percent(together['accuracy'] / together['bayes_accuracy'])} % of the Bayes-optimal accuracy"
+    return line
 
 
 def percent(fraction: float) -> str:
