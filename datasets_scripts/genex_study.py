@@ -1,0 +1,173 @@
+"""What a GENEX-like study is: its files, its names, and how a YAML description renames them."""
+
+import difflib
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import yaml
+
+HEAD = (
+    "Head Leaning Forward",
+    "Head Leaning Backward",
+    "Head Not Tilted",
+    "Head Pointing Forward",
+    "Head Pointing Up",
+    "Head Down",
+    "Head Tilted Left",
+    "Head Tilted Right",
+    "Head Turned Forward",
+    "Head Turned Left",
+    "Head Turned Right",
+)
+
+FACIAL_ACTIONS = (
+    "Eye Closure",
+    "Eye Widen",
+    "Brow Furrow",
+    "Brow Raise",
+    "Mouth Open",
+    "Jaw Drop",
+    "Speaking",
+    "Lip Press",
+    "Lip Pucker",
+    "Lip Stretch",
+    "Lip Suck",
+    "Lip Tighten",
+    "Cheek Raise",
+    "Chin Raise",
+    "Dimpler",
+    "Nose Wrinkle",
+    "Upper Lip Raise",
+)
+"""AFFDEX computes its emotions from facial actions: as inputs, with AFFDEX emotions as targets, they are circular."""
+
+EXPRESSIONS = HEAD + FACIAL_ACTIONS
+"""0 or 1: whether an episode touches the window."""
+
+GAZE = ("Fixation Density", "Mean Fixation Duration", "Gaze Dispersion")
+"""Over the window: a count, ms, degrees."""
+
+GSR = ("GSR Peak Count", "Mean GSR Amplitude")
+"""Over the window: a count, microsiemens."""
+
+FEATURES = EXPRESSIONS + GAZE + GSR
+"""The 33 features, in the order of every axis named `features`."""
+
+TARGETS = (
+    "Joy",
+    "Anger",
+    "Fear",
+    "Disgust",
+    "Sadness",
+    "Surprise",
+    "Contempt",
+    "Positive Valence",
+    "Negative Valence",
+    "Neutral Valence",
+    "Attention",
+    "Adaptive Engagement",
+    "Confusion",
+    "Sentimentality",
+    "Smile",
+    "Smirk",
+    "Neutral",
+)
+"""The 17 affect targets, in the order of every axis named `targets`."""
+
+FACE_CAMERA, GAZE_REPLAY = "face_camera", "gaze_replay"
+VIEWS = (FACE_CAMERA, GAZE_REPLAY)
+"""A gaze replay shows the screen with a dot where the participant looks: no face, and eye tracking to be read off."""
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".wmv", ".mkv", ".m4v")
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Names that differ between studies; the defaults are GENEX's.
+
+    As a YAML file, with whatever differs:
+
+    ```yaml
+    name: Lab 7
+    gsr_table: peaks.csv
+    columns: {Respondent Name: Teilnehmer, Peak Time: Zeit}
+    expressions: {Grin: Smile}
+    face_camera: cam_(?P<participant>P\\d+)_(?P<stimulus>.+)
+    ```
+    """
+
+    name: str = "GENEX"
+    expression_table: str = "FEAExpressionTable.csv"
+    """File name, found anywhere below the root; so are the next three."""
+    fixation_table: str = "FixationTable.csv"
+    gsr_table: str = "GSRPeakTable.csv"
+    summary_table: str = "Multimodal summary metrics.csv"
+    columns: dict[str, str] = field(default_factory=dict)
+    """GENEX's column name -> this study's, in any table."""
+    expressions: dict[str, str] = field(default_factory=dict)
+    """This study's expression type -> one of the 28 expressions or 17 targets."""
+    face_camera: str = r"RespCam_(?P<participant>.+?)_(?P<stimulus>.+?)(_\(.*)?"
+    """Regular expression of a face-camera recording's file name without its suffix."""
+    gaze_replay: str = r"(?P<stimulus>.+) - (?P<participant>.+)"
+    """The same of a gaze replay's."""
+
+    def __post_init__(self):
+        known = {*EXPRESSIONS, *TARGETS}
+        for theirs, ours in self.expressions.items():
+            if ours not in known:
+                raise ValueError(f"expressions: {theirs!r} is renamed to {ours!r}; {_suggest(ours, known)}")
+        for view in VIEWS:
+            groups = re.compile(getattr(self, view)).groupindex
+            if not {"participant", "stimulus"} <= set(groups):
+                raise ValueError(
+                    f"{view}: {getattr(self, view)!r} needs the groups (?P<participant>...) and (?P<stimulus>...)"
+                )
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> "Study":
+        """Read a study description: a mapping with any of this class's fields.
+
+        Raises:
+            ValueError: it is no mapping, or holds a key that is no field.
+        """
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        if not isinstance(content, dict):
+            raise ValueError(f"{path}: holds a {type(content).__name__}; write `key: value` lines")
+        known = {f.name for f in fields(cls)}
+        for key in content:
+            if key not in known:
+                raise ValueError(f"{path}: unknown key {key!r}; {_suggest(str(key), known)}")
+        return cls(**content)
+
+    def expression(self, name: str) -> str | None:
+        """The feature or target that an expression type of this study means; None where it means none."""
+        renamed = self.expressions.get(name, name)
+        return _BY_LOWER.get(renamed.lower())
+
+    def recording(self, path: Path) -> tuple[str, str, str] | None:
+        """(participant, stimulus, view) by a video's file name; None where it fits neither pattern."""
+        for view in VIEWS:
+            match = re.fullmatch(getattr(self, view), path.stem)
+            if match:
+                return normalise_name(match["participant"]), normalise_stimulus(match["stimulus"]), view
+        return None
+
+
+_BY_LOWER = {name.lower(): name for name in (*EXPRESSIONS, *TARGETS)}
+
+
+def normalise_name(name: str) -> str:
+    """A participant as every table and file names them: `LE_3299`, `le  3299` and `LE 3299` are one."""
+    return re.sub(r"[\s_]+", " ", name).strip().upper()
+
+
+def normalise_stimulus(name: str) -> str:
+    """A stimulus with white space collapsed, and without the `(1)` that a second export of the same file gets."""
+    return re.sub(r"\s+", " ", re.sub(r"\s*\(\d+\)\s*$", "", name)).strip()
+
+
+def _suggest(word: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(sorted(known))}"

@@ -1,0 +1,154 @@
+"""Split protocols by name: which rows learn, and which rows judge.
+
+A protocol decides what a figure means. `by_frame` asks whether a moment of a known video is recognised, `by_recording`
+whether a new recording is, `leave_one_participant_out` and `grouped_k_fold` whether a new person is.
+`evaluation.audit` says what a split lets through.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, StratifiedGroupKFold
+
+Columns = Mapping[str, Sequence[Any]] | pd.DataFrame
+"""Plain columns of equal length, one entry a row."""
+
+PROTOCOLS = {
+    "by_frame": "rows are dealt at random, so neighbouring frames of a recording stand on both sides: for "
+    "comparison with published figures only",
+    "by_recording": "a source recording stands on one side; a person with two recordings may stand on both",
+    "leave_one_participant_out": "one fold a person, judged on a model that never saw that person",
+    "grouped_k_fold": "people are dealt to folds; a person stands on one side",
+    "fixed": "as the data set's authors split it, by the column `split`",
+}
+"""Name -> what it keeps apart."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division of the rows; nothing is on both sides."""
+
+    name: str
+    """The participant left out, the value of `split`, or the fold's number from 0."""
+    train: np.ndarray
+    """int (training rows,), ascending positions in the columns."""
+    held_out: np.ndarray
+    """int (held-out rows,), likewise."""
+
+
+def make_folds(
+    protocol: str, columns: Columns, *, folds: int = 5, seed: int = 0, label: str | None = None
+) -> list[Fold]:
+    """Divide rows by a protocol; the same arguments give the same folds.
+
+    Args:
+        protocol: one of `PROTOCOLS`.
+        columns: `by_recording` goes by `source_recording`, what the camera filmed, which a colour variant shares with
+            its original, and where there is no such column by `recording`; `leave_one_participant_out` and
+            `grouped_k_fold` need `participant`; `fixed` needs `split`, whose value "train" learns.
+        folds: of `by_frame`, `by_recording` and `grouped_k_fold`; fewer where there are fewer groups.
+        seed: deals rows or groups to folds.
+        label: column of classes that `grouped_k_fold` balances over the folds as far as whole people allow.
+
+    Returns:
+        Every row is held out in exactly one fold; by `fixed`, there is one fold for every value but "train", and the
+        other held-out values are in neither side.
+
+    Raises:
+        ValueError: an unknown protocol, a missing column, a row without its group, fewer than two groups, no row
+            "train", or fewer rows than folds.
+    """
+    table = pd.DataFrame(columns)
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"unknown split protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    if protocol == "fixed":
+        return _fixed(_group(table, "split", protocol))
+    if protocol == "by_frame":
+        return _by_frame(table, folds, seed)
+    names = {"by_recording": "source_recording" if "source_recording" in table else "recording"}
+    groups = _group(table, names.get(protocol, "participant"), protocol)
+    if protocol == "leave_one_participant_out":
+        pairs = LeaveOneGroupOut().split(groups, groups=groups)
+        return [Fold(str(groups[held_out[0]]), train, held_out) for train, held_out in pairs]
+    count = min(folds, len(np.unique(groups)))
+    if protocol == "grouped_k_fold" and label is not None:
+        dealer = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+        return _numbered(dealer.split(groups, _column(table, label, protocol), groups))
+    return _numbered(GroupKFold(count, shuffle=True, random_state=seed).split(groups, groups=groups))
+
+
+def train_validation_test(
+    protocol: str, columns: Columns, *, fold: int = 0, folds: int = 5, seed: int = 0, label: str | None = None
+) -> dict[str, np.ndarray]:
+    """Positions of the rows that learn, choose the epoch and judge, kept apart from one another by one protocol.
+
+    Args:
+        protocol, columns, folds, seed, label: as `make_folds`; `fixed` needs the values train, validation and test.
+        fold: which fold is the test; the rest is divided again, and its first fold is the validation.
+
+    Returns:
+        train, validation, test: int (rows,), ascending.
+
+    Raises:
+        ValueError: as `make_folds`, for the rows or for what the test leaves of them; or no fold of this number.
+    """
+    table = pd.DataFrame(columns)
+    outer = make_folds(protocol, table, folds=folds, seed=seed, label=label)
+    if protocol == "fixed":
+        sides = {"train": outer[0].train} | {found.name: found.held_out for found in outer}
+        if not {"validation", "test"} <= set(sides):
+            raise ValueError(
+                f"column 'split' holds {', '.join(sides)}; a fixed split needs train, validation and test"
+            )
+        return {name: sides[name] for name in ("train", "validation", "test")}
+    if not 0 <= fold < len(outer):
+        raise ValueError(f"fold {fold} of {protocol}: there are {len(outer)}, from 0 to {len(outer) - 1}")
+    rest = outer[fold].train
+    inner = make_folds(protocol, table.iloc[rest], folds=folds, seed=seed, label=label)[0]
+    return {"train": rest[inner.train], "validation": rest[inner.held_out], "test": outer[fold].held_out}
+
+
+def _column(table: pd.DataFrame, name: str, protocol: str) -> pd.Series:
+    if name not in table:
+        raise ValueError(f"protocol {protocol!r} needs the column {name!r}; the rows have {', '.join(table.columns)}")
+    return table[name]
+
+
+def _group(table: pd.DataFrame, name: str, protocol: str) -> np.ndarray:
+    """The column as strings (rows,), complete and of at least two values."""
+    values = _column(table, name, protocol)
+    if values.isna().any():
+        row = int(values.isna().to_numpy().argmax())
+        raise ValueError(
+            f"row {row}: no {name} ({int(values.isna().sum())} rows in all); {protocol!r} cannot place a row that "
+            f"might belong to anyone: fill the column {name!r} in, or leave these rows out"
+        )
+    groups = values.astype(str).to_numpy(dtype=object)
+    found = sorted(set(groups))
+    if len(found) < 2:
+        raise ValueError(
+            f"column {name!r} holds {len(found)} value ({', '.join(found)}) in {len(groups)} rows; {protocol!r} needs "
+            f"at least two: with one {name} nothing can be held out, so add data"
+        )
+    return groups
+
+
+def _by_frame(table: pd.DataFrame, folds: int, seed: int) -> list[Fold]:
+    if len(table) < folds:
+        raise ValueError(f"{len(table)} rows cannot make {folds} folds: ask for fewer folds")
+    return _numbered(KFold(folds, shuffle=True, random_state=seed).split(table))
+
+
+def _fixed(split: np.ndarray) -> list[Fold]:
+    train = np.flatnonzero(split == "train")
+    if not len(train):
+        raise ValueError(f"column 'split' holds {', '.join(sorted(set(split)))}; name the rows that learn 'train'")
+    names = [name for name in dict.fromkeys(split) if name != "train"]
+    return [Fold(name, train, np.flatnonzero(split == name)) for name in names]
+
+
+def _numbered(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Fold]:
+    return [Fold(str(number), train, held_out) for number, (train, held_out) in enumerate(pairs)]
