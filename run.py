@@ -1,6 +1,6 @@
 """Set everything up and run: `python3 run.py` trains the quick start, `python3 run.py test` runs the tests.
 
-Needs Python 3.11 or newer and pip, and nothing else: it makes `.venv` beside itself, installs the project into it and
+Needs Python 3.11 or 3.12 and pip, and nothing else: it makes `.venv` beside itself, installs the project into it and
 passes on what follows the command, for example `python3 run.py train --recipe meld_text --data.root=PATH`.
 """
 
@@ -16,7 +16,7 @@ ACCELERATE = ["accelerate", "launch", "--config_file", "accelerate_config.yaml",
 COMMANDS = {
     "quickstart": [*ACCELERATE, "--recipe", "quickstart"],
     "train": ACCELERATE,
-    "test": ["python", "-m", "pytest"],
+    "test": ["python", "-m", "pytest", "-n", "2", "--dist", "loadfile"],
     "lint": ["ruff", "check", "."],
     "setup": [],
 }
@@ -27,8 +27,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", nargs="?", choices=COMMANDS, default="quickstart")
     options, passed_on = parser.parse_known_args()
-    if sys.version_info < (3, 11):
-        parser.exit(2, f"affecthub needs Python 3.11 or newer; this is {sys.version.split()[0]}\n")
+    if not (3, 11) <= sys.version_info < (3, 13):
+        parser.exit(2, f"affecthub needs Python 3.11 or 3.12; this is {sys.version.split()[0]}\n")
     set_up()
     command = COMMANDS[options.command] + passed_on
     if not command:
@@ -41,7 +41,7 @@ def set_up() -> None:
     """Make `.venv` with uv, which pip brings, and install the project into it; seconds when nothing has changed."""
     tools = ROOT / ".bootstrap"
     if not (tools / "uv").is_dir():
-        subprocess.check_call([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(tools), "uv"])
+        subprocess.check_call([sys.executable, "-m", "pip", "install", "--quiet", "--quiet", "--target", str(tools), "uv"])
     uv = [sys.executable, "-m", "uv"]
     environment = os.environ | {"PYTHONPATH": str(tools)}
     if not BIN.is_dir():
