@@ -19,18 +19,18 @@ def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def _without_pooler(config: PreTrainedConfig) -> dict:
-    """Arguments that leave a text model's unused pooler out, where it has one."""
+    """Arguments that leave a model's unused pooler out, where it has one."""
     accepts = inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters
     return {"add_pooling_layer": False} if "add_pooling_layer" in accepts else {}
 
 
-def text_model_from_config(config: PreTrainedConfig) -> PreTrainedModel:
-    """A freshly initialised BERT-like model."""
+def encoder_from_config(config: PreTrainedConfig) -> PreTrainedModel:
+    """A freshly initialised model of transformers, without the pooler that some have behind their tokens."""
     return AutoModel.from_config(config, **_without_pooler(config))
 
 
-def text_model_from_pretrained(name_or_path: str) -> PreTrainedModel:
-    """A pretrained BERT-like model from a folder or a Hub id."""
+def encoder_from_pretrained(name_or_path: str) -> PreTrainedModel:
+    """A pretrained model from a folder or a Hub id, without such a pooler."""
     return AutoModel.from_pretrained(name_or_path, **_without_pooler(AutoConfig.from_pretrained(name_or_path)))
 
 

@@ -19,13 +19,28 @@ def average_present(values: torch.Tensor, presence: torch.Tensor) -> tuple[torch
     return (values * shares.unsqueeze(-1)).sum(dim=1), shares
 
 
+class BatchNorm(nn.BatchNorm1d):
+    """BatchNorm1d that normalises a training batch of one, which has no variance, by the running statistics.
+
+    Such a batch is the last of an epoch whenever the rows leave a remainder of one; dropping it instead would, in
+    transformers' Trainer, drop the last rows of every evaluation too.
+    """
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Normalise `values` (batch, size)."""
+        if self.training and len(values) == 1:
+            mean, variance = self.running_mean, self.running_var
+            return nn.functional.batch_norm(values, mean, variance, self.weight, self.bias, eps=self.eps)
+        return super().forward(values)
+
+
 class EarlyFusion(nn.Sequential):
     """Linear, BatchNorm, ReLU, Dropout a layer, on concatenated embeddings: (batch, in) -> (batch, last size)."""
 
     def __init__(self, in_size: int, sizes: list[int], dropouts: list[float]):
         layers = []
         for before, after, dropout in zip([in_size, *sizes], sizes, dropouts, strict=False):
-            layers += [nn.Linear(before, after), nn.BatchNorm1d(after), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(before, after), BatchNorm(after), nn.ReLU(), nn.Dropout(dropout)]
         super().__init__(*layers)
 
 
@@ -40,3 +55,24 @@ class PathWeights(nn.Module):
         """Shares (2,) of the early and the late path; they sum to 1."""
         weights = self.scores.sigmoid()
         return weights / weights.sum()
+
+
+class ModalityWeights(nn.Module):
+    """Learned weights of the modalities under a softmax, which sample by sample goes over those that are present.
+
+    Args:
+        initial: the weights before training; they sum to 1.
+    """
+
+    def __init__(self, initial: list[float]):
+        super().__init__()
+        self.initial = list(initial)
+        self.scores = nn.Parameter(torch.empty(len(initial)))  # filled by `_init_weights`, with `initial_scores`
+
+    def initial_scores(self) -> torch.Tensor:
+        """Scores whose softmax is `initial`."""
+        return torch.tensor(self.initial).log()
+
+    def forward(self, presence: torch.Tensor) -> torch.Tensor:
+        """`presence` bool (batch, modalities) -> weights (batch, modalities), 0 where absent; they sum to 1."""
+        return self.scores.expand_as(presence).masked_fill(~presence, float("-inf")).softmax(dim=1)

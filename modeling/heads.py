@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 from torch.nn import functional as F
+from transformers.activations import ACT2FN
 
 
 class ClassifierHead(nn.Sequential):
@@ -12,6 +13,35 @@ class ClassifierHead(nn.Sequential):
         super().__init__(
             nn.Linear(in_size, hidden_size), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden_size, num_outputs)
         )
+
+
+class MlpHead(nn.Sequential):
+    """Linear layers with what belongs between them: (batch, in size) -> (batch, outputs).
+
+    Args:
+        in_size: width of the input.
+        hidden_sizes: widths of the hidden layers; none for a plain linear classifier.
+        num_outputs: width of the output.
+        dropouts: dropout before each linear layer, one more than there are hidden layers.
+        activation: after each hidden layer, by its name in transformers.
+        norm: LayerNorm between each hidden layer and its activation.
+    """
+
+    def __init__(
+        self,
+        in_size: int,
+        hidden_sizes: list[int],
+        num_outputs: int,
+        dropouts: list[float],
+        activation: str = "gelu",
+        norm: bool = False,
+    ):
+        layers = []
+        for before, after, dropout in zip([in_size, *hidden_sizes], hidden_sizes, dropouts, strict=False):
+            layers += [nn.Dropout(dropout), nn.Linear(before, after)]
+            layers += [nn.LayerNorm(after)] * norm + [ACT2FN[activation]]
+        sizes = [in_size, *hidden_sizes]
+        super().__init__(*layers, nn.Dropout(dropouts[-1]), nn.Linear(sizes[-1], num_outputs))
 
 
 def classification_loss(

@@ -2,12 +2,15 @@
 
 import torch
 
-TEXT, AUDIO, VIDEO = "text", "audio", "video"
-MODALITIES = (TEXT, AUDIO, VIDEO)
-"""The modalities of an utterance, in the order of every axis named `modalities`."""
+TEXT, AUDIO, VIDEO, PHYSIO = "text", "audio", "video", "physio"
+MODALITIES = (TEXT, AUDIO, VIDEO, PHYSIO)
+"""All modalities, in the order of every axis named `modalities`."""
 
-MAIN_INPUTS = {TEXT: "input_ids", AUDIO: "input_features", VIDEO: "pixel_values_videos"}
-"""The forward argument that carries each modality."""
+UTTERANCE_MODALITIES = (TEXT, AUDIO, VIDEO)
+"""The modalities of an utterance."""
+
+MAIN_INPUTS = {TEXT: "input_ids", AUDIO: "input_features", VIDEO: "pixel_values_videos", PHYSIO: "physio_values"}
+"""The forward argument that carries each modality; an architecture that takes another says so in `main_inputs`."""
 
 
 def presence_argument(modality: str) -> str:
@@ -15,8 +18,16 @@ def presence_argument(modality: str) -> str:
     return f"{modality}_present"
 
 
-def resolve_presence(modality: str, inputs: torch.Tensor | None, present: torch.Tensor | None) -> torch.Tensor | None:
+def resolve_presence(
+    modality: str, inputs: torch.Tensor | None, present: torch.Tensor | None, argument: str | None = None
+) -> torch.Tensor | None:
     """Which samples hold `modality`: bool (batch,), or None when the modality was not passed at all.
+
+    Args:
+        modality: its name.
+        inputs (batch, ...), optional.
+        present (batch,), optional: 1 = present.
+        argument: name of the forward argument that `inputs` came by, where it is not that of `MAIN_INPUTS`.
 
     Passed without a mask means present in every sample. Raises ValueError when samples are called present and no
     input came with them, or when the mask is not one value a sample.
@@ -25,7 +36,7 @@ def resolve_presence(modality: str, inputs: torch.Tensor | None, present: torch.
         if present is not None and bool(present.any()):
             raise ValueError(
                 f"`{presence_argument(modality)}` marks {int(present.sum())} samples as present, but "
-                f"`{MAIN_INPUTS[modality]}` was not passed: pass it, or leave the mask out."
+                f"`{argument or MAIN_INPUTS[modality]}` was not passed: pass it, or leave the mask out."
             )
         return None
     if present is None:

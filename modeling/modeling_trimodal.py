@@ -10,41 +10,36 @@
 ```
 """
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
+from .base import AffectPreTrainedModel
 from .configuration_trimodal import TrimodalConfig
 from .encoders import (
     AudioEncoder,
     encode_frames,
-    keep_frozen_in_eval,
+    encoder_from_config,
+    encoder_from_pretrained,
     masked_mean,
-    text_model_from_config,
-    text_model_from_pretrained,
     vision_model_from_config,
     vision_model_from_pretrained,
     vision_output_size,
 )
 from .fusion import PathWeights
 from .heads import ClassifierHead, classification_loss
-from .modalities import AUDIO, MAIN_INPUTS, TEXT, VIDEO, blank_absent, drop_modalities, resolve_presence
+from .modalities import AUDIO, TEXT, VIDEO, blank_absent, resolve_presence
 from .outputs import TrimodalClassifierOutput, TrimodalModelOutput
 
 
-class TrimodalPreTrainedModel(PreTrainedModel):
-    """What trunk and classifiers share: loading, initialisation, frozen parts."""
+class TrimodalPreTrainedModel(AffectPreTrainedModel):
+    """What trunk and classifiers share."""
 
     config_class = TrimodalConfig
     base_model_prefix = "trimodal"
     main_input_name = "input_ids"
     input_modalities = ("text", "audio", "video")
-    supports_gradient_checkpointing = True
-    accepts_loss_kwargs = False
-    _supports_sdpa = True
     encoder_prefixes = ("text_model.", "vision_model.")
     """Parameters below these names belong to pretrained encoders; phases freeze and unfreeze by them."""
 
@@ -53,21 +48,6 @@ class TrimodalPreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, PathWeights):
             init.zeros_(module.scores)
-
-    def train(self, mode: bool = True) -> "TrimodalPreTrainedModel":
-        """As in torch, but parts that are frozen stay in eval mode."""
-        super().train(mode)
-        if mode:
-            keep_frozen_in_eval(self)
-        return self
-
-    def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
-        """As in transformers; the folder's remote code also serves plain `AutoModel`, whatever class was saved."""
-        if self._auto_class is not None:
-            trunk = self.base_model_class
-            own = {"AutoModel": f"{trunk.__module__.rpartition('.')[2]}.{trunk.__name__}"}
-            self.config.auto_map = {**own, **(getattr(self.config, "auto_map", None) or {})}
-        super().save_pretrained(save_directory, **kwargs)
 
 
 class TrimodalModel(TrimodalPreTrainedModel):
@@ -82,7 +62,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         super().__init__(config)
         size = config.hidden_size
         if TEXT in config.modalities:
-            self.text_model = text_model if text_model is not None else text_model_from_config(config.text_config)
+            self.text_model = text_model if text_model is not None else encoder_from_config(config.text_config)
             self.text_model.config = config.text_config  # one object, so that updates stay in sync
             self.text_projection = nn.Linear(config.text_config.hidden_size, size)
         if AUDIO in config.modalities:
@@ -95,11 +75,6 @@ class TrimodalModel(TrimodalPreTrainedModel):
             self.vision_model.config = config.vision_config
             self.vision_projection = nn.Linear(vision_output_size(config.vision_config), size)
         self.post_init()
-
-    @property
-    def base_model_class(self) -> type:
-        """The trunk's class, for `AutoModel`."""
-        return type(self)
 
     def get_input_embeddings(self) -> nn.Module:
         """The first layer of the first encoder: token embeddings, a convolution or patch embeddings."""
@@ -149,7 +124,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         inputs = {TEXT: input_ids, AUDIO: input_features, VIDEO: pixel_values_videos}
         given = {TEXT: text_present, AUDIO: audio_present, VIDEO: video_present}
         present = {name: resolve_presence(name, inputs[name], given[name]) for name in inputs}
-        presence = self._presence_matrix(present)
+        presence = self.presence_matrix(present)
         embeddings, attentions = {}, {}
         if present[TEXT] is not None:
             embeddings[TEXT], attentions[TEXT] = self.embed_text(
@@ -208,26 +183,6 @@ class TrimodalModel(TrimodalPreTrainedModel):
         vectors, attentions = encode_frames(self.vision_model, pixels, output_attentions=output_attentions)
         return self.vision_projection(masked_mean(vectors, blank_absent(video_attention_mask, present))), attentions
 
-    def _presence_matrix(self, present: dict) -> Tensor:
-        """Presence, bool (batch, modalities of the configuration), after modality dropout in training."""
-        known = {name: mask for name, mask in present.items() if mask is not None}
-        if extra := [name for name in known if name not in self.config.modalities]:
-            raise ValueError(
-                f"{[MAIN_INPUTS[name] for name in extra]} passed to a model with modalities {self.config.modalities}."
-            )
-        if not known:
-            raise ValueError(
-                f"No input: pass one or more of {[MAIN_INPUTS[name] for name in self.config.modalities]}."
-            )
-        absent = torch.zeros_like(next(iter(known.values())))
-        presence = torch.stack([known.get(name, absent) for name in self.config.modalities], dim=1)
-        if not torch.compiler.is_compiling() and not bool(presence.any(dim=1).all()):
-            empty = (~presence.any(dim=1)).nonzero().flatten().tolist()
-            raise ValueError(f"Samples {empty} of the batch have no modality at all: leave them out.")
-        if self.training and self.config.modality_dropout:
-            presence = drop_modalities(presence, self.config.modality_dropout)
-        return presence
-
     def _stack(self, embeddings: dict, presence: Tensor) -> Tensor:
         """Embeddings (batch, modalities, hidden size), 0 where absent."""
         blank = torch.zeros_like(next(iter(embeddings.values())))
@@ -268,11 +223,6 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how it fuses.")
 
-    @property
-    def base_model_class(self) -> type:
-        """The trunk's class, for `AutoModel`."""
-        return self.trunk_class
-
     def get_input_embeddings(self) -> nn.Module:
         """The first layer of the first encoder."""
         return self.trimodal.get_input_embeddings()
@@ -292,7 +242,7 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
             vision_encoder: folder or Hub id of a CLIP-like model (of a whole CLIP, the vision half is taken).
             config_values: fields of the configuration.
         """
-        text_model = text_model_from_pretrained(text_encoder) if text_encoder else None
+        text_model = encoder_from_pretrained(text_encoder) if text_encoder else None
         vision_model = vision_model_from_pretrained(vision_encoder) if vision_encoder else None
         if text_model is not None:
             config_values["text_config"] = text_model.config.to_dict()

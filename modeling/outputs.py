@@ -45,3 +45,49 @@ class TrimodalClassifierOutput(ModelOutput):
     path_weights: torch.FloatTensor | None = None
     text_attentions: tuple[torch.FloatTensor, ...] | None = None
     vision_attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+@dataclass
+class RecordingModelOutput(ModelOutput):
+    """What a recording's trunk makes of a sample.
+
+    Args:
+        embeddings (batch, size): the fused vector.
+        presence (batch, modalities), bool: which modalities of the configuration are there.
+        modality_weights (batch, modalities), of an architecture that learns them: sum to 1, 0 where absent.
+        vision_attentions: on request, one (batch * frames, heads, patches, patches) a layer; 0 in padding frames.
+        temporal_attentions: on request, one (batch, heads, steps, steps) a layer over time.
+        cross_attentions: on request, one (batch, heads, queries, keys) a cross-attention.
+        fusion_attentions: on request, one (batch, heads, tokens, tokens) a layer after the fusion.
+    """
+
+    embeddings: torch.FloatTensor | None = None
+    presence: torch.BoolTensor | None = None
+    modality_weights: torch.FloatTensor | None = None
+    vision_attentions: tuple[torch.FloatTensor, ...] | None = None
+    temporal_attentions: tuple[torch.FloatTensor, ...] | None = None
+    cross_attentions: tuple[torch.FloatTensor, ...] | None = None
+    fusion_attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+@dataclass
+class RecordingClassifierOutput(ModelOutput):
+    """Scores of a sample.
+
+    Args:
+        loss: scalar, when labels were passed.
+        logits (batch, labels).
+        modality_logits (batch, modalities, labels), on request: what the model says to each modality alone, 0 where
+            absent; no gradient flows through it.
+        modality_weights: on request, as in `RecordingModelOutput`.
+        vision_attentions, temporal_attentions, cross_attentions, fusion_attentions: on request, likewise.
+    """
+
+    loss: torch.FloatTensor | None = None
+    logits: torch.FloatTensor | None = None
+    modality_logits: torch.FloatTensor | None = None
+    modality_weights: torch.FloatTensor | None = None
+    vision_attentions: tuple[torch.FloatTensor, ...] | None = None
+    temporal_attentions: tuple[torch.FloatTensor, ...] | None = None
+    cross_attentions: tuple[torch.FloatTensor, ...] | None = None
+    fusion_attentions: tuple[torch.FloatTensor, ...] | None = None

@@ -7,6 +7,8 @@ import torch
 from transformers import BatchFeature, SequenceFeatureExtractor
 from transformers.audio_utils import mel_filter_bank
 
+from .waveforms import check_sampling_rate, checked_clips
+
 FLOOR = 1e-10
 """Smallest power before the logarithm, -100 dB: `librosa.power_to_db`'s own floor."""
 
@@ -91,13 +93,9 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         Raises:
             ValueError: a missing or other sampling rate; empty, non-finite or not one-dimensional samples.
         """
-        if sampling_rate != self.sampling_rate:
-            raise ValueError(
-                f"sampling_rate={sampling_rate}, but this extractor was made for {self.sampling_rate} Hz: "
-                f"resample the samples and pass sampling_rate={self.sampling_rate}"
-            )
+        check_sampling_rate(sampling_rate, self.sampling_rate)
         padded = self.pad(
-            BatchFeature({"input_features": self._normalised(_clips(raw_speech))}),
+            BatchFeature({"input_features": self._normalised(checked_clips(raw_speech))}),
             padding=padding,
             max_length=max_length,
             truncation=truncation,
@@ -135,27 +133,6 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         )  # (batch, frequencies, frames)
         power = spectrum.abs().square().transpose(1, 2) @ torch.from_numpy(self.mel_filters)
         return (10 * power.clamp(min=FLOOR).log10()).numpy()
-
-
-def _clips(raw_speech: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Checked float64 (samples,) of each clip."""
-    single = not isinstance(raw_speech, list | tuple) or (len(raw_speech) > 0 and np.ndim(raw_speech[0]) == 0)
-    clips = [np.asarray(clip, dtype=np.float64) for clip in ([raw_speech] if single else raw_speech)]
-    if not clips:
-        raise ValueError("raw_speech holds no clip; pass at least one array of samples, or leave the audio out")
-    for index, clip in enumerate(clips):
-        if clip.ndim != 1:
-            raise ValueError(
-                f"raw_speech[{index}] has shape {clip.shape}; pass mono samples of shape (samples,), "
-                "and a batch as a list of them"
-            )
-        if clip.size == 0:
-            raise ValueError(f"raw_speech[{index}] holds no samples; leave the clip's audio out instead")
-        if not np.isfinite(clip).all():
-            raise ValueError(
-                f"raw_speech[{index}] holds NaN or infinite samples; repair or leave out the clip's audio"
-            )
-    return clips
 
 
 __all__ = ["LogMelFeatureExtractor"]

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, BatchFeature
 
+from .batching import as_batch, check_batch, check_return_tensors, presence_of, scatter
 from .feature_extraction_log_mel import LogMelFeatureExtractor
 from .optional_parts import OptionalPartsProcessor
-from .video_processing_clip_frames import ClipFramesVideoProcessor
+from .video_processing_clip_frames import ClipFramesVideoProcessor, encode_videos
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class TrimodalProcessor(OptionalPartsProcessor):
     """
 
     part_names = ("tokenizer", "video_processor", "feature_extractor")
+    contents = "neither text, audio nor video"
 
     def __init__(
         self,
@@ -113,11 +115,12 @@ class TrimodalProcessor(OptionalPartsProcessor):
             ValueError: batches of different lengths, a sample with nothing in it, a modality without its part, audio
                 without its sampling rate or at another one, or values that are no text, audio or video.
         """
-        if return_tensors != "pt":
-            raise ValueError(f"return_tensors={return_tensors!r}: only 'pt' (PyTorch tensors) is made.")
-        passed = {"text": _as_batch(text, str), "audio": _as_batch(audio), "videos": _as_batch(videos)}
+        check_return_tensors(return_tensors)
+        passed = {"text": as_batch(text, str), "audio": as_batch(audio), "videos": as_batch(videos)}
         passed = {name: batch for name, batch in passed.items() if batch is not None}
-        _check_batch(passed)
+        check_batch(passed, self.contents)
+        if wrong := [entry for entry in passed.get("text", []) if not isinstance(entry, str | None)]:
+            raise ValueError(f"text={wrong[0]!r} is no string; pass None for a sample without text.")
         output = {}
         if "text" in passed:
             output |= self._encode_text(passed["text"])
@@ -145,71 +148,27 @@ class TrimodalProcessor(OptionalPartsProcessor):
             max_length=self.max_text_tokens,
             return_tensors="pt",
         )
-        return {**encoded, "text_present": _presence(texts)}
+        return {**encoded, "text_present": presence_of(texts)}
 
     def _encode_audio(self, clips: list[np.ndarray | None], sampling_rate: int | None) -> dict[str, torch.Tensor]:
         """Log-mel features of the samples that have audio, zeros elsewhere."""
         extractor = self.require("feature_extractor", "audio")
-        present = _presence(clips)
+        present = presence_of(clips)
         if not present.any():
             return {}
         longest = int(self.max_seconds * extractor.sampling_rate)
         heard = [np.asarray(clip)[:longest] for clip in clips if clip is not None]
         features = extractor(heard, sampling_rate=sampling_rate, return_tensors="pt")
         return {
-            "input_features": _scatter(features["input_features"], present),
-            "feature_attention_mask": _scatter(features["feature_attention_mask"], present),
+            "input_features": scatter(features["input_features"], present),
+            "feature_attention_mask": scatter(features["feature_attention_mask"], present),
             "audio_present": present,
         }
 
     def _encode_videos(self, videos: list[np.ndarray | None]) -> dict[str, torch.Tensor]:
         """Pixels of the samples that have video, padded to the most frames, zeros elsewhere."""
         processor = self.require("video_processor", "videos")
-        present = _presence(videos)
-        if not present.any():
-            return {}
-        chosen = [processor.select(video) for video in videos if video is not None]
-        pixels = processor(chosen, input_data_format="channels_last")["pixel_values_videos"]
-        pad = torch.nn.utils.rnn.pad_sequence
-        return {
-            "pixel_values_videos": _scatter(pad(list(pixels), batch_first=True), present),
-            "video_attention_mask": _scatter(
-                pad([torch.ones(len(clip), dtype=torch.long) for clip in chosen], batch_first=True), present
-            ),
-            "video_present": present,
-        }
-
-
-def _as_batch(values: object, single: type = np.ndarray) -> list | None:
-    """A list of samples from one sample or a list; None stays None."""
-    if values is None:
-        return None
-    return [values] if isinstance(values, single) else list(values)
-
-
-def _check_batch(passed: dict[str, list]) -> None:
-    """ValueError unless all modalities speak of the same samples and each sample has something."""
-    sizes = {name: len(batch) for name, batch in passed.items()}
-    if not sizes or not all(sizes.values()):
-        raise ValueError("Nothing to process: pass text, audio or videos with at least one sample.")
-    if len(set(sizes.values())) > 1:
-        raise ValueError(f"Batches differ in length: {sizes}. Put None where a sample lacks a modality.")
-    if empty := [i for i, sample in enumerate(zip(*passed.values(), strict=True)) if all(v is None for v in sample)]:
-        raise ValueError(f"Samples {empty} of the batch hold neither text, audio nor video: leave them out.")
-    if wrong := [entry for entry in passed.get("text", []) if not isinstance(entry, str | None)]:
-        raise ValueError(f"text={wrong[0]!r} is no string; pass None for a sample without text.")
-
-
-def _presence(values: list) -> torch.Tensor:
-    """int (batch,): 1 where a sample has a value."""
-    return torch.tensor([int(value is not None) for value in values])
-
-
-def _scatter(rows: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-    """`rows` of the present samples at their places in the batch, zeros elsewhere."""
-    output = rows.new_zeros(len(present), *rows.shape[1:])
-    output[present.bool()] = rows
-    return output
+        return encode_videos(processor, videos)
 
 
 __all__ = ["TrimodalProcessor"]

@@ -1,5 +1,6 @@
 """A saved folder in a process where this package cannot be imported."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -8,14 +9,38 @@ import sys
 import numpy as np
 import pytest
 import torch
-from transformers import BertTokenizer
+from transformers import BertTokenizer, Wav2Vec2FeatureExtractor
 
 from affecthub import (
-    ARCHITECTURES,
+    AUDIO_VISUAL_ARCHITECTURES,
+    FRAME_ARCHITECTURES,
+    PHYSIO_ARCHITECTURES,
+    UTTERANCE_ARCHITECTURES,
+    AudioVisualProcessor,
     ClipFramesVideoProcessor,
+    FrameProcessor,
     LogMelFeatureExtractor,
+    PhysioFeatureExtractor,
+    PhysioVideoProcessor,
     TrimodalProcessor,
 )
+
+
+def call_for(processor, raw):
+    """Arguments for two samples, the second of which lacks something where the processor allows that."""
+    parts = {name: getattr(processor, name, None) for name in ("tokenizer", "video_processor", "feature_extractor")}
+    kind, alone = type(processor).__name__, sum(part is not None for part in parts.values()) == 1
+    call = {}
+    if parts["tokenizer"]:
+        call["text"] = ["hello world", "hello world" if alone else None]
+    if parts["video_processor"]:
+        call["videos"] = [raw["video"], raw["video"][:2]]
+    if kind == "PhysioVideoProcessor":
+        call["physio"] = [raw["physio"], None]
+    elif parts["feature_extractor"]:
+        call |= {"audio": [raw["audio"], raw["audio"][:5000]], "sampling_rate": 16_000}
+    return call
+
 
 STRANGER = """
 import sys
@@ -27,12 +52,7 @@ trust = dict(trust_remote_code=True)
 raw = np.load("inputs.npz")
 for folder in map(Path, sys.argv[1:]):
     processor = AutoProcessor.from_pretrained(folder, **trust)
-    call = {}
-    if processor.tokenizer: call["text"] = ["hello world", None]
-    if processor.feature_extractor: call |= dict(audio=[raw["audio"], raw["audio"][:5000]], sampling_rate=16000)
-    if processor.video_processor: call["videos"] = [raw["video"], raw["video"][:2]]
-    call = {key: [value[0]] * 2 if key == "text" and len(call) == 1 else value for key, value in call.items()}
-    batch = processor(**call)
+    batch = processor(**call_for(processor, raw))
     config = AutoConfig.from_pretrained(folder, **trust)
     with torch.no_grad():
         logits = AutoModelForVideoClassification.from_pretrained(folder, **trust).eval()(**batch).logits
@@ -42,31 +62,69 @@ for folder in map(Path, sys.argv[1:]):
     np.savez(folder / "out.npz", logits=logits, embeddings=embeddings, num_labels=config.num_labels)
 """
 LAYERS = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=37)
+VIT = dict(vision_config=dict(model_type="vit", image_size=16, patch_size=8, **LAYERS))
+SMALL = {
+    "frame_cnn": dict(channels=[4, 8], block_dropouts=[0.1]),
+    "frame_vit": VIT,
+    "frame_resnet": dict(
+        vision_config=dict(model_type="resnet", embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1])
+    ),
+    "temporal_vit": VIT,
+    "physio_concat": dict(**VIT, physio_size=2),
+    "physio_cross_attention": dict(**VIT, physio_size=2),
+    "physio_pretrained_fusion": dict(**VIT, physio_size=2, fusion_size=16),
+    "audio_visual_fusion": dict(**VIT, wavenet_channels=4, wavenet_layers=3),
+}
 CASES = [
-    (architecture[0].model_type, modalities)
-    for architecture in ARCHITECTURES
-    for modalities in ([["text"], ["audio"], ["video"]] if "unimodal" in architecture[0].model_type else [None])
-]
+    (config.model_type, modalities)
+    for config, _, _ in UTTERANCE_ARCHITECTURES
+    for modalities in ([["text"], ["audio"], ["video"]] if "unimodal" in config.model_type else [None])
+] + [(name, None) for name in SMALL]
 
 
-def build(model_type, modalities):
-    torch.manual_seed(0)
-    config_class, _, classifier = next(a for a in ARCHITECTURES if a[0].model_type == model_type)
-    values = {"modalities": modalities} if modalities else {}
+def frames():
+    return ClipFramesVideoProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}, num_frames=3)
+
+
+def build_utterance_model(config_class, classifier, modalities):
     config = config_class(
         text_config=dict(model_type="bert", vocab_size=7, max_position_embeddings=64, **LAYERS),
         vision_config=dict(model_type="clip_vision_model", image_size=16, patch_size=8, projection_dim=24, **LAYERS),
-        **values,
+        **({"modalities": modalities} if modalities else {}),
     )
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "world"]
     processor = TrimodalProcessor(
         BertTokenizer(vocab={word: i for i, word in enumerate(words)}) if "text" in config.modalities else None,
-        ClipFramesVideoProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}, num_frames=3)
-        if "video" in config.modalities
-        else None,
+        frames() if "video" in config.modalities else None,
         LogMelFeatureExtractor() if "audio" in config.modalities else None,
     )
-    return classifier(config).eval(), processor
+    return classifier(config), processor
+
+
+def physio_statistics():
+    return PhysioFeatureExtractor.fit(np.array([[0.0, 5.0], [2.0, 9.0]]), ["Smile", "GSR"], ["a", "b"])
+
+
+def build(model_type, modalities):
+    torch.manual_seed(0)
+    families = {
+        UTTERANCE_ARCHITECTURES: None,
+        FRAME_ARCHITECTURES: lambda: FrameProcessor(frames()),
+        PHYSIO_ARCHITECTURES: lambda: PhysioVideoProcessor(frames(), physio_statistics()),
+        AUDIO_VISUAL_ARCHITECTURES: lambda: AudioVisualProcessor(frames(), Wav2Vec2FeatureExtractor()),
+    }
+    make_processor, (config_class, _, classifier) = next(
+        (make, architecture)
+        for family, make in families.items()
+        for architecture in family
+        if architecture[0].model_type == model_type
+    )
+    if make_processor is None:
+        model, processor = build_utterance_model(config_class, classifier, modalities)
+    else:
+        emotions = dict(num_labels=7, problem_type="single_label_classification")
+        model, processor = classifier(config_class(**SMALL[model_type], **emotions)), make_processor()
+    return model.eval(), processor
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +135,7 @@ def saved(tmp_path_factory):
     raw = {
         "audio": rng.normal(0, 0.1, 16_000).astype(np.float32),
         "video": rng.integers(0, 256, (9, 20, 24, 3), dtype=np.uint8),
+        "physio": rng.normal(2, 3, (4, 2)),
     }
     np.savez(root / "inputs.npz", **raw)
     made = {}
@@ -86,7 +145,12 @@ def saved(tmp_path_factory):
         processor.save_pretrained(root / f"model{number}")
         made[number] = model, processor, root / f"model{number}"
     environment = os.environ | {"HF_HOME": str(root / "hf_home"), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-c", STRANGER, *(str(folder) for _, _, folder in made.values())]
+    command = [
+        sys.executable,
+        "-c",
+        inspect.getsource(call_for) + STRANGER,
+        *(str(folder) for _, _, folder in made.values()),
+    ]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return raw, made
@@ -97,14 +161,7 @@ def test_a_stranger_gets_the_same_logits(number, saved):
     raw, made = saved
     model, processor, folder = made[number]
     result = np.load(folder / "out.npz")
-    call = {}
-    if processor.tokenizer:
-        call["text"] = ["hello world"] * 2 if CASES[number][1] else ["hello world", None]
-    if processor.feature_extractor:
-        call |= {"audio": [raw["audio"], raw["audio"][:5000]], "sampling_rate": 16_000}
-    if processor.video_processor:
-        call["videos"] = [raw["video"], raw["video"][:2]]
-    batch = processor(**call)
+    batch = processor(**call_for(processor, raw))
     with torch.no_grad():
         expected = model(**batch).logits.numpy(), model.base_model(**batch).embeddings.numpy()
     np.testing.assert_allclose(result["logits"], expected[0], rtol=0, atol=1e-5)

@@ -4,7 +4,6 @@ import itertools
 
 import pytest
 import torch
-from affecthub.modeling.modalities import MAIN_INPUTS
 from transformers import AutoModel, AutoModelForVideoClassification
 
 
@@ -17,24 +16,16 @@ def subsets(modalities):
     return [c for size in range(1, len(modalities) + 1) for c in itertools.combinations(modalities, size)]
 
 
-def test_shapes_and_multitask(make_config, inputs_for):
-    config = make_config(sentiment_id2label={0: "neutral", 1: "positive", 2: "negative"})
+def test_shapes_and_loss(make_config, inputs_for):
+    config = make_config()
     model = build(config).eval()
     labels = torch.tensor([0, 1, 6, 3])
-    output = model(
-        **inputs_for(config.modalities),
-        labels=labels,
-        sentiment_labels=torch.tensor([0, 1, 2, -100]),
-        output_modality_logits=True,
-    )
+    output = model(**inputs_for(config.modalities), labels=labels, output_modality_logits=True)
     assert output.logits.shape == (4, 7)
-    assert output.sentiment_logits.shape == (4, 3)
     assert output.modality_logits.shape == (4, len(config.modalities), 7)
-    emotion = torch.nn.functional.cross_entropy(output.logits, labels)
-    sentiment = torch.nn.functional.cross_entropy(output.sentiment_logits[:3], torch.tensor([0, 1, 2]))
-    torch.testing.assert_close(output.loss, emotion + 0.5 * sentiment)
+    torch.testing.assert_close(output.loss, torch.nn.functional.cross_entropy(output.logits, labels))
     trunk = model.base_model(**inputs_for(config.modalities))
-    assert trunk.embeddings.shape == (4, len(config.modalities), 32)
+    assert len(trunk.embeddings) == 4 and trunk.presence.shape == (4, len(config.modalities))
 
 
 @pytest.mark.parametrize(
@@ -81,6 +72,8 @@ def test_a_batch_gives_what_its_samples_give_alone_and_padding_changes_nothing(m
                 (("input_ids", "attention_mask", "token_type_ids"), "attention_mask"),
                 (("input_features", "feature_attention_mask"), "feature_attention_mask"),
                 (("pixel_values_videos", "video_attention_mask"), "video_attention_mask"),
+                (("physio_values", "physio_attention_mask"), "physio_attention_mask"),
+                (("input_values", "audio_attention_mask"), "audio_attention_mask"),
             ):
                 if mask in alone:
                     length = int(alone[mask].sum())
@@ -109,8 +102,8 @@ def test_what_stands_behind_an_absent_mask_reaches_neither_logits_nor_gradients(
     config = make_config()
     if len(config.modalities) == 1:
         config_presence = {}
-    else:  # sample 0 lacks text, 1 audio, 2 video, 3 nothing: a mixed batch
-        config_presence = {"text": [0, 1, 1, 1], "audio": [1, 0, 1, 1], "video": [1, 1, 0, 1]}
+    else:  # sample 0 lacks the first modality, 1 the second, and so on: a mixed batch
+        config_presence = {name: [int(i != row) for row in range(4)] for i, name in enumerate(config.modalities)}
     model = build(config).train()  # batch statistics too
     results = []
     for junk in (0.0, 7.5, float("nan")):
@@ -118,7 +111,7 @@ def test_what_stands_behind_an_absent_mask_reaches_neither_logits_nor_gradients(
         for name, present in config_presence.items():
             inputs[f"{name}_present"] = torch.tensor(present)
             absent = torch.tensor(present) == 0
-            values = inputs[MAIN_INPUTS[name]]
+            values = inputs[model.main_inputs[name]]
             values[absent] = 3 if name == "text" else junk
             if name == "text":
                 inputs["attention_mask"][absent] = 0 if junk == 0 else 1
@@ -135,10 +128,9 @@ def test_what_stands_behind_an_absent_mask_reaches_neither_logits_nor_gradients(
 
 
 def test_every_parameter_gets_a_gradient(make_config, inputs_for):
-    config = make_config(sentiment_id2label={0: "neutral", 1: "positive", 2: "negative"})
+    config = make_config()
     model = build(config).train()
-    labels = torch.tensor([0, 1, 2, 3])
-    model(**inputs_for(config.modalities), labels=labels, sentiment_labels=labels % 3).loss.backward()
+    model(**inputs_for(config.modalities), labels=torch.tensor([0, 1, 2, 3])).loss.backward()
     without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     # A key's bias shifts all scores of a query alike, and softmax is blind to that; the loss's gradient is rounding.
     assert [name for name in without if "k_proj.bias" not in name and "key.bias" not in name] == []
@@ -162,6 +154,9 @@ def test_gradient_checkpointing_changes_nothing(make_config, inputs_for):
 def test_eager_and_sdpa_agree_and_eager_gives_attentions(make_config, inputs_for):
     config = make_config()
     inputs = inputs_for(config.modalities)
+    if not build(config)._supports_sdpa:  # nothing in it attends
+        assert build(config).eval()(**inputs, output_attentions=True).get("vision_attentions") is None
+        return
     model = build(config, attn_implementation="sdpa").eval()
     eager = build(config, attn_implementation="eager").eval()
     eager.load_state_dict(model.state_dict())
@@ -211,6 +206,6 @@ def test_wrong_calls_say_what_is_wrong(make_config, inputs_for):
     with pytest.raises(ValueError, match=r"has shape \(3,\); expected \(4,\)"):
         model(**inputs)
     if len(config.modalities) == 1:
-        other = next(key for key in MAIN_INPUTS if key not in config.modalities)
+        other = next(name for name in ("audio", "text") if name not in config.modalities)
         with pytest.raises(ValueError, match="passed to a model with modalities"):
-            model(**inputs_for([other]))
+            model(**{model.main_inputs[other]: torch.ones(4, 9, dtype=torch.long)})

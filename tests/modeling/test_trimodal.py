@@ -72,6 +72,20 @@ def test_ensemble_follows_its_formula(inputs_for):
     torch.testing.assert_close(output.path_weights, torch.stack([w_e, w_l]) / (w_e + w_l))
 
 
+def test_a_training_batch_of_one_is_normalised_by_the_running_statistics(inputs_for):
+    torch.manual_seed(0)
+    model = TrimodalEnsembleForVideoClassification(TrimodalEnsembleConfig(**TINY, fusion_dropouts=[0.0, 0.0]))
+    norm = model.early_fusion[1].train()
+    values = torch.randn(64, 512) * 3 + 1
+    norm(values)
+    before = norm.running_mean.clone(), norm.running_var.clone()
+    expected = (values[:1] - before[0]) / (before[1] + norm.eps).sqrt()
+    torch.testing.assert_close(norm(values[:1]), expected)
+    torch.testing.assert_close((norm.running_mean, norm.running_var), before)
+    one = {key: value[:1] for key, value in inputs_for(["text", "audio", "video"]).items()}
+    assert torch.isfinite(model.train()(**one, labels=torch.tensor([1])).loss)
+
+
 def test_frozen_encoders_stay_in_eval_mode_and_repeat_themselves(inputs_for):
     model = TrimodalEnsembleForVideoClassification(TrimodalEnsembleConfig(**TINY))
     model.trimodal.text_model.requires_grad_(False)

@@ -1,0 +1,76 @@
+"""What all models share: saving, initialisation, frozen parts, and which sample holds which modality."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from .configuration_base import AffectConfig
+from .encoders import keep_frozen_in_eval
+from .modalities import MAIN_INPUTS, drop_modalities
+
+
+class AffectPreTrainedModel(PreTrainedModel):
+    """Base of every trunk and classifier."""
+
+    config_class = AffectConfig
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False
+    _supports_sdpa = True
+    main_inputs = MAIN_INPUTS
+    """The forward argument that carries each modality."""
+
+    trunk_class: type | None = None
+    """Of a classifier: the class of its trunk."""
+
+    encoder_prefixes: tuple[str, ...] = ()
+    """Parameters below these names belong to pretrained encoders; phases freeze and unfreeze by them."""
+
+    @property
+    def base_model_class(self) -> type:
+        """The trunk's class, for `AutoModel`."""
+        return self.trunk_class or type(self)
+
+    def train(self, mode: bool = True) -> "AffectPreTrainedModel":
+        """As in torch, but parts that are frozen stay in eval mode."""
+        super().train(mode)
+        if mode:
+            keep_frozen_in_eval(self)
+        return self
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
+        """As in transformers; the folder's remote code also serves plain `AutoModel`, whatever class was saved."""
+        if self._auto_class is not None:
+            trunk = self.base_model_class
+            own = {"AutoModel": f"{trunk.__module__.rpartition('.')[2]}.{trunk.__name__}"}
+            self.config.auto_map = {**own, **(getattr(self.config, "auto_map", None) or {})}
+        super().save_pretrained(save_directory, **kwargs)
+
+    def presence_matrix(self, present: dict[str, Tensor | None]) -> Tensor:
+        """Presence, bool (batch, modalities of the configuration), after modality dropout in training.
+
+        Args:
+            present: of each modality the samples that hold it, bool (batch,), or None when it was not passed.
+
+        Raises:
+            ValueError: a modality that the model has no encoder for, or a sample without any modality.
+        """
+        known = {name: mask for name, mask in present.items() if mask is not None}
+        if extra := [name for name in known if name not in self.config.modalities]:
+            raise ValueError(
+                f"{[self.main_inputs[name] for name in extra]} passed to a model with modalities "
+                f"{self.config.modalities}."
+            )
+        if not known:
+            raise ValueError(
+                f"No input: pass one or more of {[self.main_inputs[name] for name in self.config.modalities]}."
+            )
+        absent = torch.zeros_like(next(iter(known.values())))
+        presence = torch.stack([known.get(name, absent) for name in self.config.modalities], dim=1)
+        if not torch.compiler.is_compiling() and not bool(presence.any(dim=1).all()):
+            empty = (~presence.any(dim=1)).nonzero().flatten().tolist()
+            raise ValueError(f"Samples {empty} of the batch have no modality at all: leave them out.")
+        if self.training and self.config.modality_dropout:
+            presence = drop_modalities(presence, self.config.modality_dropout)
+        return presence

@@ -1,0 +1,49 @@
+"""ResNet-50 on frames (A.3)."""
+
+from torch import Tensor, nn
+
+from .checkpointing import CheckpointedStage
+from .configuration_frame_resnet import FrameResnetConfig
+from .modeling_recording import RecordingForVideoClassification, RecordingModel
+
+
+class FrameResnetModel(RecordingModel):
+    """ResNet a frame, averaged over the frames of a clip."""
+
+    config_class = FrameResnetConfig
+    _supports_sdpa = False  # nothing in it attends
+
+    def build(self) -> None:
+        """What transformers' ResNet lacks: gradient checkpointing."""
+        self.run_stage = CheckpointedStage()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The first convolution."""
+        return self.vision_model.embedder.embedder.convolution
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the first convolution."""
+        self.vision_model.embedder.embedder.convolution = value
+
+    def encode_frames(self, pixel_values: Tensor, output_attentions: bool = False) -> tuple[Tensor, tuple]:
+        """Pixels (frames, 3, height, width) -> one token a frame (frames, 1, size), stage by stage."""
+        hidden = self.run_stage(self.vision_model.embedder, pixel_values)
+        for stage in self.vision_model.encoder.stages:
+            hidden = self.run_stage(stage, hidden)
+        return self.vision_model.pooler(hidden).flatten(1).unsqueeze(1), ()
+
+
+class FrameResnetForVideoClassification(RecordingForVideoClassification):
+    """ResNet-50 looks at frames.
+
+    ```
+    frame -> ResNet-50 -> Dropout 0.3 -> 512, ReLU, Dropout 0.2 -> 256, ReLU -> outputs
+    ```
+    """
+
+    config_class = FrameResnetConfig
+    _supports_sdpa = False  # nothing in it attends
+    trunk_class = FrameResnetModel
+
+
+__all__ = ["FrameResnetModel", "FrameResnetForVideoClassification"]

@@ -1,0 +1,318 @@
+"""The trunk and the classifier that all models of recordings share.
+
+```
+ pixel_values_videos -> frame encoder ----> tokens --+
+ physio_values -------> feature encoder --> tokens --+--> fuse() --> embedding (batch, size) --> head --> logits
+ input_values --------> WaveNet ----------> tokens --+
+```
+
+An architecture has one to two of these rows; it adds its encoders and `fuse`. They register as video classification,
+frames included: a frame is a clip of one frame, and image classification could carry neither clips nor a second
+modality.
+"""
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+
+from .base import AffectPreTrainedModel
+from .configuration_recording import RecordingConfig
+from .encoders import encoder_from_config, encoder_from_pretrained, masked_mean
+from .frames import encode_real_frames
+from .fusion import ModalityWeights
+from .heads import MlpHead, classification_loss
+from .modalities import AUDIO, MAIN_INPUTS, PHYSIO, VIDEO, resolve_presence
+from .outputs import RecordingClassifierOutput, RecordingModelOutput
+from .streams import Stream
+
+Passed = tuple[Tensor | None, Tensor | None, Tensor | None]
+"""A modality as `forward` gets it: values (batch, steps, ...), mask (batch, steps), presence (batch,)."""
+
+AXES = {
+    VIDEO: ("batch", "frames", "channels", "height", "width"),
+    PHYSIO: ("batch", "steps", "features"),
+    AUDIO: ("batch", "samples"),
+}
+
+
+class RecordingPreTrainedModel(AffectPreTrainedModel):
+    """What trunk and classifiers share."""
+
+    config_class = RecordingConfig
+    base_model_prefix = "model"
+    main_input_name = "pixel_values_videos"
+    input_modalities = ("video", "audio")
+    main_inputs = MAIN_INPUTS | {AUDIO: "input_values"}  # the raw waveform
+    encoder_prefixes = ("vision_model.",)
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module):
+        super()._init_weights(module)
+        if isinstance(module, ModalityWeights):
+            init.copy_(module.scores, module.initial_scores())
+        if isinstance(module, nn.Conv1d):  # WaveNet's: no norm follows, so the scale has to be right from the start
+            init.kaiming_normal_(module.weight, nonlinearity="linear")
+
+
+class RecordingModel(RecordingPreTrainedModel):
+    """Base of the trunks: a sample becomes one vector."""
+
+    every_patch = False
+    """Whether fusion wants all tokens of a frame, or its class token alone."""
+
+    def __init__(self, config: RecordingConfig, vision_model: PreTrainedModel | None = None):
+        super().__init__(config)
+        if config.vision_config is not None:
+            self.vision_model = vision_model or encoder_from_config(config.vision_config)
+            self.vision_model.config = config.vision_config  # one object, so that updates stay in sync
+        self.build()
+        self.post_init()
+
+    def build(self) -> None:
+        """Create what the architecture has beyond its frame encoder."""
+
+    def fuse(self, streams: dict[str, Stream], output_attentions: bool = False) -> dict:
+        """Join the modalities; here: the mean over the real frames.
+
+        Args:
+            streams: of every modality of the configuration; of one that was not passed, a blank.
+            output_attentions: also return what attends.
+
+        Returns:
+            fields of `RecordingModelOutput`, `embeddings` (batch, size) among them.
+        """
+        return {"embeddings": masked_mean(*streams[VIDEO][:2])}
+
+    def encode_frames(self, pixel_values: Tensor, output_attentions: bool = False) -> tuple[Tensor, tuple]:
+        """Pixels (frames, 3, height, width) -> tokens (frames, tokens, size), and the encoder's attentions."""
+        output = self.vision_model(pixel_values=pixel_values, output_attentions=output_attentions)
+        tokens = output.last_hidden_state
+        return tokens if self.every_patch else tokens[:, :1], output.get("attentions") or ()
+
+    def encode_video(self, pixel_values_videos: Tensor, mask: Tensor, output_attentions: bool) -> Stream:
+        """Pixels (batch, frames, 3, height, width) -> tokens of all frames."""
+
+        def encode(pixels: Tensor) -> tuple[Tensor, tuple]:
+            return self.encode_frames(pixels, output_attentions)
+
+        return encode_real_frames(encode, pixel_values_videos, mask)
+
+    def encode_physio(self, physio_values: Tensor, mask: Tensor, output_attentions: bool) -> Stream:
+        """Features (batch, steps, features) -> tokens."""
+        raise NotImplementedError(f"{type(self).__name__} has no physiology.")
+
+    def encode_audio(self, input_values: Tensor, mask: Tensor, output_attentions: bool) -> Stream:
+        """Waveform (batch, samples) -> tokens."""
+        raise NotImplementedError(f"{type(self).__name__} has no audio.")
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The first layer of the frame encoder."""
+        return self.vision_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the first layer of the frame encoder."""
+        self.vision_model.set_input_embeddings(value)
+
+    def encode(
+        self, video: Passed, physio: Passed, audio: Passed, output_attentions: bool = False
+    ) -> tuple[dict[str, Stream], Tensor]:
+        """Encode each modality by itself.
+
+        Args:
+            video, physio, audio: values, their mask in time and their presence, as `forward` gets them.
+            output_attentions: also keep what attends.
+
+        Returns:
+            the streams of the modalities that some sample holds, and presence, bool (batch, modalities).
+        """
+        given = {VIDEO: video, PHYSIO: physio, AUDIO: audio}
+        masks = {name: self._real_steps(name, *passed) for name, passed in given.items()}
+        presence = self.presence_matrix({n: None if m is None else m.any(dim=1) for n, m in masks.items()})
+        encoders = {VIDEO: self.encode_video, PHYSIO: self.encode_physio, AUDIO: self.encode_audio}
+        streams = {}
+        for name, mask in masks.items():
+            if mask is not None and bool(mask.any()):
+                values = given[name][0]
+                real = mask.view(*mask.shape, *[1] * (values.dim() - 2))
+                # what stands in padding may be anything, NaN included
+                values = torch.where(real, values, 0).to(self.dtype)
+                streams[name] = encoders[name](values, mask, output_attentions)
+        return streams, presence
+
+    def _real_steps(
+        self, name: str, values: Tensor | None, mask: Tensor | None, present: Tensor | None
+    ) -> Tensor | None:
+        """Steps in time that are real and belong to a present modality, bool (batch, steps); None: not passed."""
+        argument = self.main_inputs[name]
+        if values is not None and values.dim() != len(AXES[name]):
+            raise ValueError(f"`{argument}` has shape {tuple(values.shape)}; expected ({', '.join(AXES[name])}).")
+        present = resolve_presence(name, values, present, argument)
+        if present is None:
+            return None
+        real = present.unsqueeze(1).expand(values.shape[:2])
+        return real if mask is None else real & mask.bool()
+
+    def join(self, streams: dict[str, Stream], presence: Tensor, output_attentions: bool = False) -> dict:
+        """`fuse` on what `presence`, bool (batch, modalities), leaves of the streams."""
+        blank = next(iter(streams.values())).blank()
+        shown = {name: streams.get(name, blank).where(presence[:, i]) for i, name in enumerate(self.config.modalities)}
+        return self.fuse(shown, output_attentions)
+
+    def forward(
+        self,
+        pixel_values_videos: torch.FloatTensor | None = None,
+        video_attention_mask: Tensor | None = None,
+        video_present: Tensor | None = None,
+        physio_values: torch.FloatTensor | None = None,
+        physio_attention_mask: Tensor | None = None,
+        physio_present: Tensor | None = None,
+        input_values: torch.FloatTensor | None = None,
+        audio_attention_mask: Tensor | None = None,
+        audio_present: Tensor | None = None,
+        output_attentions: bool = False,
+        **kwargs,
+    ) -> RecordingModelOutput:
+        """Embed a batch. Any subset of the architecture's modalities serves, also a different one in each sample.
+
+        Args:
+            pixel_values_videos (batch, frames, 3, height, width), optional: normalised RGB; a frame has frames = 1.
+            video_attention_mask (batch, frames), optional: 1 = real.
+            video_present (batch,), optional: 1 = this sample has video; left out: every sample has.
+            physio_values (batch, steps, features), optional: standardised features; a vector has steps = 1.
+            physio_attention_mask (batch, steps), optional: 1 = real.
+            physio_present (batch,), optional.
+            input_values (batch, samples), optional: normalised mono waveform.
+            audio_attention_mask (batch, samples), optional: 1 = real.
+            audio_present (batch,), optional.
+            output_attentions: also return what attends; the frame encoder's needs `attn_implementation="eager"`.
+
+        Raises:
+            ValueError: a modality that the model has no encoder for, or a sample without any modality.
+        """
+        streams, presence = self.encode(
+            (pixel_values_videos, video_attention_mask, video_present),
+            (physio_values, physio_attention_mask, physio_present),
+            (input_values, audio_attention_mask, audio_present),
+            output_attentions,
+        )
+        fused = self.join(streams, presence, output_attentions)
+        return RecordingModelOutput(presence=presence, **fused, **encoder_attentions(streams))
+
+
+class RecordingForVideoClassification(RecordingPreTrainedModel):
+    """Base of the classifiers: a trunk and a head."""
+
+    trunk_class = RecordingModel
+
+    def __init__(self, config: RecordingConfig, vision_model: PreTrainedModel | None = None):
+        super().__init__(config)
+        self.model = self.trunk_class(config, vision_model)
+        self.head = self.build_head()
+        self.post_init()
+
+    def build_head(self) -> nn.Module:
+        """The classifier: (batch, embedding size) -> (batch, labels)."""
+        config = self.config
+        return MlpHead(
+            config.embedding_size, config.head_sizes, config.num_labels, config.head_dropouts, config.head_activation
+        )
+
+    @classmethod
+    def from_encoders_pretrained(
+        cls, vision_encoder: str | None = None, **config_values
+    ) -> "RecordingForVideoClassification":
+        """A model whose frame encoder comes from the Hub or a folder; everything else is fresh.
+
+        Args:
+            vision_encoder: folder or Hub id, for example "google/vit-base-patch16-224" or "microsoft/resnet-50" for
+                ImageNet weights; None = freshly initialised.
+            config_values: fields of the configuration.
+        """
+        if vision_encoder is None:
+            return cls(cls.config_class(**config_values))
+        if cls.config_class.default_vision is None:
+            raise ValueError(
+                f"vision_encoder={vision_encoder!r}: a {cls.config_class.model_type} model has no pretrained encoder; "
+                "leave it out, or take frame_resnet or frame_vit."
+            )
+        vision_model = encoder_from_pretrained(vision_encoder)
+        config_values["vision_config"] = vision_model.config.to_dict()
+        return cls(cls.config_class(**config_values), vision_model=vision_model)
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The first layer of the frame encoder."""
+        return self.model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the first layer of the frame encoder."""
+        self.model.set_input_embeddings(value)
+
+    def forward(
+        self,
+        pixel_values_videos: torch.FloatTensor | None = None,
+        video_attention_mask: Tensor | None = None,
+        video_present: Tensor | None = None,
+        physio_values: torch.FloatTensor | None = None,
+        physio_attention_mask: Tensor | None = None,
+        physio_present: Tensor | None = None,
+        input_values: torch.FloatTensor | None = None,
+        audio_attention_mask: Tensor | None = None,
+        audio_present: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool = False,
+        output_modality_logits: bool = False,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> RecordingClassifierOutput | tuple:
+        """Classify a batch. The inputs are those of `RecordingModel.forward`.
+
+        Args:
+            labels: see `classification_loss`.
+            output_attentions: also return what attends.
+            output_modality_logits: also return per-modality logits, and the modality weights of a model that has some.
+            return_dict: False returns a tuple of the fields that are not None.
+        """
+        streams, presence = self.model.encode(
+            (pixel_values_videos, video_attention_mask, video_present),
+            (physio_values, physio_attention_mask, physio_present),
+            (input_values, audio_attention_mask, audio_present),
+            output_attentions,
+        )
+        fused = self.model.join(streams, presence, output_attentions)
+        logits, weights = self.head(fused.pop("embeddings")), fused.pop("modality_weights", None)
+        output = RecordingClassifierOutput(
+            loss=None if labels is None else self._loss(logits, labels),
+            logits=logits,
+            modality_logits=self._modality_logits(streams, presence) if output_modality_logits else None,
+            modality_weights=weights if output_modality_logits else None,
+            **fused,
+            **encoder_attentions(streams),
+        )
+        return output if return_dict is not False else output.to_tuple()
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of the configuration's problem type."""
+        config = self.config
+        return classification_loss(logits, labels, config.problem_type, config.class_weights, config.focal_gamma)
+
+    @torch.no_grad()
+    def _modality_logits(self, streams: dict[str, Stream], presence: Tensor) -> Tensor:
+        """What the model says to each modality alone (batch, modalities, labels), 0 where absent."""
+        each = []
+        for i, name in enumerate(self.config.modalities):
+            alone = torch.zeros_like(presence)
+            alone[:, i] = True  # also where it is absent: blanked below
+            answer = self.head(self.model.join(streams, alone)["embeddings"]) if name in streams else None
+            each.append(answer)
+        blank = torch.zeros_like(next(answer for answer in each if answer is not None))
+        stacked = torch.stack([blank if answer is None else answer for answer in each], dim=1)
+        return torch.where(presence.unsqueeze(-1), stacked, 0)
+
+
+def encoder_attentions(streams: dict[str, Stream]) -> dict[str, tuple[Tensor, ...]]:
+    """What the encoders attended to, by field of the output."""
+    return {key: value for stream in streams.values() for key, value in stream.attentions.items()}
+
+
+__all__ = ["RecordingModel", "RecordingForVideoClassification"]
