@@ -1,0 +1,253 @@
+"""The leakage audit: what a split lets through, before anything is trained on it.
+
+    findings = audit(train, held_out, AuditColumns(recording="recording", participant="participant"))
+    print(findings_table(findings))
+    enforce(findings, accepted=["same_participant"])
+
+A figure on a split with a severe finding says nothing about new recordings. `docs/leakage.md` shows one.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from .affdex import circular_inputs
+from .findings import CHECKS, SEVERITIES, Finding, LeakageError, Severity, enforce, findings_table
+from .perceptual_hash import nearest_frames
+
+__all__ = ["AuditColumns", "Finding", "LeakageError", "audit", "enforce", "findings_table"]
+
+MIN_ROWS = 5
+"""Rows that a participant needs before a constant label says anything; two rows agree by chance too often."""
+
+MIN_LAMBDA = 0.9
+"""Goodman and Kruskal's lambda (JASA 49, 1954) from which on a label counts as a function of the participant."""
+
+LONG_TEXT = 5
+"""Words from which on two people hardly say the same by chance; of MELD's test texts that occur in train, almost all
+are shorter."""
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class AuditColumns:
+    """Names of the columns to look at; None: the rows have no such thing, and its checks are reported as unchecked."""
+
+    key: str | None = None
+    """What names a row; used in examples, and to find rows that are on both sides."""
+    recording: str | None = None
+    """Source recording: a colour variant or crop keeps the name of what it was made from."""
+    participant: str | None = None
+    """Person or speaker."""
+    signature: str | None = None
+    """`perceptual_hash.frame_signature` of the row's frame; None in a row without a frame, or with a flat one."""
+    text: str | None = None
+    """What was said."""
+    labels: tuple[str, ...] = ()
+    """Targets, classes."""
+
+
+def audit(
+    train: pd.DataFrame,
+    held_out: pd.DataFrame,
+    columns: AuditColumns,
+    *,
+    inputs: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    fitted_on: Collection[str] | None = None,
+) -> list[Finding]:
+    """Look for every kind of leakage between two sides of a split.
+
+    Args:
+        train: rows that learn.
+        held_out: rows that judge, or that choose the epoch.
+        columns: which columns say what.
+        inputs: names of the numeric features that the model sees, as "Brow Furrow".
+        targets: names of what it predicts, as "Joy".
+        fitted_on: keys of the rows that the processor's statistics were fitted on.
+
+    Returns:
+        Findings, the most severe first; a clean, fully checked split gives an empty list. Checks that lack their
+        columns come last, as "unchecked".
+
+    Raises:
+        ValueError: a side without rows, or a column that is not there.
+    """
+    _check_sides(train, held_out, columns)
+    findings = [
+        _same_row(train, held_out, columns.key),
+        _same_recording(train, held_out, columns.recording),
+        _near_duplicates(train, held_out, columns),
+        _same_participant(train, held_out, columns.participant),
+        _same_text(train, held_out, columns.text),
+        *_labels_from_participant(train, held_out, columns),
+        _target_from_inputs(inputs, targets),
+        _statistics_outside(train, columns.key, fitted_on),
+    ]
+    return sorted(filter(None, findings), key=lambda found: SEVERITIES.index(found.severity))
+
+
+def _check_sides(train: pd.DataFrame, held_out: pd.DataFrame, columns: AuditColumns) -> None:
+    named = [columns.key, columns.recording, columns.participant, columns.signature, columns.text, *columns.labels]
+    for side, table in (("training", train), ("held-out", held_out)):
+        if not len(table):
+            raise ValueError(f"the {side} side has no rows; there is nothing to audit: check the split")
+        missing = [name for name in named if name is not None and name not in table]
+        if missing:
+            raise ValueError(
+                f"the {side} rows have no column {', '.join(missing)}, only {', '.join(map(str, table.columns))}: "
+                "correct AuditColumns, or set the field to None to leave its checks out"
+            )
+
+
+def _unchecked(check: str, needs: str) -> Finding:
+    return Finding(check, "unchecked", 0, f"not checked: {CHECKS[check]}", [], needs)
+
+
+def _shared(train: pd.DataFrame, held_out: pd.DataFrame, column: str) -> pd.Series:
+    """Value that is on both sides -> its held-out rows, the most frequent first; empty cells match nothing."""
+    values = held_out[column].dropna()
+    return values[values.isin(set(train[column].dropna()))].value_counts()
+
+
+def _overlap(
+    check: str, severity: Severity, shared: pd.Series, held_out: pd.DataFrame, of: str, remedy: str
+) -> Finding | None:
+    """The finding that values are on both sides, or None where none is."""
+    if shared.empty:
+        return None
+    rows = int(shared.sum())
+    message = (
+        f"{rows:,} of {len(held_out):,} held-out rows ({100 * rows / len(held_out):.1f} %) are of {len(shared):,} "
+        f"{of} that the training side holds too"
+    )
+    examples = [f"{str(value)[:60]} ({count} rows)" for value, count in shared.head(_EXAMPLES).items()]
+    return Finding(check, severity, rows, message, examples, remedy)
+
+
+def _same_row(train: pd.DataFrame, held_out: pd.DataFrame, key: str | None) -> Finding | None:
+    if key is None:
+        return _unchecked("same_row", "a column that names each row")
+    remedy = "give each row one side; make_folds does"
+    return _overlap("same_row", "severe", _shared(train, held_out, key), held_out, "keys", remedy)
+
+
+def _same_recording(train: pd.DataFrame, held_out: pd.DataFrame, recording: str | None) -> Finding | None:
+    if recording is None:
+        return _unchecked("same_recording", "a column with the source recording of each row")
+    remedy = "split by_recording, or by participant; by_frame is for comparison with published figures only"
+    return _overlap("same_recording", "severe", _shared(train, held_out, recording), held_out, "recordings", remedy)
+
+
+def _same_participant(train: pd.DataFrame, held_out: pd.DataFrame, participant: str | None) -> Finding | None:
+    """A warning alone: models for known people are legitimate, as long as nobody claims more."""
+    if participant is None:
+        return _unchecked("same_participant", "a column with the participant or speaker of each row")
+    remedy = "split by leave_one_participant_out or grouped_k_fold, or claim nothing about people who are new"
+    return _overlap(
+        "same_participant", "warning", _shared(train, held_out, participant), held_out, "participants", remedy
+    )
+
+
+def _same_text(train: pd.DataFrame, held_out: pd.DataFrame, text: str | None) -> Finding | None:
+    """Texts that agree but for case and outer blanks; long ones are a warning, short ones are how people talk."""
+    if text is None:
+        return None  # not every data set has words; the column's absence needs no remedy
+    sides = [side[[text]].assign(**{text: side[text].str.strip().str.lower()}) for side in (train, held_out)]
+    shared = _shared(*sides, text)
+    long = shared[[len(value.split()) >= LONG_TEXT for value in shared.index]]
+    remedy = "leave the repeated rows out of one side, or report the figures without them too"
+    if long.empty:
+        return _overlap("same_text", "note", shared, held_out, f"texts, all under {LONG_TEXT} words,", remedy)
+    return _overlap("same_text", "warning", long, held_out, f"texts of {LONG_TEXT} words or more", remedy)
+
+
+def _near_duplicates(train: pd.DataFrame, held_out: pd.DataFrame, columns: AuditColumns) -> Finding | None:
+    if columns.signature is None:
+        return _unchecked("near_duplicate_frames", "a column with each frame's perceptual_hash.frame_signature")
+    known, asked = (side[side[columns.signature].notna()] for side in (train, held_out))
+    if known.empty or asked.empty:
+        return _unchecked("near_duplicate_frames", "frames with a picture on both sides; all are absent or flat")
+    matches = nearest_frames(known[columns.signature].tolist(), asked[columns.signature].tolist())
+    count = int(matches.duplicate.sum())
+    if not count:
+        return None
+    names = [_names(side, columns.key) for side in (known, asked)]
+    examples = [
+        f"{names[1][row]} = {names[0][matches.nearest[row]]} (correlation {matches.correlation[row]:.3f})"
+        for row in matches.duplicate.nonzero()[0][:_EXAMPLES]
+    ]
+    blank = len(held_out) - len(asked)
+    message = (
+        f"{count:,} of {len(asked):,} held-out frames ({100 * count / len(asked):.1f} %) show what a training frame "
+        "shows, colours aside" + (f"; {blank:,} more are absent or flat, and were not compared" if blank else "")
+    )
+    remedy = "put the source recording of every variant and copy into the recording column and split by_recording"
+    return Finding("near_duplicate_frames", "severe", count, message, examples, remedy)
+
+
+def _names(rows: pd.DataFrame, key: str | None) -> list[str]:
+    return [str(name) for name in (rows.index if key is None else rows[key])]
+
+
+def _labels_from_participant(
+    train: pd.DataFrame, held_out: pd.DataFrame, columns: AuditColumns
+) -> list[Finding | None]:
+    if columns.participant is None or not columns.labels:
+        return [_unchecked("label_from_participant", "a column with the participant, and the columns of the labels")]
+    rows = pd.concat([train, held_out], ignore_index=True)
+    shared = not _shared(train, held_out, columns.participant).empty
+    return [_label_from_participant(rows, columns.participant, label, shared) for label in columns.labels]
+
+
+def _label_from_participant(rows: pd.DataFrame, participant: str, label: str, shared: bool) -> Finding | None:
+    """Severe where people are on both sides, so that recognising them is enough; else each person is one sample."""
+    counts = rows.groupby([participant, label]).size()  # not a crosstab: a label may have a value for every row
+    counts = counts[counts.groupby(level=0).transform("sum") >= MIN_ROWS]
+    total, majority = int(counts.sum()), int(counts.groupby(level=1).sum().max()) if len(counts) else 0
+    if majority == total:  # nobody has rows enough, or there is one label: nothing to know
+        return None
+    best = counts.groupby(level=0).max()
+    strength = (int(best.sum()) - majority) / (total - majority)
+    if strength < MIN_LAMBDA:
+        return None
+    message = (
+        f"{label}: who it is gives the label of {best.sum():,} of {total:,} rows, where the most frequent label is "
+        f"right in {majority:,} (lambda {strength:.2f}, {len(best)} participants)"
+    )
+    examples = [f"{name}: {label} {counts.loc[name].idxmax()} in {best[name]} rows" for name in best.index[:_EXAMPLES]]
+    remedy = (
+        "split by participant and take each of them as one sample"
+        if shared
+        else f"claim no more than {len(best)} independent labels allow"
+    )
+    severity: Severity = "severe" if shared else "warning"
+    return Finding("label_from_participant", severity, int(best.sum()), message, examples, remedy)
+
+
+def _target_from_inputs(inputs: Sequence[str], targets: Sequence[str]) -> Finding | None:
+    circular = circular_inputs(inputs, targets)
+    if not circular:
+        return None
+    message = f"{len(circular)} of {len(targets)} targets were computed by AFFDEX from inputs, or are inputs"
+    examples = [f"{target} from {', '.join(names[:4])}" for target, names in list(circular.items())[:_EXAMPLES]]
+    remedy = "leave these inputs out, or accept this by name and call the task a re-computation of AFFDEX"
+    return Finding("target_from_inputs", "severe", len(circular), message, examples, remedy)
+
+
+def _statistics_outside(train: pd.DataFrame, key: str | None, fitted_on: Collection[str] | None) -> Finding | None:
+    if fitted_on is None:
+        return None  # a processor without fitted statistics has nothing to check
+    if key is None:
+        return _unchecked("statistics_outside_training", "a column that names each row")
+    outside = sorted(set(fitted_on) - set(train[key]))
+    if not outside:
+        return None
+    message = (
+        f"{len(outside):,} of the {len(set(fitted_on)):,} rows that the processor's statistics were fitted on are not "
+        "among the training rows"
+    )
+    remedy = "fit the processor again, on the training rows alone"
+    return Finding("statistics_outside_training", "severe", len(outside), message, outside[:_EXAMPLES], remedy)
