@@ -41,7 +41,8 @@ def set_up() -> None:
     """Make `.venv` with uv, which pip brings, and install the project into it; seconds when nothing has changed."""
     tools = ROOT / ".bootstrap"
     if not (tools / "uv").is_dir():
-        subprocess.check_call([sys.executable, "-m", "pip", "install", "--quiet", "--quiet", "--target", str(tools), "uv"])
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--quiet", "--target", str(tools)]
+        subprocess.check_call([*pip, "uv"])
     uv = [sys.executable, "-m", "uv"]
     environment = os.environ | {"PYTHONPATH": str(tools)}
     if not BIN.is_dir():
