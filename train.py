@@ -8,13 +8,7 @@ import time
 from pathlib import Path
 
 from accelerate import PartialState
-from affecthub.evaluation.report import results_table, write_results
-from affecthub.hub.folder import Finished, clear_checkpoints, save_run
-from affecthub.training.build import build_model, build_processor
-from affecthub.training.data import Corpus, UtteranceDataset, load_corpus
-from affecthub.training.judge import judge
-from affecthub.training.recipe import Recipe, Run, parse_run
-from affecthub.training.run import choose_precision, make_trainer
+from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoModelForVideoClassification,
     AutoProcessor,
@@ -25,6 +19,14 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
+from affecthub.evaluation.report import results_table, write_results
+from affecthub.hub.folder import Finished, clear_checkpoints, save_run
+from affecthub.training.build import build_model, build_processor
+from affecthub.training.data import Corpus, UtteranceDataset, load_corpus
+from affecthub.training.judge import judge
+from affecthub.training.recipe import Recipe, Run, parse_run
+from affecthub.training.run import choose_precision, make_trainer
+
 
 def main() -> None:
     """The whole way; every process of a launch runs it, the first one writes."""
@@ -33,7 +35,7 @@ def main() -> None:
     state = PartialState()
     try:
         _run(run, state)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, StrictDataclassError) as error:
         raise SystemExit(f"train.py: {error}") from error
 
 
@@ -43,6 +45,8 @@ def _run(run: Run, state: PartialState) -> None:
     with state.local_main_process_first():
         corpus = load_corpus(recipe.data, recipe.model.modalities)
     if run.eval_only:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no model to evaluate; train it first, or give another --output_dir.")
         processor = AutoProcessor.from_pretrained(folder)
         model = AutoModelForVideoClassification.from_pretrained(folder)
     else:

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from tqdm.auto import tqdm
+
 from affecthub.datasets_scripts.splits import Fold, make_folds
 from affecthub.evaluation.audit import AuditColumns, audit, findings_table
 from affecthub.evaluation.perceptual_hash import sign_frames
@@ -21,7 +23,6 @@ from affecthub.media.colour import COLOUR_VARIANTS
 from affecthub.media.decode import read_clip
 from affecthub.modeling.configuration_frame_cnn import FrameCnnConfig
 from affecthub.modeling.modeling_frame_cnn import FrameCnnForVideoClassification
-from tqdm.auto import tqdm
 
 FRAMES = 20
 SIZE = 24

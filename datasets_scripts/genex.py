@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-import affecthub.media
 import datasets
 import pandas as pd
+
+import affecthub.media
 from affecthub.datasets_scripts.genex_align import AlignOptions
 from affecthub.datasets_scripts.genex_frames import COMPLETE, FrameOptions
 from affecthub.datasets_scripts.genex_manifest import summarise_study, write_study_manifest

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+
 from affecthub.datasets_scripts.genex_study import EXPRESSIONS, TARGETS
 
 ATTENTION_SOURCES = ("frame", "summary")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from tqdm.auto import tqdm
+
 from affecthub.datasets_scripts.sample_meld import write_file
 from affecthub.media.faces import MARGIN, MIN_CONFIDENCE, FaceDetector, choose_face, crop, crop_box
 from affecthub.media.frames import Frame, count_frames, sample_frames, shrink
-from tqdm.auto import tqdm
 
 INDEX = "frames.jsonl"
 """One line a frame, written after its picture; a line that was cut off is dropped and its frame done again."""

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
+
 from affecthub.datasets_scripts.imotions_tables import Note
 from affecthub.datasets_scripts.sample_meld import write_file
 

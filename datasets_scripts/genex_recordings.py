@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+
 from affecthub.datasets_scripts.genex_align import Signals
 from affecthub.datasets_scripts.genex_study import VIDEO_SUFFIXES, VIEWS, Study
 from affecthub.datasets_scripts.genex_tables import StudyTables

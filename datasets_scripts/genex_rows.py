@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+
 from affecthub.datasets_scripts.genex_align import Aligned, AlignOptions, align
 from affecthub.datasets_scripts.genex_frames import FrameOptions, StoredFrame, extract_frames
 from affecthub.datasets_scripts.genex_recordings import Recording

@@ -8,6 +8,7 @@ from textwrap import shorten
 
 import numpy as np
 import pandas as pd
+
 from affecthub.datasets_scripts.genex_study import (
     FACIAL_ACTIONS,
     TABLE_SUFFIXES,

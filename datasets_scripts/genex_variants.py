@@ -5,9 +5,10 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+from tqdm.auto import tqdm
+
 from affecthub.datasets_scripts.genex_frames import read_image, write_image
 from affecthub.media.colour import COLOUR_VARIANTS
-from tqdm.auto import tqdm
 
 
 def add_colour_variants(

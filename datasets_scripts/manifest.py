@@ -13,8 +13,9 @@ import av
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from affecthub.media.decode import MediaError, MediaInfo, probe
 from tqdm.auto import tqdm
+
+from affecthub.media.decode import MediaError, MediaInfo, probe
 
 MIN_SECONDS = 0.3
 """Shorter clips are flagged: MELD has 237 of them, some of one or two frames."""

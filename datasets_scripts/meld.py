@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import affecthub.media
 import datasets
 import pandas as pd
+
+import affecthub.media
 from affecthub.datasets_scripts.manifest import Record, read_manifest, write_manifest
 from affecthub.datasets_scripts.meld_annotations import (
     EMOTIONS,

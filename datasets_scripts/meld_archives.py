@@ -7,8 +7,9 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from affecthub.datasets_scripts.meld_files import CLIP_FOLDERS, OUTER_ARCHIVE, named_below, the_one
 from tqdm.auto import tqdm
+
+from affecthub.datasets_scripts.meld_files import CLIP_FOLDERS, OUTER_ARCHIVE, named_below, the_one
 
 
 def unpack_archives(root: Path, clips: bool = True) -> list[Path]:

@@ -4,6 +4,7 @@ import io
 
 import av
 import numpy as np
+
 from affecthub.datasets_scripts.sample_face import draw_clip
 from affecthub.datasets_scripts.sample_plan import FPS, SPEAKERS, SPLITS, SampleUtterance
 from affecthub.datasets_scripts.sample_voice import RATE, speak

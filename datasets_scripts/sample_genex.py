@@ -16,6 +16,8 @@ from pathlib import Path
 
 import av
 import numpy as np
+from tqdm.auto import tqdm
+
 from affecthub.datasets_scripts import sample_genex_tables as tables
 from affecthub.datasets_scripts.sample_face import EXPRESSIONS, SIZE, draw_face
 from affecthub.datasets_scripts.sample_genex_plan import (
@@ -30,7 +32,6 @@ from affecthub.datasets_scripts.sample_genex_plan import (
 )
 from affecthub.datasets_scripts.sample_meld import write_file
 from affecthub.datasets_scripts.sample_voice import RATE, speak
-from tqdm.auto import tqdm
 
 MARKER = "sample_study.json"
 """Written last: its presence says that the study is complete."""

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+
 from affecthub.datasets_scripts.genex_tables import AFFDEX, ATTENTION_SUMMARY, FIXATION, NAME, PEAK
 from affecthub.datasets_scripts.meld_annotations import EMOTIONS
 from affecthub.datasets_scripts.sample_genex_plan import ACTIONS, Block

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tqdm.auto import tqdm
+
 from affecthub.datasets_scripts.meld_files import CLIP_FOLDERS
 from affecthub.datasets_scripts.sample_clip import render_clip
 from affecthub.datasets_scripts.sample_plan import RENDERER_VERSION, SPLITS, SampleUtterance, draw_split
 from affecthub.datasets_scripts.sample_tables import annotations, cue_table, describe, readme, short_hours
 from affecthub.datasets_scripts.sample_traps import Trap, draw_traps
-from tqdm.auto import tqdm
 
 MARKER = "sample_corpus.json"  # written last: its presence says that the corpus is complete
 

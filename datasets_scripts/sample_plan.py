@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+
 from affecthub.datasets_scripts.meld_annotations import EMOTIONS
 from affecthub.datasets_scripts.sample_face import Look
 from affecthub.datasets_scripts.sample_text import write_line

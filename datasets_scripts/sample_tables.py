@@ -8,6 +8,7 @@ from dataclasses import asdict
 from itertools import combinations
 
 import numpy as np
+
 from affecthub.datasets_scripts.bayes import bayes_accuracy, bayes_rule
 from affecthub.datasets_scripts.meld_annotations import COLUMNS, EMOTIONS
 from affecthub.datasets_scripts.sample_plan import PRIOR, RELIABILITY, RENDERER_VERSION, SPLITS, SampleUtterance

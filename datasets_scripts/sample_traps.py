@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+
 from affecthub.datasets_scripts.meld_files import CLIP_FOLDERS
 from affecthub.datasets_scripts.sample_clip import render_clip
 from affecthub.datasets_scripts.sample_plan import SPLITS, SampleUtterance, draw_dialogue

@@ -10,13 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from transformers import ProcessorMixin, Trainer
+
 from affecthub.evaluation.pictures import plot_ablation, plot_confusion, plot_curves
 from affecthub.evaluation.report import Results, write_results
 from affecthub.hub.card import CardFacts, write_card
 from affecthub.training.data import Corpus
 from affecthub.training.recipe import Recipe
-from safetensors import SafetensorError
-from transformers import ProcessorMixin, Trainer
 
 LIBRARIES = ("affecthub", "torch", "transformers", "datasets", "accelerate", "evaluate")
 
@@ -71,6 +72,8 @@ def save_run(folder: Path, run: Finished) -> None:
         write_results(run.results, beside / "metrics.json")
         pictures = draw(beside, run)
         write_card(beside, card_facts(run, pictures))
+        for weights in beside.glob("*.safetensors"):  # which safetensors writes for the owner alone
+            weights.chmod((beside / "config.json").stat().st_mode)
 
 
 def draw(folder: Path, run: Finished) -> dict[str, str]:

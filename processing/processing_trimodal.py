@@ -31,9 +31,9 @@ class TrimodalProcessor(OptionalPartsProcessor):
     >>> import numpy as np
     >>> from affecthub import LogMelFeatureExtractor, TrimodalProcessor
     >>> processor = TrimodalProcessor(feature_extractor=LogMelFeatureExtractor())
-    >>> batch = processor(audio=[np.zeros(16000, dtype=np.float32), None], sampling_rate=16000)
-    >>> batch["audio_present"].tolist()
-    [1, 0]
+    >>> clips = [np.zeros(16000, dtype=np.float32), np.zeros(8000, dtype=np.float32)]
+    >>> processor(audio=clips, sampling_rate=16000)["feature_attention_mask"].sum(dim=1).tolist()
+    [63, 32]
 
     ```
     """

@@ -1,8 +1,13 @@
 """A recipe becomes a processor and a model."""
 
+import difflib
 import logging
 from collections import Counter
+from dataclasses import fields
 
+from transformers import AutoConfig, BertTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+
+import affecthub
 from affecthub.modeling.modalities import AUDIO, TEXT, VIDEO
 from affecthub.modeling.modeling_trimodal import TrimodalForVideoClassification
 from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtractor
@@ -10,15 +15,12 @@ from affecthub.processing.processing_trimodal import TrimodalProcessor
 from affecthub.processing.video_processing_clip_frames import ClipFramesVideoProcessor
 from affecthub.training.data import Corpus
 from affecthub.training.recipe import Recipe
-from transformers import AutoConfig, BertTokenizer, PreTrainedTokenizerBase
-
-import affecthub
 
 logger = logging.getLogger(__name__)
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SCRATCH_VOCABULARY = 2000
-"""Word pieces of a tokenizer that is learned from a small training split."""
+"""Word pieces, at most, of a tokenizer that is made from a small training split."""
 
 FOCAL_GAMMA = 2.0
 """The value that Lin et al. 2017 found best."""
@@ -29,12 +31,14 @@ CLASSIFIERS = {config.model_type: classifier for config, _, classifier in affect
 def build_processor(recipe: Recipe, corpus: Corpus) -> TrimodalProcessor:
     """The processor of a recipe: of its pretrained encoders, or of its own where they start from scratch."""
     data, model = recipe.data, recipe.model
-    encoders = TrimodalProcessor.from_encoders_pretrained(
-        text_encoder=model.text_encoder if TEXT in model.modalities else None,
-        vision_encoder=model.vision_encoder if VIDEO in model.modalities else None,
-        audio=False,
-        num_frames=data.num_frames,
-    )
+    wanted = {
+        "text_encoder": model.text_encoder if TEXT in model.modalities else None,
+        "vision_encoder": model.vision_encoder if VIDEO in model.modalities else None,
+    }
+    try:
+        encoders = TrimodalProcessor.from_encoders_pretrained(**wanted, audio=False, num_frames=data.num_frames)
+    except OSError as error:  # whose message may not say what was looked for
+        raise OSError(f"model.text_encoder and model.vision_encoder are {wanted}: {error}") from error
     tokenizer, video_processor = encoders.tokenizer, encoders.video_processor
     if TEXT in model.modalities and tokenizer is None:
         tokenizer = train_tokenizer(corpus.splits["train"]["text"])
@@ -53,9 +57,18 @@ def build_processor(recipe: Recipe, corpus: Corpus) -> TrimodalProcessor:
 
 
 def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
-    """A BERT tokenizer whose word pieces are learned from `texts` (the training split's alone)."""
-    blank = BertTokenizer(vocab={token: i for i, token in enumerate(SPECIAL_TOKENS)})
-    tokenizer = blank.train_new_from_iterator(texts, vocab_size=SCRATCH_VOCABULARY)
+    """A BERT tokenizer of the characters and the most frequent words of `texts` (the training split's alone).
+
+    Not trained by `tokenizers`: its WordPiece trainer breaks ties by the order of a hash table, so that the same texts
+    give another vocabulary in each process, and a resumed run could not read its own checkpoint.
+    """
+    blank = BertTokenizer(vocab={token: i for i, token in enumerate(SPECIAL_TOKENS)}).backend_tokenizer
+    split = (blank.pre_tokenizer.pre_tokenize_str(blank.normalizer.normalize_str(text)) for text in texts)
+    words = Counter(word for pieces in split for word, _ in pieces)
+    characters = sorted({character for word in words for character in word})
+    frequent = sorted(words, key=lambda word: (-words[word], word))
+    pieces = dict.fromkeys([*SPECIAL_TOKENS, *characters, *(f"##{c}" for c in characters), *frequent])
+    tokenizer = BertTokenizer(vocab={piece: i for i, piece in enumerate(list(pieces)[:SCRATCH_VOCABULARY])})
     tokenizer.model_input_names = ["input_ids", "attention_mask"]  # a single text has no second segment to mark
     return tokenizer
 
@@ -63,6 +76,7 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
 def build_model(recipe: Recipe, corpus: Corpus, processor: TrimodalProcessor) -> TrimodalForVideoClassification:
     """The model of a recipe, with the labels of the corpus."""
     model = recipe.model
+    check_config_keys(model.config, CLASSIFIERS[model.architecture].config_class)
     values = {
         "modalities": list(model.modalities),
         "id2label": dict(enumerate(corpus.emotions)),
@@ -82,6 +96,18 @@ def build_model(recipe: Recipe, corpus: Corpus, processor: TrimodalProcessor) ->
         vision_encoder=model.vision_encoder if processor.video_processor else None,
         **values,
     )
+
+
+def check_config_keys(values: dict, config_class: type[PreTrainedConfig]) -> None:
+    """ValueError that names a key of `model.config` which the architecture does not have, with the nearest it has.
+
+    transformers itself keeps any value under any name, and a misspelled one would change nothing without a word.
+    """
+    known = [field.name for field in fields(config_class)]
+    if unknown := [key for key in values if key not in known]:
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}."
+        raise ValueError(f"model.config: {config_class.model_type} has no {unknown[0]!r}; {hint}")
 
 
 def vocabulary(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:

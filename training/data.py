@@ -3,13 +3,18 @@
 import copy
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from datasets import Dataset
+from tqdm.auto import tqdm
+from transformers import BatchFeature, ProcessorMixin
+from transformers.trainer_pt_utils import get_length_grouped_indices
+
 from affecthub.datasets_scripts.meld import load_meld
 from affecthub.datasets_scripts.sample_meld import render_sample_meld
 from affecthub.media.decode import MediaError
@@ -17,9 +22,6 @@ from affecthub.media.for_processor import read_clip_for
 from affecthub.modeling.modalities import AUDIO, TEXT, VIDEO
 from affecthub.training.augmentation import SpecAugment, augment_audio, augment_frames, spec_augment
 from affecthub.training.recipe import AugmentationRecipe, DataRecipe
-from datasets import Dataset
-from tqdm.auto import tqdm
-from transformers import BatchFeature, ProcessorMixin
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +110,7 @@ class UtteranceDataset(torch.utils.data.Dataset):
     ):
         self.rows, self.processor, self.augmentation, self.seed = rows, processor, augmentation, seed
         self.epoch = 0
-        self.failures = torch.zeros(1, dtype=torch.long).share_memory_()  # counted across the loader's workers
+        self._failed = torch.zeros(len(rows), dtype=torch.bool).share_memory_()  # the loader's workers write to it
         self.modalities = [name for name, part in parts_of(processor).items() if part is not None]
         self.clips = self._decode_all() if preload else None
 
@@ -117,12 +119,30 @@ class UtteranceDataset(torch.utils.data.Dataset):
         """Names of the emotion classes, in the order of their ids."""
         return self.rows.features["emotion"].names
 
+    @property
+    def lengths(self) -> list[float]:
+        """How long each utterance is: s of its clip, or characters where there is only text."""
+        if self.modalities == [TEXT]:
+            return [len(text) for text in self.rows["text"]]
+        return [end - start for start, end in zip(self.rows["start"], self.rows["end"], strict=True)]
+
+    @property
+    def failures(self) -> int:
+        """Clips that were asked for and could not be decoded."""
+        return int(self._failed.sum())
+
     def only(self, modalities: Sequence[str]) -> "UtteranceDataset":
-        """The same utterances with all other modalities hidden; without those that have nothing left."""
+        """The same utterances with all other modalities hidden; without those that have nothing left.
+
+        Undecodable clips count as nothing once they have been asked for.
+        """
         view = copy.copy(self)
         kept = _indices_with_any(self.rows, modalities)
+        if TEXT not in modalities:
+            kept = [i for i in kept if not self._failed[i]]
         view.modalities = list(modalities)
         view.rows = self.rows.select(kept)
+        view._failed = self._failed[kept]
         view.clips = [self.clips[i] for i in kept] if self.clips else None
         return view
 
@@ -143,7 +163,7 @@ class UtteranceDataset(torch.utils.data.Dataset):
         row = self.rows[index]
         draw = [self.seed, self.epoch, index]
         rng = np.random.default_rng(draw)
-        audio, video = self.clips[index] if self.clips else self._decode(row, rng)
+        audio, video = self.clips[index] if self.clips else self._decode(index, row, rng)
         if self.augmentation:
             if audio is not None:
                 audio = augment_audio(
@@ -160,7 +180,9 @@ class UtteranceDataset(torch.utils.data.Dataset):
             "draw": draw if self.augmentation else None,
         }
 
-    def _decode(self, row: dict, rng: np.random.Generator | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+    def _decode(
+        self, index: int, row: dict, rng: np.random.Generator | None
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Audio and frames of a row's clip, None for what it or the processor lacks."""
         paths = {name: row.get(f"{name}_path") if name in self.modalities else None for name in (AUDIO, VIDEO)}
         if not any(paths.values()):
@@ -175,7 +197,7 @@ class UtteranceDataset(torch.utils.data.Dataset):
                 rng=rng if jitter else None,
             )
         except MediaError as error:
-            self.failures += 1
+            self._failed[index] = True
             logger.warning("%s: used without its media: %s", row["key"], error)
             return None, None
         return clip.audio, clip.frames
@@ -183,13 +205,44 @@ class UtteranceDataset(torch.utils.data.Dataset):
     def _decode_all(self) -> list[tuple[np.ndarray | None, np.ndarray | None]]:
         """Every clip's audio and frames, by as many threads as there are cores."""
         with ThreadPoolExecutor() as pool:
-            clips = pool.map(lambda row: self._decode(row, None), self.rows)
+            clips = pool.map(lambda item: self._decode(*item, None), enumerate(self.rows))
             return list(tqdm(clips, total=len(self.rows), desc="decoding", unit="clip"))
 
 
 def parts_of(processor: ProcessorMixin) -> dict[str, object | None]:
     """The part of the processor that takes each modality; None where it has none."""
     return {TEXT: processor.tokenizer, AUDIO: processor.feature_extractor, VIDEO: processor.video_processor}
+
+
+class LengthGroupedSampler(torch.utils.data.Sampler):
+    """Shuffles so that each batch holds utterances of about the same length, and little of it is padding.
+
+    Its order depends on the seed and the epoch alone, so a resumed run sees the same one.
+
+    Args:
+        lengths: one an utterance, in any unit.
+        batch_size: utterances an update takes on this process.
+        seed: of the order.
+    """
+
+    def __init__(self, lengths: Sequence[float], batch_size: int, seed: int):
+        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the Trainer when an epoch begins."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        seed = int(np.random.default_rng([self.seed, self.epoch]).integers(2**31))
+        generator = torch.Generator().manual_seed(seed)
+        indices = get_length_grouped_indices(self.lengths, self.batch_size, generator=generator)
+        batches = [indices[i : i + self.batch_size] for i in range(0, len(indices), self.batch_size)]
+        # They come sorted by length, and lengths go with labels: an epoch would end on nothing but short texts.
+        full = torch.randperm(len(self.lengths) // self.batch_size, generator=generator).tolist()
+        return iter([index for i in [*full, *range(len(full), len(batches))] for index in batches[i]])
 
 
 class Collator:
@@ -205,7 +258,11 @@ class Collator:
         self.processor, self.multitask, self.spec = processor, multitask, spec
 
     def __call__(self, samples: list[dict]) -> BatchFeature:
-        """Samples of an `UtteranceDataset` -> the processor's tensors, with labels (batch,)."""
+        """Samples of an `UtteranceDataset` -> the processor's tensors, with labels (batch,).
+
+        A sample whose clip was all it had, and could not be decoded, is left out; the data set counts it.
+        """
+        samples = [s for s in samples if any(s[key] is not None for key in ("text", "audio", "video"))] or samples
         inputs = {}
         for argument, key in (("text", "text"), ("audio", "audio"), ("videos", "video")):
             values = [sample[key] for sample in samples]

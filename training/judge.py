@@ -3,12 +3,13 @@
 import itertools
 
 import numpy as np
+from transformers import Trainer
+
 from affecthub.evaluation.metrics import classification_report
 from affecthub.evaluation.report import AblationRow, Results, score
 from affecthub.training.data import Corpus, UtteranceDataset
 from affecthub.training.recipe import Recipe
 from affecthub.training.run import as_tuple, choose_precision
-from transformers import Trainer
 
 
 def judge(trainer: Trainer, data: dict[str, UtteranceDataset], corpus: Corpus, recipe: Recipe) -> Results:
@@ -51,7 +52,7 @@ def judge(trainer: Trainer, data: dict[str, UtteranceDataset], corpus: Corpus, r
 def _skipped(corpus: Corpus, data: dict[str, UtteranceDataset]) -> dict[str, int]:
     """Rows without any of the modalities, and clips that failed while they were decoded, by reason; none: left out."""
     counts = {f"{split} rows with none of the modalities": count for split, count in corpus.skipped.items()}
-    counts["clips that could not be decoded, their rows used without them"] = sum(int(d.failures) for d in data.values())
+    counts["clips that could not be decoded, their rows used without them"] = sum(d.failures for d in data.values())
     return {reason: count for reason, count in counts.items() if count}
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 import torch
-from affecthub.training.recipe import Phase, TrainingRecipe
 from torch import nn
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from affecthub.training.recipe import Phase, TrainingRecipe
 
 ALL = "all"
 
@@ -77,7 +78,7 @@ def make_optimizer(model: PreTrainedModel, recipe: TrainingRecipe) -> torch.opti
     Frozen parameters that a later phase unfreezes are in it from the start: AdamW passes over what has no gradient.
     """
     encoder_names = split_encoders(model)[1]
-    always_frozen = recipe.phases and all(phase.encoder_layers == 0 for phase in recipe.phases)
+    always_frozen = phase_of(recipe.phases, 0) and all(phase.encoder_layers == 0 for phase in recipe.phases)
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not (always_frozen and name in encoder_names):

@@ -1,16 +1,27 @@
 """Recipes: what a run does, as typed and documented values read from YAML and overridden on the command line."""
 
 import difflib
+import re
 import sys
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from affecthub.training.augmentation import AudioAugmentation, FrameAugmentation, SpecAugment
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
+from affecthub.training.augmentation import AudioAugmentation, FrameAugmentation, SpecAugment
+
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+
+UNKNOWN_OPTION = re.compile(
+    r"unrecognized arguments: --(?P<option>[\w.]+)"
+    r"|group '(?P<group>[\w.]+)' does not accept option '(?P<key>[\w.]+)'"
+    r"|option '(?P<field>\w+)' is not accepted",
+    re.IGNORECASE,
+)
+"""The ways in which jsonargparse says that there is no such key: as an option, in a section, in an entry of a list."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +120,8 @@ class TrainingRecipe:
     """What counts as better."""
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     """auto: fp16 on a CUDA GPU; elsewhere bf16 where the hardware computes in it, else fp32."""
+    group_by_length: bool = False
+    """Batches of utterances of about the same length: less padding, and so less time, where lengths differ much."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
     compile: bool = False
@@ -173,10 +186,12 @@ def parse_run(arguments: list[str] | None = None) -> Run:
     parser = _parser()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        values = parser.parse_args(_with_recipe_file(arguments))
-        run = parser.instantiate(values)
+        arguments = _with_recipe_file(arguments)
+        run = parser.instantiate(parser.parse_args(arguments))
     except (ArgumentError, ValueError) as error:
-        print(f"train.py: {_explain(str(error), parser)}", file=sys.stderr)
+        print(
+            f"train.py: {_explain(str(error), parser)}\nThe command line was: {' '.join(arguments)}", file=sys.stderr
+        )
         raise SystemExit(2) from None
     recipe = Recipe(run.name, run.data, run.model, run.training, run.augmentation)
     return Run(recipe, Path(run.output_dir or f"runs/{recipe.name}"), run.resume, run.eval_only)
@@ -220,6 +235,8 @@ def _with_recipe_file(arguments: list[str]) -> list[str]:
             take = True
         else:
             rest.append(argument)
+    if take:
+        raise ValueError(f"--recipe needs a name, one of {', '.join(recipe_names())}, or the path of a .yaml file.")
     return [f"--recipe={_recipe_file(name)}", *rest]
 
 
@@ -227,9 +244,8 @@ def _recipe_file(name: str) -> Path:
     """The file of a recipe's name or path; ValueError when there is none, or when it is no YAML mapping."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else RECIPES / f"{name}.yaml"
     if not path.is_file():
-        close = difflib.get_close_matches(name, recipe_names(), n=1)
         raise ValueError(
-            f"there is no recipe {name!r}{f'; did you mean {close[0]!r}?' if close else '.'} "
+            f"there is no recipe {name!r}{_did_you_mean(name, recipe_names())} "
             f"Recipes: {', '.join(recipe_names())}; or give the path of a .yaml file."
         )
     try:
@@ -245,10 +261,12 @@ def _recipe_file(name: str) -> Path:
 def _check_keys(content: dict[str, Any], path: Path) -> None:
     """ValueError that names the first key of a recipe file which does not exist, with the nearest that does."""
     known = _known_keys(_parser())
-    for key in _flat_keys(content, known):
+    sections = {key.rpartition(".")[0] for key in known} - {""}
+    for key, value in _flat_items(content, known):
+        if key in sections:
+            raise ValueError(f"{path}: {key}: {value!r} is no section; expected `key: value` lines below it.")
         if key not in known and not any(key.startswith(f"{free}.") for free in known):
-            close = difflib.get_close_matches(key, known, n=1)
-            raise ValueError(f"{path}: unknown key {key!r}{f'; did you mean {close[0]!r}?' if close else '.'}")
+            raise ValueError(f"{path}: unknown key {key!r}{_did_you_mean(key, [*known, *sections])}")
 
 
 def _known_keys(parser: ArgumentParser) -> list[str]:
@@ -258,24 +276,29 @@ def _known_keys(parser: ArgumentParser) -> list[str]:
     return [key for key in keys if not any(other.startswith(f"{key}.") for other in keys)]
 
 
-def _flat_keys(content: dict[str, Any], known: list[str], prefix: str = "") -> list[str]:
-    """Dotted keys of a nested mapping, down to the keys that are known or have no mapping below them."""
-    keys = []
+def _flat_items(content: dict[str, Any], known: list[str], prefix: str = "") -> list[tuple[str, Any]]:
+    """Dotted keys of a nested mapping and their values, down to the keys that are known or no mapping."""
+    items = []
     for name, value in content.items():
         key = f"{prefix}{name}"
         is_section = any(other.startswith(f"{key}.") for other in known)
-        keys += _flat_keys(value, known, f"{key}.") if is_section and isinstance(value, dict) else [key]
-    return keys
+        items += _flat_items(value, known, f"{key}.") if is_section and isinstance(value, dict) else [(key, value)]
+    return items
 
 
 def _explain(message: str, parser: ArgumentParser) -> str:
     """An error of the parser, with the nearest known key when one was misspelled."""
-    if "unrecognized" in message.lower() or "does not accept option" in message:
-        wrong = message.replace("'", " ").replace("=", " ").split()
-        candidates = _known_keys(parser)
-        for word in wrong:
-            key = word.lstrip("-")
-            if word.startswith("--") and key not in candidates:
-                close = difflib.get_close_matches(key, candidates, n=1)
-                return f"unknown option --{key}{f'; did you mean --{close[0]}?' if close else '; see --help.'}"
-    return message
+    found = UNKNOWN_OPTION.search(message)
+    if not found:
+        return message
+    if found["field"]:
+        known = [entry.name for entry in fields(Phase)]  # the only entries of a list that have keys
+        return f"training.phases: unknown key {found['field']!r}{_did_you_mean(found['field'], known)}"
+    key = found["option"] or f"{found['group']}.{found['key']}"
+    return f"unknown option --{key}{_did_you_mean(key, _known_keys(parser), '--')}"
+
+
+def _did_you_mean(wrong: str, known: Iterable[str], prefix: str = "") -> str:
+    """The end of a sentence: the nearest known name, where one is near."""
+    close = difflib.get_close_matches(wrong, known, n=1)
+    return f"; did you mean {prefix}{close[0]}?" if close else "; see --help."

@@ -4,11 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
+
 from affecthub.evaluation.metrics import EmotionMetrics
-from affecthub.training.data import Collator, UtteranceDataset
+from affecthub.training.data import Collator, LengthGroupedSampler, UtteranceDataset
 from affecthub.training.phases import PhaseCallback, make_optimizer
 from affecthub.training.recipe import Recipe, TrainingRecipe
-from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
+
+SCALARS = ("accuracy", "f1_weighted", "f1_macro")
+"""What the Trainer logs of each task."""
 
 
 def choose_precision(wanted: str) -> str:
@@ -28,13 +32,12 @@ def choose_precision(wanted: str) -> str:
     return "bf16" if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else "fp32"
 
 
-def training_arguments(recipe: TrainingRecipe, output_dir: Path, num_rows: int, preloaded: bool) -> TrainingArguments:
+def training_arguments(recipe: TrainingRecipe, output_dir: Path, preloaded: bool) -> TrainingArguments:
     """The recipe's values under transformers' names.
 
     Args:
         recipe: the values.
         output_dir: where the checkpoints go.
-        num_rows: size of the training split.
         preloaded: whether the clips lie in memory, so that workers would only copy them.
     """
     precision = choose_precision(recipe.precision)
@@ -53,6 +56,7 @@ def training_arguments(recipe: TrainingRecipe, output_dir: Path, num_rows: int, 
         max_grad_norm=recipe.max_gradient_norm,
         fp16=precision == "fp16",
         bf16=precision == "bf16",
+        use_cpu=precision == "bf16" and not torch.cuda.is_available(),  # bf16 on a CPU is refused unless it is named
         activation_checkpointing=recipe.gradient_checkpointing,
         torch_compile=recipe.compile,
         eval_strategy="epoch",
@@ -65,10 +69,9 @@ def training_arguments(recipe: TrainingRecipe, output_dir: Path, num_rows: int, 
         seed=recipe.seed,
         dataloader_num_workers=workers,
         dataloader_pin_memory=torch.cuda.is_available(),
-        # batch statistics of a single utterance do not exist
-        dataloader_drop_last=num_rows % recipe.batch_size == 1 and num_rows > 1,
         ddp_find_unused_parameters=True,  # a batch may lack a whole modality
         remove_unused_columns=False,
+        restore_callback_states_from_checkpoint=True,  # else a resumed run forgets how long it has been patient
         report_to="none",
     )
 
@@ -80,24 +83,38 @@ def make_trainer(
     train: UtteranceDataset,
     validation: UtteranceDataset,
 ) -> Trainer:
-    """A stock `Trainer` with the recipe's optimizer, phases, early stopping and metrics."""
-    settings, multitask = recipe.training, recipe.model.multitask
-    arguments = training_arguments(settings, output_dir, len(train), recipe.data.preload)
+    """A `Trainer` with the recipe's optimizer, phases, early stopping and metrics."""
+    settings, multitask = recipe.training, model.config.sentiment_id2label is not None
+    metrics = Metrics({"": model.config.id2label, "sentiment_": model.config.sentiment_id2label})
+    if settings.best_metric not in [*metrics.names, "loss"]:
+        names = ", ".join([*metrics.names, "loss"])
+        raise ValueError(f"training.best_metric={settings.best_metric}: this model is measured by {names}.")
+    arguments = training_arguments(settings, output_dir, recipe.data.preload)
     arguments.label_names = ["labels", "sentiment_labels"] if multitask else ["labels"]
     callbacks = [PhaseCallback(settings.phases)] if settings.phases else []
     if settings.patience is not None:
         callbacks.append(EarlyStoppingCallback(settings.patience, settings.min_delta))
-    return Trainer(
+    trainer_class = LengthGroupedTrainer if settings.group_by_length else Trainer
+    return trainer_class(
         model=model,
         args=arguments,
         train_dataset=train,
         eval_dataset=validation,
         data_collator=Collator(train.processor, multitask, recipe.augmentation.features),
-        processing_class=train.processor,
-        compute_metrics=Metrics({"": model.config.id2label, "sentiment_": model.config.sentiment_id2label}),
+        # saved with the checkpoints; the Trainer takes for granted that it has a tokenizer
+        processing_class=train.processor if train.processor.tokenizer else None,
+        compute_metrics=metrics,
         callbacks=callbacks,
         optimizers=(make_optimizer(model, settings), None),
     )
+
+
+class LengthGroupedTrainer(Trainer):
+    """The stock Trainer with batches of like lengths; its own option wants the lengths as a column of a table."""
+
+    def _get_train_sampler(self, train_dataset: UtteranceDataset | None = None) -> LengthGroupedSampler:
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return LengthGroupedSampler((train_dataset or self.train_dataset).lengths, batch, self.args.seed)
 
 
 class Metrics:
@@ -110,6 +127,11 @@ class Metrics:
     def __init__(self, tasks: dict[str, dict[int, str] | None]):
         self.modules = {prefix: EmotionMetrics(list(labels.values())) for prefix, labels in tasks.items() if labels}
 
+    @property
+    def names(self) -> list[str]:
+        """Keys of what a call returns."""
+        return [f"{prefix}{name}" for prefix in self.modules for name in SCALARS]
+
     def __call__(self, outputs: EvalPrediction) -> dict[str, float]:
         """Logits (rows, labels) and label ids (rows,), one of each a task -> metrics by name."""
         scalars = {}
@@ -117,7 +139,7 @@ class Metrics:
             self.modules.items(), as_tuple(outputs.predictions), as_tuple(outputs.label_ids), strict=True
         ):
             report = module.compute(predictions=logits.argmax(-1), references=ids)
-            scalars |= {f"{prefix}{name}": report[name] for name in ("accuracy", "f1_weighted", "f1_macro")}
+            scalars |= {f"{prefix}{name}": report[name] for name in SCALARS}
         return scalars
 
 

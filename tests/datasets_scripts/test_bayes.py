@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+
 from affecthub.datasets_scripts.bayes import bayes_accuracy, bayes_rule, joint_probability
 
 PRIOR = [0.28, 0.12, 0.12, 0.12, 0.12, 0.12, 0.12]

@@ -6,6 +6,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+
 from affecthub.datasets_scripts import genex_frames
 from affecthub.datasets_scripts.genex import FrameOptions, Genex, genex_manifest, load_genex
 from affecthub.datasets_scripts.genex_align import AlignOptions

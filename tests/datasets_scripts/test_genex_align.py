@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from affecthub.datasets_scripts.genex_align import AlignOptions, Signals, align
 from affecthub.datasets_scripts.genex_study import FEATURES, TARGETS
 from affecthub.datasets_scripts.genex_variants import preceding_rows

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from affecthub.datasets_scripts.genex_study import EXPRESSIONS, FEATURES, TARGETS, Study, normalise_name
 from affecthub.datasets_scripts.genex_tables import own_rows, read_study_tables
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from affecthub.datasets_scripts.imotions_tables import read_table
 
 HEADER = "Respondent Name,Fixation Start,Fixation Dispersion"

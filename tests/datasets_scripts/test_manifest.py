@@ -3,6 +3,7 @@ import os
 import av
 import numpy as np
 import pytest
+
 from affecthub.datasets_scripts.manifest import (
     STATUSES,
     Record,

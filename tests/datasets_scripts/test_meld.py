@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from affecthub.datasets_scripts.meld import load_meld, meld_manifest
 from affecthub.datasets_scripts.meld_annotations import COLUMNS, EMOTIONS, SENTIMENTS
 

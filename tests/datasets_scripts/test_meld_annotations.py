@@ -1,6 +1,7 @@
 import csv
 
 import pytest
+
 from affecthub.datasets_scripts.meld_annotations import COLUMNS, previous_keys, read_annotations
 
 ROW = ["Hi there", "Ana", "joy", "positive", "0", "0", "4", "7", "0:20:57,256", "00:21:00,049"]

@@ -3,6 +3,7 @@ import shutil
 import tarfile
 
 import pytest
+
 from affecthub.datasets_scripts.meld_archives import unpack, unpack_archives
 
 

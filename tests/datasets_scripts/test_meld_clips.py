@@ -1,4 +1,5 @@
 import pytest
+
 from affecthub.datasets_scripts.meld_annotations import Utterance
 from affecthub.datasets_scripts.meld_clips import choose_clips, mark_shared, split_records
 from affecthub.datasets_scripts.meld_files import SplitFiles

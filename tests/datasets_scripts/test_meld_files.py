@@ -1,6 +1,7 @@
 import os
 
 import pytest
+
 from affecthub.datasets_scripts.meld_files import existing_folder, files_in, find_splits, fingerprint
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from affecthub.datasets_scripts.meld import load_meld, meld_manifest
 from affecthub.datasets_scripts.sample_meld import render_sample_meld
 

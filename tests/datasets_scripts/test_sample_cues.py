@@ -4,16 +4,17 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
 from affecthub.datasets_scripts.bayes import bayes_accuracy
 from affecthub.datasets_scripts.meld_annotations import EMOTIONS
 from affecthub.datasets_scripts.sample_face import EXPRESSIONS, SIZE, draw_clip
 from affecthub.datasets_scripts.sample_plan import PRIOR, RELIABILITY, SPEAKERS, draw_split
 from affecthub.datasets_scripts.sample_text import CRIES, STATES, write_line
 from affecthub.datasets_scripts.sample_voice import PROSODY, RATE, speak
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 TAKES = 24  # clips per emotion, every speaker three times
 

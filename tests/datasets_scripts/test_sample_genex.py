@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from affecthub.datasets_scripts.genex import FrameOptions, genex_manifest, load_genex
 from affecthub.datasets_scripts.genex_frames import read_image
 from affecthub.datasets_scripts.genex_study import FEATURES, TARGETS

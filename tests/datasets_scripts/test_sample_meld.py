@@ -7,6 +7,7 @@ from dataclasses import replace
 import av
 import numpy as np
 import pytest
+
 from affecthub.datasets_scripts import sample_meld
 from affecthub.datasets_scripts.meld_annotations import EMOTIONS
 from affecthub.datasets_scripts.sample_clip import render_clip

@@ -6,6 +6,7 @@ import re
 import av
 import numpy as np
 import pytest
+
 from affecthub.datasets_scripts.meld import meld_manifest
 from affecthub.datasets_scripts.sample_meld import render_sample_meld
 

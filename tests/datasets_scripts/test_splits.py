@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from affecthub.datasets_scripts.splits import PROTOCOLS, make_folds, train_validation_test
 
 

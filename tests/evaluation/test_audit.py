@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+
 from affecthub.datasets_scripts.splits import make_folds
 from affecthub.evaluation.audit import AuditColumns, LeakageError, audit, enforce, findings_table
 from affecthub.evaluation.perceptual_hash import sign_frames

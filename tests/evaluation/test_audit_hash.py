@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from affecthub.evaluation.perceptual_hash import frame_signature, nearest_frames, sign_files, sign_frames
 from affecthub.media.colour import COLOUR_VARIANTS, brighten, scale_contrast, turn_hue
 

@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+
 from affecthub.datasets_scripts.splits import make_folds
 from affecthub.evaluation.audit import LeakageError, audit, enforce
 from affecthub.modeling.configuration_frame_cnn import FrameCnnConfig

@@ -4,6 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from scipy.stats import bootstrap
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
+
 from affecthub.evaluation.metrics import (
     EmotionMetrics,
     bootstrap_interval,
@@ -11,8 +14,6 @@ from affecthub.evaluation.metrics import (
     majority_baseline,
     scalars,
 )
-from scipy.stats import bootstrap
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 
 MELD_LABELS = ["neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"]
 MELD_TEST_COUNTS = [1256, 281, 50, 208, 402, 68, 345]

@@ -4,8 +4,9 @@ import sys
 
 import cv2
 import pytest
-from affecthub.evaluation import pictures
 from matplotlib.figure import Figure
+
+from affecthub.evaluation import pictures
 
 LOG = [
     {"loss": 1.5, "learning_rate": 1e-3, "lr_head": 2e-3, "grad_norm": 1.0, "epoch": 0.5, "step": 1},

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from affecthub.evaluation.report import replacing, results_table, score, write_results
 
 LABELS = ["neutral", "joy", "fear"]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub import ModelCard
+
 from affecthub.evaluation.report import score
 from affecthub.hub.card import CardFacts, render_card, write_card
-from huggingface_hub import ModelCard
 
 LABELS = ["neutral", "joy", "fear"]
 SECTIONS = ["Use it", "Training data", "Results", "Limits and misuse"]

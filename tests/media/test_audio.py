@@ -2,6 +2,7 @@ import av
 import librosa
 import numpy as np
 import pytest
+
 from affecthub.media.audio import downmix, resample
 
 

@@ -4,6 +4,7 @@ import colorsys
 
 import numpy as np
 import pytest
+
 from affecthub.media.colour import COLOUR_VARIANTS, brighten, scale_contrast, turn_hue
 
 

@@ -4,6 +4,7 @@ import tracemalloc
 import cv2
 import numpy as np
 import pytest
+
 from affecthub.media.decode import MediaError, read_clip
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from affecthub.media.faces import Face, MtcnnDetector, choose_face, crop, crop_box, draw_faces
 from affecthub.media.frames import sample_frames
 

@@ -1,6 +1,7 @@
 """Frames at a steady rate: which ones, when, resumed, and what bad files do."""
 
 import pytest
+
 from affecthub.media.container import MediaError
 from affecthub.media.frames import count_frames, sample_frames, shrink
 

@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from affecthub.modeling.attention import MaskedAttention, TransformerLayer
-from affecthub.modeling.wavenet import WaveNetEncoder
 from huggingface_hub.errors import StrictDataclassError
 from safetensors.torch import load_file, save_file
 from transformers import (
@@ -27,6 +25,8 @@ from affecthub import (
     PhysioPretrainedFusionForVideoClassification,
     TemporalVitConfig,
 )
+from affecthub.modeling.attention import MaskedAttention, TransformerLayer
+from affecthub.modeling.wavenet import WaveNetEncoder
 
 LAYERS = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=37)
 VIT = dict(model_type="vit", image_size=16, patch_size=8, **LAYERS)

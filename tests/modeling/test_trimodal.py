@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from affecthub.modeling.heads import classification_loss
-from affecthub.modeling.modalities import drop_modalities
 from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     BertConfig,
@@ -23,6 +21,8 @@ from affecthub import (
     TrimodalLateFusionForVideoClassification,
     UnimodalBaselineConfig,
 )
+from affecthub.modeling.heads import classification_loss
+from affecthub.modeling.modalities import drop_modalities
 
 LAYERS = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=37)
 TINY = dict(

@@ -5,6 +5,7 @@ import librosa
 import numpy as np
 import pytest
 import torch
+
 from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtractor
 
 RATE = 16_000

@@ -5,11 +5,11 @@ import logging
 import numpy as np
 import pytest
 import torch
-from affecthub.processing.feature_extraction_physio import row_digest
 from sklearn.preprocessing import StandardScaler
 from transformers import AutoFeatureExtractor
 
 from affecthub import PhysioFeatureExtractor
+from affecthub.processing.feature_extraction_physio import row_digest
 
 NAMES = ["Smile", "Fixation density", "GSR amplitude"]
 

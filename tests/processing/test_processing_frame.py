@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from affecthub.processing.video_processing_clip_frames import ClipFramesVideoProcessor
 from PIL import Image
 from transformers import AutoProcessor, ConvNextImageProcessor, ViTImageProcessor
 
 from affecthub import FrameProcessor
+from affecthub.processing.video_processing_clip_frames import ClipFramesVideoProcessor
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import logging
 import numpy as np
 import pytest
 import torch
-from affecthub.processing.video_processing_clip_frames import uniform_indices
 from transformers import AutoProcessor, BertTokenizer
 
 from affecthub import ClipFramesVideoProcessor, LogMelFeatureExtractor, TrimodalProcessor
+from affecthub.processing.video_processing_clip_frames import uniform_indices
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "world", "so", "glad"]
 TEXTS = ["hello world", None, "so glad so glad"]

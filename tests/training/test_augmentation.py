@@ -2,6 +2,7 @@ import colorsys
 
 import numpy as np
 import pytest
+
 from affecthub.training.augmentation import (
     LIGHT,
     SPEECH,

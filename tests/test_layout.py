@@ -1,0 +1,186 @@
+"""The house's rules: which room imports which, what travels with a model, and that every example in prose runs."""
+
+import ast
+import doctest
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from affecthub.datasets_scripts.sample_meld import render_sample_meld
+from affecthub.training.build import build_model, build_processor
+from affecthub.training.data import load_corpus
+from affecthub.training.recipe import load_recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+MAY_IMPORT = {
+    "media": set(),
+    "datasets_scripts": {"media"},
+    "processing": set(),
+    "modeling": set(),
+    "evaluation": {"media", "datasets_scripts", "processing", "modeling"},
+    "training": {"media", "datasets_scripts", "processing", "modeling", "evaluation"},
+    "hub": {"media", "datasets_scripts", "processing", "modeling", "evaluation", "training"},
+}
+"""Room -> the rooms it may import besides itself; training judges by evaluation's metrics, never the reverse."""
+TRAVELLING = ("processing", "modeling")
+SOURCES = {
+    path.relative_to(ROOT).as_posix(): path for room in MAY_IMPORT for path in sorted((ROOT / room).rglob("*.py"))
+}
+EVERYTHING = SOURCES | {
+    path.relative_to(ROOT).as_posix(): path
+    for path in [*ROOT.glob("*.py"), *(ROOT / "affecthub").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+}
+PROSE = [
+    path for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")) if path.is_file()
+]
+SNIPPETS = [
+    pytest.param(code, id=f"{path.relative_to(ROOT)}-{number}")
+    for path in PROSE
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL))
+]
+
+
+def imports_of(path):
+    """(level, dotted module) of every import in a file, wherever it stands; level 0 is absolute."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            yield from ((node.level, node.module or alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield 0, node.module
+            if node.module == "affecthub":
+                yield from ((0, f"affecthub.{alias.name}") for alias in node.names)
+
+
+def rooms_imported(name, path):
+    """The rooms that a source file names, absolutely or by `..`."""
+    for level, module in imports_of(path):
+        parts = module.split(".")
+        if level == 0 and parts[0] == "affecthub" and len(parts) > 1 and parts[1] in MAY_IMPORT:
+            yield parts[1]
+        if level >= 2:
+            yield parts[0]
+
+
+def public_definitions(tree):
+    """Public functions, classes and methods, private classes left out, that are not nested in functions."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from (f for f in node.body if isinstance(f, ast.FunctionDef) and not f.name.startswith("_"))
+
+
+def test_the_rooms_are_there():
+    assert all((ROOT / room / "__init__.py").is_file() for room in MAY_IMPORT)
+    assert len(SOURCES) > 30
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_imports_go_one_way(room):
+    wrong = {
+        f"{name} imports {other}"
+        for name, path in SOURCES.items()
+        if name.startswith(f"{room}/")
+        for other in rooms_imported(name, path)
+        if other not in MAY_IMPORT[room] | {room}
+    }
+    assert wrong == set()
+
+
+def test_no_room_is_imported_by_its_bare_name():
+    wrong = {
+        f"{name} imports {module}"
+        for name, path in EVERYTHING.items()
+        for level, module in imports_of(path)
+        if level == 0 and module.split(".")[0] in {*MAY_IMPORT, "recipes", "model_cards", "train"}
+    }
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("room", TRAVELLING)
+def test_what_travels_with_a_model_needs_public_libraries_and_its_siblings_alone(room):
+    files = [path for name, path in SOURCES.items() if name.startswith(f"{room}/")]
+    assert all(path.parent == ROOT / room for path in files), "no sub-folders: save_pretrained copies siblings only"
+    siblings = {path.stem for path in files}
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    libraries = {re.match(r"[\w-]+", entry)[0].replace("-", "_") for entry in declared} | {"cv2"}
+    for path in files:
+        for level, module in imports_of(path):
+            if level:
+                assert level == 1 and module in siblings, f"{path.name}: {'.' * level}{module}"
+            else:
+                assert module.split(".")[0] in libraries | sys.stdlib_module_names, f"{path.name}: {module}"
+
+
+def test_no_file_name_is_used_twice_among_what_travels():
+    names = [path.name for name, path in SOURCES.items() if name.split("/")[0] in TRAVELLING]
+    assert sorted({name for name in names if names.count(name) > 1}) == ["__init__.py"]
+
+
+def test_every_package_folder_is_in_both_tables_of_the_build():
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    expected = {"affecthub" if folder == "affecthub" else f"affecthub.{folder}": folder for folder in folders}
+    assert setuptools["package-dir"] == expected
+    assert sorted(setuptools["packages"]) == sorted(expected)
+
+
+def test_train_py_reads_from_top_to_bottom():
+    assert len((ROOT / "train.py").read_text(encoding="utf-8").splitlines()) < 200
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_everything_public_is_documented(name):
+    tree = ast.parse(SOURCES[name].read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), f"{name}: what belongs here?"
+    missing = [node.name for node in public_definitions(tree) if not ast.get_docstring(node)]
+    assert missing == []
+
+
+def test_every_room_says_what_it_may_import():
+    for room in MAY_IMPORT:
+        text = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8")))
+        assert "import" in text.lower(), room
+
+
+@pytest.mark.parametrize("name", [name for name, path in SOURCES.items() if ">>>" in path.read_text(encoding="utf-8")])
+def test_docstring_examples_run(name):
+    module = importlib.import_module("affecthub." + name.removesuffix(".py").replace("/", "."))
+    result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    assert result.attempted and not result.failed
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory):
+    """A folder as after the quick start: an untrained model where the trained one would be, and a clip."""
+    root = tmp_path_factory.mktemp("newcomer")
+    sizes = ("--data.train_rows=6", "--data.validation_rows=2", "--data.test_rows=2")
+    recipe = load_recipe("quickstart", f"--data.root={root / 'cache'}", *sizes)
+    corpus = load_corpus(recipe.data, recipe.model.modalities)
+    processor = build_processor(recipe, corpus)
+    model = build_model(recipe, corpus, processor)
+    for part in (model, processor):
+        part.save_pretrained(root / "runs" / "quickstart" / "model")
+    sample = render_sample_meld(root / "cache", train=6, dev=2, test=2)
+    shutil.copy(next((sample / "train_splits").glob("*.mp4")), root / "clip.mp4")
+    return root
+
+
+@pytest.mark.parametrize("code", SNIPPETS)
+def test_the_snippets_of_the_pages_run(code, newcomer):
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=newcomer, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_readme_has_a_snippet_that_loads_a_model():
+    assert any("from_pretrained" in parameter.values[0] for parameter in SNIPPETS)

@@ -1,0 +1,322 @@
+"""The whole way of train.py: from a recipe to a model folder; interrupted, resumed, judged again, loaded elsewhere."""
+
+import errno
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import datasets
+import numpy as np
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file
+from transformers import AutoModelForVideoClassification, AutoProcessor, TrainerCallback
+
+from affecthub.datasets_scripts.sample_meld import render_sample_meld
+
+ROOT = Path(__file__).resolve().parents[1]
+ROWS = {"train": 48, "dev": 16, "test": 16}
+TINY = (
+    *("--data.train_rows=48", "--data.validation_rows=16", "--data.test_rows=16", "--data.num_frames=2"),
+    *("--model.vision_config.image_size=32", "--model.config.hidden_size=16"),
+    *("--training.batch_size=16", "--training.precision=fp32", "--training.num_workers=0"),
+)
+LONG = (
+    *(*TINY, "--training.epochs=5", "--training.patience=2", "--training.min_delta=1"),  # stops after the third
+    *("--augmentation.frames.flip=0.5", "--augmentation.features.time_masks=2"),
+    "--training.phases=[{start_epoch: 0, encoder_layers: 0}, {start_epoch: 1, encoder_layers: 1}]",
+)
+STRANGER = """
+import sys
+sys.modules["affecthub"] = None  # from here on, importing it is an ImportError
+import numpy as np, torch
+from transformers import AutoModelForVideoClassification, AutoProcessor
+folder, raw = sys.argv[1], np.load(sys.argv[2])
+processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+model = AutoModelForVideoClassification.from_pretrained(folder, trust_remote_code=True).eval()
+count = len(raw["text"])
+batch = processor(text=raw["text"].tolist(), audio=[raw[f"audio{i}"] for i in range(count)],
+                  videos=[raw[f"video{i}"] for i in range(count)], sampling_rate=16000)
+with torch.no_grad():
+    np.save(sys.argv[3], model(**batch).logits.numpy())
+"""
+
+
+@pytest.fixture(scope="module")
+def train():
+    """train.py as a module."""
+    spec = importlib.util.spec_from_file_location("train_script", ROOT / "train.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder for everything, with caches of its own."""
+    root = tmp_path_factory.mktemp("train")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AFFECTHUB_CACHE", str(root / "cache"))
+        patch.setenv("HF_DATASETS_CACHE", str(root / "datasets"))
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", root / "datasets")
+        render_sample_meld(**ROWS)
+        yield root
+
+
+@pytest.fixture(scope="module")
+def run(train, place):
+    """A function: train.py's main with arguments, in this process; gives the Trainer that it saved, if it did."""
+
+    def call(*arguments, stop_after=None):
+        saved = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["train.py", *arguments])
+            patch.setattr(
+                train, "save_run", lambda folder, run, save=train.save_run: (save(folder, run), saved.append(run))
+            )
+            if stop_after:
+                patch.setattr(train, "make_trainer", interrupted(train.make_trainer, stop_after))
+            train.main()
+        return saved[0].trainer if saved else None
+
+    return call
+
+
+def interrupted(make_trainer, epochs):
+    """`make_trainer`, whose run breaks off as soon as the checkpoint of so many epochs is written."""
+
+    class Break(TrainerCallback):
+        def on_save(self, args, state, control, **kwargs):
+            if round(state.epoch) == epochs:
+                raise KeyboardInterrupt
+
+    def make(*arguments):
+        trainer = make_trainer(*arguments)
+        trainer.add_callback(Break())
+        return trainer
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def launched(place):
+    """The command of the README at tiny size: what it printed, and its model folder."""
+    command = ["-m", "accelerate.commands.launch", "--config_file", "accelerate_config.yaml", "train.py"]
+    options = ["--recipe", "quickstart", *TINY, "--training.epochs=2", f"--output_dir={place / 'launched'}"]
+    done = subprocess.run(
+        [sys.executable, *command, *options], cwd=ROOT, capture_output=True, text=True, timeout=400, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout, place / "launched" / "model"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(run, place):
+    """The Trainer of a run that nothing interrupted."""
+    return run(*LONG, f"--output_dir={place / 'undisturbed'}")
+
+
+def figures(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_the_launch_prints_majority_optimum_and_how_to_load(launched):
+    printed, folder = launched
+    assert "1 process(es) on " in printed and "global batch 16" in printed
+    assert "SYNTHETIC DATA" in printed
+    assert "majority (neutral)" in printed
+    assert "Bayes-optimal accuracy" in printed
+    assert "text + audio + video" in printed
+    assert f'model = AutoModelForVideoClassification.from_pretrained("{folder}")' in printed
+
+
+def test_the_folder_holds_everything_and_everyone_may_read_it(launched):
+    _, folder = launched
+    names = {path.name for path in folder.iterdir()}
+    assert names > {"config.json", "model.safetensors", "processor_config.json", "tokenizer.json", "README.md"}
+    assert names > {"metrics.json", "curves.png", "ablation.png", "confusion_test_emotion.png"}
+    assert names > {"modeling_trimodal_ensemble.py", "configuration_trimodal_ensemble.py", "processing_trimodal.py"}
+    assert not any(name.startswith(".") for name in names)
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]  # no checkpoints, nothing temporary
+    modes = {path.name: path.stat().st_mode for path in folder.iterdir()}
+    assert set(modes.values()) == {modes["config.json"]}
+
+
+def test_the_card_parses_and_carries_the_figures(launched):
+    _, folder = launched
+    card = ModelCard.load(folder / "README.md")
+    results = figures(folder / "metrics.json")["results"]
+    assert card.data.library_name == "transformers" and "synthetic" in card.data.tags
+    found = {(r.dataset_split, r.metric_name): r.metric_value for r in card.data.eval_results}
+    for split in ("validation", "test"):
+        assert found[split, "emotion: accuracy"] == round(results[split]["emotion"]["accuracy"], 4)
+    assert str(folder.parent) not in card.content
+
+
+def test_metrics_say_what_was_trained_on(launched):
+    results = figures(launched[1] / "metrics.json")
+    assert results["data"]["synthetic"] is True
+    assert results["data"]["splits"] == {"train": 48, "validation": 16, "test": 16}
+    assert results["training"]["recipe"] == "quickstart" and results["training"]["processes"] == 1
+    assert results["task"] == {"emotion": ["neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"]}
+    assert [row["modalities"] for row in results["ablation"]][-1] == ["text", "audio", "video"]
+    assert all(row["bayes_accuracy"] < 0.8 for row in results["ablation"][:3])
+
+
+def test_eval_only_gives_the_same_figures(launched, run):
+    folder = launched[1]
+    run(*TINY, "--eval-only", f"--output-dir={folder.parent}")
+    again, first = figures(folder.parent / "eval_metrics.json"), figures(folder / "metrics.json")
+    assert again["results"] == first["results"]
+    assert again["ablation"] == first["ablation"]
+
+
+def test_eval_only_without_a_model_says_what_to_do(run, place):
+    with pytest.raises(SystemExit, match="nowhere/model: no model to evaluate; train it first, or give another"):
+        run(*TINY, "--eval-only", f"--output-dir={place / 'nowhere'}")
+
+
+def test_a_resumed_run_ends_as_an_undisturbed_one(undisturbed, run, place):
+    where = f"--output_dir={place / 'interrupted'}"
+    with pytest.raises(KeyboardInterrupt):
+        run(*LONG, where, stop_after=2)
+    assert not (place / "interrupted" / "model").exists()
+    with pytest.raises(SystemExit, match="holds checkpoints of an interrupted run: continue it with --resume, delete"):
+        run(*LONG, where)
+    resumed = run(*LONG, where, "--resume")
+    assert undisturbed.state.epoch == resumed.state.epoch == 3  # its patience was not forgotten either
+    timing = ("runtime", "per_second", "train_loss", "total_flos")
+
+    def history(trainer):
+        return [
+            {key: value for key, value in entry.items() if not any(word in key for word in timing)}
+            for entry in trainer.state.log_history
+        ]
+
+    assert history(resumed) == history(undisturbed)
+    weights = [load_file(place / name / "model" / "model.safetensors") for name in ("undisturbed", "interrupted")]
+    assert weights[0].keys() == weights[1].keys()
+    for name, tensor in weights[0].items():
+        assert torch.equal(tensor, weights[1][name]), name
+    results = [figures(place / name / "model" / "metrics.json")["results"] for name in ("undisturbed", "interrupted")]
+    assert results[0] == results[1]
+
+
+def test_resume_without_a_checkpoint_says_what_to_do(run, place):
+    with pytest.raises(SystemExit, match="empty/checkpoints: no checkpoint to resume; leave --resume out"):
+        run(*TINY, "--resume", f"--output_dir={place / 'empty'}")
+
+
+def test_a_full_disk_while_saving_keeps_the_checkpoints_and_resume_saves(run, place, monkeypatch):
+    where = f"--output_dir={place / 'full'}"
+
+    def no_space(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit, match="full/model was not written.*free space"):
+        patch.setattr("affecthub.hub.folder.write_results", no_space)
+        run(*TINY, "--training.epochs=1", where)
+    assert [path.name for path in (place / "full").iterdir()] == ["checkpoints"]
+    trainer = run(*TINY, "--training.epochs=1", where, "--resume")
+    assert trainer.state.global_step == 3  # nothing was trained again
+    assert [path.name for path in (place / "full").iterdir()] == ["model"]
+
+
+def test_a_stranger_gets_the_logits_of_the_trainers_own_model(undisturbed, place):
+    folder, data = place / "undisturbed" / "model", undisturbed.eval_dataset
+    samples = [data[i] for i in range(3)]
+    raw = {"text": np.array([s["text"] for s in samples])}
+    raw |= {f"{key}{i}": sample[key] for i, sample in enumerate(samples) for key in ("audio", "video")}
+    np.savez(place / "raw.npz", **raw)
+    environment = os.environ | {"HF_HOME": str(place / "hf_home"), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", STRANGER, str(folder), str(place / "raw.npz"), str(place / "logits.npy")]
+    done = subprocess.run(
+        command, cwd=place, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    batch = data.processor(
+        text=[s["text"] for s in samples],
+        audio=[s["audio"] for s in samples],
+        videos=[s["video"] for s in samples],
+        sampling_rate=16_000,
+    )
+    with torch.no_grad():
+        expected = undisturbed.model.eval()(**batch.to(undisturbed.model.device)).logits.cpu().numpy()
+    np.testing.assert_allclose(np.load(place / "logits.npy"), expected, rtol=0, atol=1e-5)
+
+
+def test_a_text_of_ten_thousand_characters_is_cut_with_a_warning(launched, caplog):
+    processor = AutoProcessor.from_pretrained(launched[1])
+    model = AutoModelForVideoClassification.from_pretrained(launched[1]).eval()
+    batch = processor(text="well, " * 1_667)
+    assert batch["input_ids"].shape == (1, processor.max_text_tokens)
+    assert any("is cut to max_text_tokens=128; raise it" in message for message in caplog.messages)
+    with torch.no_grad():
+        assert torch.isfinite(model(**batch).logits).all()
+
+
+@pytest.fixture(scope="module")
+def damaged(place):
+    """The corpus with, in train: a clip of no bytes, one cut off; in test: one whose header is all that is left."""
+    root = place / "damaged"
+    shutil.copytree(render_sample_meld(**ROWS), root)
+    clips = sorted((root / "train_splits").glob("*.mp4"))
+    clips[0].write_bytes(b"")
+    clips[1].write_bytes(clips[1].read_bytes()[:5_000])
+    last = sorted((root / "output_repeated_splits_test").glob("*.mp4"))[0]
+    header_first(last, place / "faststart.mp4")
+    whole = (place / "faststart.mp4").read_bytes()
+    last.write_bytes(whole[: whole.index(b"mdat") + 8])
+    return root
+
+
+def header_first(source, target):
+    """Copy a clip's packets into a file that begins with the index."""
+    with av.open(str(source)) as inside, av.open(str(target), "w", options={"movflags": "faststart"}) as outside:
+        copies = {stream: outside.add_stream_from_template(stream) for stream in inside.streams}
+        for packet in inside.demux():
+            if packet.dts is not None:
+                packet.stream = copies[packet.stream]
+                outside.mux(packet)
+
+
+@pytest.mark.parametrize("modalities", [["text", "audio", "video"], ["audio", "video"]])
+def test_broken_clips_stop_nothing_and_are_counted(damaged, run, place, modalities):
+    output = place / f"damaged_{len(modalities)}"
+    options = (f"--data.root={damaged}", "--data.dataset=meld", "--training.epochs=1")
+    run(*TINY, *options, f"--model.modalities=[{','.join(modalities)}]", f"--output_dir={output}")
+    data = figures(output / "model" / "metrics.json")["data"]
+    counts = list(data["skipped"].values())
+    if "text" in modalities:
+        assert data["splits"] == {"train": 48, "validation": 16, "test": 16}
+        assert counts == [1]  # the one that looked whole; the others are known to the manifest
+    else:
+        assert data["splits"] == {"train": 46, "validation": 16, "test": 16}
+        assert counts == [2, 1]
+    manifest = "".join(path.read_text() for path in (place / "datasets").rglob("manifest.md"))
+    assert "broken" in manifest and "truncated" in manifest
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--data.dataset=meld",), "needs its folder: pass --data.root=PATH"),
+        (("--data.dataset=meld", "--data.root=nowhere"), "nowhere: no such folder"),
+        (("--model.config.fusion_size=[8]",), "has no 'fusion_size'; did you mean fusion_sizes"),
+        (("--training.best_metric=f1",), "best_metric=f1: this model is measured by accuracy"),
+        (("--training.scheduler=cosin",), "cosin is not a valid SchedulerType, please select one of"),
+        (("--model.modalities=[text, sound]",), "modalities=.*name one or more of"),
+        (("--model.text_encoder=nowhere/bert",), "nowhere/bert"),
+    ],
+)
+def test_wrong_values_end_in_one_message(run, place, options, message):
+    with pytest.raises(SystemExit, match=message) as caught:
+        run(*TINY, f"--output_dir={place / 'wrong'}", *options)
+    assert str(caught.value).startswith("train.py: ")
+    assert not (place / "wrong" / "model").exists()

@@ -1,0 +1,69 @@
+"""One tiny corpus, rendered once, and the quick start made small enough to train within a second."""
+
+import datasets
+import pytest
+from transformers import set_seed
+
+from affecthub.datasets_scripts.sample_meld import render_sample_meld
+from affecthub.training.build import build_model, build_processor
+from affecthub.training.data import UtteranceDataset, load_corpus
+from affecthub.training.recipe import load_recipe
+from affecthub.training.run import make_trainer
+
+ROWS = {"train": 48, "dev": 16, "test": 16}
+TINY = (
+    *("--data.train_rows=48", "--data.validation_rows=16", "--data.test_rows=16", "--data.num_frames=2"),
+    *("--model.vision_config.image_size=32", "--model.config.hidden_size=16"),
+    *("--training.epochs=2", "--training.batch_size=16", "--training.precision=fp32", "--training.num_workers=0"),
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_datasets_cache(tmp_path_factory):
+    """What `datasets` prepares does not go to the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets"))
+        yield
+
+
+@pytest.fixture(scope="session")
+def sample_root(tmp_path_factory):
+    """The folder below which the tiny corpus lies."""
+    root = tmp_path_factory.mktemp("sample")
+    render_sample_meld(root, **ROWS)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny(sample_root):
+    """A function: the quick start's recipe at tiny size, with overrides."""
+    return lambda *overrides: load_recipe("quickstart", *TINY, f"--data.root={sample_root}", *overrides)
+
+
+@pytest.fixture(scope="session")
+def corpus(tiny):
+    """The rows of the tiny corpus, all modalities."""
+    recipe = tiny()
+    return load_corpus(recipe.data, recipe.model.modalities)
+
+
+@pytest.fixture(scope="session")
+def processor(tiny, corpus):
+    """The processor of the tiny recipe."""
+    return build_processor(tiny(), corpus)
+
+
+@pytest.fixture
+def trainer_for(corpus, processor, tmp_path):
+    """A function: the Trainer of a recipe on the tiny corpus, its clips decoded into memory once."""
+    kept = {}
+
+    def make(recipe, output_dir=tmp_path):
+        set_seed(recipe.training.seed)
+        for name in () if kept else ("train", "validation"):
+            kept[name] = UtteranceDataset(corpus.splits[name], processor, preload=True)
+        return make_trainer(
+            build_model(recipe, corpus, processor), recipe, output_dir, kept["train"], kept["validation"]
+        )
+
+    return make

@@ -1,0 +1,176 @@
+"""Recipes: what is shipped, what can be overridden, and what is refused with which words."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from affecthub.training.recipe import RECIPES, Phase, Recipe, load_recipe, parse_run, recipe_names
+
+WRONG_FILES = {
+    "trainign: {epochs: 3}": "unknown key 'trainign'; did you mean training?",
+    "training: {epoch: 3}": "unknown key 'training.epoch'; did you mean training.epochs?",
+    "augmentation: {audio: {snr: 15}}": "key 'augmentation.audio.snr'; did you mean augmentation.audio.snr_db?",
+    "training: {phases: [{start_epoch: 0, encoder_layer: 2}]}": "'encoder_layer'; did you mean encoder_layers?",
+    "training: {phases: [{encoder_layers: 2}]}": "start_epoch",
+    "training: 3": "training: 3 is no section; expected `key: value` lines below it",
+    "training:": "training: None is no section",
+    "training: {epochs: three}": r'"training.epochs":\n.*int.*Got value: three',
+    "training: {phases: [{start_epoch: soon}]}": r'"start_epoch":\n.*Got value: soon',
+    "model: {architecture: trimodal}": r"trimodal_ensemble.*Got value: trimodal",
+    "augmentation: {frames: {flip: 2}}": r"FrameAugmentation.flip=2.0 is out of range: give 0 \(off\) to 1",
+    "training: {epochs: 3": r"is no readable YAML file: .*\n.*line 1, column 11",
+    "- training": "holds no recipe: expected `key: value` lines, found list",
+    "": "holds no recipe: expected `key: value` lines, found NoneType",
+}
+WRONG_COMMANDS = {
+    "--trainin.epochs=3": "unknown option --trainin.epochs; did you mean --training.epochs?",
+    "--training.epoch=3": "unknown option --training.epoch; did you mean --training.epochs?",
+    "--training={epochs: 3, epohs: 2}": "unknown option --training.epohs; did you mean --training.epochs?",
+    "--training.phases=[{start_epoch: 0, layers: 2}]": "training.phases: unknown key 'layers'",
+    "--resum": "unknown option --resum; did you mean --resume?",
+    "--epochs=3": "unknown option --epochs",
+    "--training.epochs=three": r'"training.epochs":\n.*Got value: three',
+    "--data.preload=maybe": r'"data.preload":\n.*Got value: maybe',
+    "--recipe=quickstrat": "there is no recipe 'quickstrat'; did you mean quickstart?",
+    "--recipe=meld_txt": "did you mean meld_text?",
+    "--recipe=absent.yaml": "there is no recipe 'absent.yaml'.* or give the path of a .yaml file",
+    "--recipe": "--recipe needs a name, one of meld_ensemble, meld_late_fusion, meld_text, quickstart",
+    "meld_text": "unrecognized arguments: meld_text",
+}
+
+
+def refused(capsys, *arguments):
+    """What a wrong command line prints; it exits with status 2."""
+    with pytest.raises(SystemExit) as exit:
+        parse_run(list(arguments))
+    assert exit.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_shipped_recipe_parses_and_sets_what_it_says(name):
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    written = yaml.safe_load((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))
+    parsed = recipe.to_dict()
+    for section in ("data", "model", "training"):
+        for key, value in written[section].items():
+            assert parsed[section][key] == value, f"{section}.{key}"
+
+
+def test_the_recipes_that_the_readme_lists_are_shipped():
+    assert recipe_names() == ["meld_ensemble", "meld_late_fusion", "meld_text", "quickstart"]
+
+
+def test_the_ensemble_on_meld_has_the_values_of_the_reference_experiment():
+    recipe = load_recipe("meld_ensemble")
+    training = recipe.training
+    assert recipe.model.architecture == "trimodal_ensemble"
+    assert recipe.model.modalities == ["text", "audio", "video"]
+    assert (recipe.model.text_encoder, recipe.model.vision_encoder) == (
+        "google-bert/bert-base-uncased",
+        "openai/clip-vit-base-patch32",
+    )
+    assert (training.learning_rate, training.weight_decay) == (1e-4, 1e-5)
+    assert (training.batch_size, training.gradient_accumulation, training.epochs) == (32, 1, 15)
+    assert training.scheduler == "reduce_lr_on_plateau"
+    assert training.scheduler_options == {"mode": "max", "factor": 0.5, "patience": 3}
+    assert training.best_metric == "accuracy"
+    assert training.phases == [Phase(start_epoch=0, encoder_layers=0)]
+    assert training.precision == "auto"
+    assert recipe.model.imbalance == "none"
+
+
+def test_no_recipe_named_is_the_quick_start():
+    run = parse_run([])
+    assert run.recipe == load_recipe("quickstart")
+    assert (run.output_dir, run.resume, run.eval_only) == (Path("runs/quickstart"), False, False)
+
+
+def test_values_are_overridden_in_every_spelling():
+    recipe = load_recipe(
+        "meld_ensemble",
+        "--training.epochs=3",
+        "--training.scheduler_options.patience=7",
+        "--model.config.modality_dropout=0.5",
+        "--augmentation.audio.snr_db=15",
+        "--training.phases=[{start_epoch: 0, encoder_layers: 0}, {start_epoch: 2, encoder_layers: all}]",
+        "--model.modalities=[text, audio]",
+        "--training.patience=null",
+        "--training.warmup=1e-1",
+    )
+    assert recipe.training.epochs == 3
+    assert recipe.training.scheduler_options == {"mode": "max", "factor": 0.5, "patience": 7}
+    assert recipe.model.config == {"modality_dropout": 0.5}
+    assert recipe.augmentation.audio.snr_db == 15
+    assert recipe.training.phases == [Phase(0, 0), Phase(2, "all")]
+    assert recipe.model.modalities == ["text", "audio"]
+    assert (recipe.training.patience, recipe.training.warmup) == (None, 0.1)
+    assert recipe.training.batch_size == 32  # and the rest stays
+
+
+@pytest.mark.parametrize("position", ["before", "after"])
+def test_the_command_line_wins_over_the_file_wherever_it_stands(position):
+    named, overridden = ["--recipe", "meld_text"], ["--training.epochs=9"]
+    arguments = overridden + named if position == "before" else named + overridden
+    recipe = parse_run(arguments).recipe
+    assert (recipe.name, recipe.training.epochs) == ("meld_text", 9)
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        ["--resume", "--eval-only", "--output-dir=there"],
+        ["--resume", "--eval_only", "--output-dir", "there"],
+        ["--resume=true", "--eval_only=true", "--output_dir", "there"],
+    ],
+)
+def test_switches_are_spelled_with_dash_or_underscore(spelled):
+    run = parse_run(spelled)
+    assert (run.resume, run.eval_only, run.output_dir) == (True, True, Path("there"))
+
+
+@pytest.mark.parametrize(("content", "message"), WRONG_FILES.items())
+def test_a_wrong_file_is_refused_with_its_name_the_key_and_the_remedy(content, message, tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    path.write_text(content + "\n", encoding="utf-8")
+    printed = refused(capsys, f"--recipe={path}")
+    assert re.search(message.replace("?", r"\?"), printed), printed
+    assert str(path) in printed
+    assert "Traceback" not in printed
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"name: \xff\xfe\x00")
+    assert f"{path} is no readable YAML file" in refused(capsys, f"--recipe={path}")
+
+
+@pytest.mark.parametrize(("argument", "message"), WRONG_COMMANDS.items())
+def test_a_wrong_command_line_is_refused_with_the_key_and_the_remedy(argument, message, capsys):
+    printed = refused(capsys, argument)
+    assert printed.startswith("train.py: ")
+    assert re.search(message.replace("?", r"\?"), printed), printed
+    assert "Traceback" not in printed
+
+
+def test_help_explains_every_field(capsys):
+    with pytest.raises(SystemExit) as exit:
+        parse_run(["--help"])
+    assert exit.value.code == 0
+    page = " ".join(capsys.readouterr().out.split())
+    assert "Adam" in page and "Stop after so many epochs without a better `best_metric`; none: never." in page
+    assert "Gaussian noise is added at this signal-to-noise ratio in dB" in page
+    assert "Recipes: meld_ensemble, meld_late_fusion, meld_text, quickstart." in page
+    undocumented = re.findall(r"--(\S+) \S+ \((?:type|default)", page)
+    assert undocumented == []
+
+
+def test_a_recipe_survives_its_own_plain_form(tmp_path):
+    recipe = load_recipe("quickstart", "--training.phases=[{start_epoch: 1, encoder_layers: 2}]", "--data.limit=5")
+    path = tmp_path / "again.yaml"
+    path.write_text(yaml.safe_dump(recipe.to_dict()), encoding="utf-8")
+    assert load_recipe(str(path)) == recipe
+    assert isinstance(recipe, Recipe)
