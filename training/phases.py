@@ -83,11 +83,12 @@ def make_optimizer(model: PreTrainedModel, recipe: TrainingRecipe) -> torch.opti
     for name, parameter in model.named_parameters():
         if not (always_frozen and name in encoder_names):
             groups.setdefault((name in encoder_names, parameter.dim() > 1), []).append(parameter)
-    return torch.optim.AdamW(
+    settings = [
         {
             "params": parameters,
             "lr": recipe.encoder_learning_rate if is_encoder else recipe.learning_rate,
             "weight_decay": recipe.weight_decay if is_decayed else 0.0,
         }
         for (is_encoder, is_decayed), parameters in groups.items()
-    )
+    ]
+    return torch.optim.AdamW(settings, fused=True)
