@@ -1,7 +1,6 @@
 """A recipe becomes a processor and a model."""
 
 import difflib
-import logging
 from collections import Counter
 from dataclasses import fields
 
@@ -15,8 +14,6 @@ from affecthub.processing.processing_trimodal import TrimodalProcessor
 from affecthub.processing.video_processing_clip_frames import ClipFramesVideoProcessor
 from affecthub.training.data import Corpus
 from affecthub.training.recipe import Recipe
-
-logger = logging.getLogger(__name__)
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SCRATCH_VOCABULARY = 2000
