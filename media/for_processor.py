@@ -1,9 +1,15 @@
 """Decoding as a processor wants it: training, evaluation and prediction read a file the same way."""
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import cv2
 import numpy as np
 
 from .container import Source
 from .decode import Clip, read_clip
+from .faces import default_detector, face_crop
+from .windows import Event, Span, Window, windows_of
 
 
 def read_clip_for(
@@ -13,38 +19,89 @@ def read_clip_for(
     video: bool = True,
     audio: bool = True,
     start: float = 0.0,
+    max_seconds: float | None = None,
     rng: np.random.Generator | None = None,
 ) -> Clip:
     """Decode what a processor takes of a file.
 
     Args:
-        processor: its `video_processor` says how many frames of which size, its `feature_extractor` the sampling rate,
-            `max_seconds` how much of the file; a part that is None means that modality is not read.
+        processor: its `modalities` say what is read; its `video_processor`, how many frames of which size; its
+            `sampling_rate` and `max_seconds`, how much audio; its `crop_faces`, whether faces are cut out.
         source: path, or a binary file object.
         video, audio: whether to read that modality at all.
         start: s, where to begin.
+        max_seconds: s, at most; by default the processor's own.
         rng: for training: draws the instant of each frame within its segment; None takes the middle.
 
     Returns:
-        The clip; `frames` or `audio` is None where the file, or the processor, has none.
+        The clip; `frames` or `audio` is None where the file, or the processor, has none, and `frames` also where faces
+        are wanted and none is seen. A frame without a face is left out.
 
     Raises:
         MediaError: as `read_clip`.
     """
-    frames, sound = processor.video_processor, processor.feature_extractor
-    return read_clip(
+    clip = read_clip(
         source,
-        num_frames=frames.num_frames if frames else 1,
-        frame_size=_shorter_side(frames.size) if frames else None,
-        sampling_rate=sound.sampling_rate if sound else 16_000,
         start=start,
-        max_seconds=processor.max_seconds,
-        video=video and frames is not None,
-        audio=audio and sound is not None,
+        max_seconds=processor.max_seconds if max_seconds is None else max_seconds,
+        video=video and "video" in processor.modalities,
+        audio=audio and "audio" in processor.modalities,
         rng=rng,
+        **_forms(processor),
     )
+    if clip.frames is None or not processor.crop_faces:
+        return clip
+    frames, seen = _faces_of(processor, clip.frames)
+    return replace(clip, frames=frames, frame_times=clip.frame_times[seen] if seen else None)
+
+
+def windows_for(
+    processor: object, events: Iterable[Event], spans: Iterable[Span], kinds: set[type]
+) -> Iterator[Window]:
+    """Windows of what a processor takes, of the same frames and samples as `read_clip_for`'s; see `windows_of`."""
+    for window in windows_of(events, spans, kinds, **_forms(processor)):
+        faces = window.frames is not None and processor.crop_faces
+        yield replace(window, frames=_faces_of(processor, window.frames)[0]) if faces else window
+
+
+def _forms(processor: object) -> dict[str, int | None]:
+    """How many frames, of which size, and which sampling rate; faces are cut out of frames as stored."""
+    sees = "video" in processor.modalities
+    whole = sees and not processor.crop_faces
+    return {
+        "num_frames": processor.video_processor.num_frames if sees else 1,
+        "frame_size": _shorter_side(processor.video_processor.size) if whole else None,
+        "sampling_rate": processor.sampling_rate or 16_000,
+    }
+
+
+def stack_frames(processor: object, frames: Sequence[np.ndarray]) -> np.ndarray:
+    """Frames of one clip as one array uint8 (time, height, width, 3).
+
+    Args:
+        processor: face crops of different sizes are brought to the size of what its `video_processor` gives.
+        frames: uint8 (height, width, 3), at least one.
+    """
+    if len({frame.shape for frame in frames}) > 1:
+        height, width = _given_size(processor.video_processor)
+        frames = [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames]
+    return np.stack(frames)
+
+
+def _faces_of(processor: object, frames: np.ndarray) -> tuple[np.ndarray | None, list[int]]:
+    """The face of each frame alone, None where none is seen, and the indices of the frames that have one."""
+    crops = [face_crop(frame, default_detector()) for frame in frames]
+    seen = [i for i, crop in enumerate(crops) if crop is not None]
+    return (stack_frames(processor, [crops[i] for i in seen]) if seen else None), seen
 
 
 def _shorter_side(size: dict[str, int | None]) -> int:
     """Pixels of a frame's shorter side after the video processor's resizing; decoding to more would be waste."""
     return size["shortest_edge"] or min(size["height"], size["width"])
+
+
+def _given_size(video_processor: object) -> tuple[int, int]:
+    """Height and width of what a video processor gives."""
+    size = video_processor.crop_size if video_processor.do_center_crop else video_processor.size
+    edge = size["shortest_edge"]
+    return (edge, edge) if edge else (size["height"], size["width"])

@@ -1,8 +1,9 @@
 """A processor any of whose parts may be missing, which transformers' own mixin no longer allows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, AutoVideoProcessor
+from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, AutoVideoProcessor, BatchFeature
 from transformers.processing_utils import ProcessorMixin
 
 PART_LOADERS = {
@@ -11,6 +12,9 @@ PART_LOADERS = {
     "video_processor": AutoVideoProcessor,
     "feature_extractor": AutoFeatureExtractor,
 }
+
+ARGUMENTS = {"text": "text", "audio": "audio", "video": "videos", "physio": "physio"}
+"""Modality -> the argument of a processor's call that takes a batch of it."""
 
 
 class _HeldParts:
@@ -25,6 +29,10 @@ class OptionalPartsProcessor(ProcessorMixin):
     """Base of the processors. A subclass names its parts, takes them in that order, and hands them to `hold`."""
 
     part_names: tuple[str, ...] = ()
+    part_of: dict[str, str] = {}
+    """Modality -> the part that takes it."""
+    crop_faces = False
+    """Whether the model was made for faces that were cut out of their frames."""
     get_attributes = _HeldParts()
     chat_template = None
 
@@ -34,6 +42,34 @@ class OptionalPartsProcessor(ProcessorMixin):
             if parts[name] is not None:
                 self.check_argument_for_proper_class(name, parts[name])
             setattr(self, name, parts[name])
+
+    @property
+    def modalities(self) -> list[str]:
+        """Of "text", "audio", "video" and "physio", those that it holds a part for."""
+        return [modality for modality, part in self.part_of.items() if getattr(self, part) is not None]
+
+    @property
+    def sampling_rate(self) -> int | None:
+        """Hz of the audio that it takes; None without audio."""
+        return self.feature_extractor.sampling_rate if "audio" in self.modalities else None
+
+    def encode(self, samples: Sequence[dict[str, Any]]) -> BatchFeature:
+        """Model inputs from samples as training, the pipeline and the endpoint hold them.
+
+        Args:
+            samples: each with any of text (str), audio (samples,) at `sampling_rate`, video (time, height, width, 3)
+                and physio (steps, features); what is missing or None is absent, other keys are passed over.
+
+        Raises:
+            ValueError: as the processor's call; or a sample has what the processor has no part for.
+        """
+        held = [name for name in ARGUMENTS if any(sample.get(name) is not None for sample in samples)]
+        batch = {ARGUMENTS[name]: [sample.get(name) for sample in samples] for name in held}
+        if foreign := [name for name in held if name not in self.modalities]:
+            raise ValueError(f"The samples hold {foreign}, but this processor takes {self.modalities}: leave it out.")
+        if "audio" in held:
+            batch["sampling_rate"] = self.sampling_rate
+        return self(**batch)
 
     def require(self, part: str, argument: str) -> object:
         """The part that `argument` needs; ValueError when this processor was made without it."""

@@ -18,20 +18,23 @@ class AudioVisualProcessor(OptionalPartsProcessor):
     Args:
         video_processor: a `ClipFramesVideoProcessor`.
         feature_extractor: transformers' `Wav2Vec2FeatureExtractor`, which brings each clip to mean 0 and variance 1.
+        crop_faces: whether the model was made for faces that were cut out of their frames.
         max_seconds: longer audio is cut there.
     """
 
     part_names = ("video_processor", "feature_extractor")
+    part_of = {"audio": "feature_extractor", "video": "video_processor"}
     contents = "neither audio nor video"
 
     def __init__(
         self,
         video_processor: object = None,
         feature_extractor: object = None,
+        crop_faces: bool = False,
         max_seconds: float = 15.0,
         **kwargs,
     ):
-        self.max_seconds = max_seconds
+        self.crop_faces, self.max_seconds = crop_faces, max_seconds
         self.hold(video_processor=video_processor, feature_extractor=feature_extractor)
 
     @classmethod

@@ -15,6 +15,8 @@ class FrameProcessor(OptionalPartsProcessor):
 
     Args:
         video_processor: a `ClipFramesVideoProcessor`.
+        crop_faces: whether the model was made for faces that were cut out of their frames.
+        max_seconds: time that a clip of the model's covers.
 
     Example:
 
@@ -29,9 +31,11 @@ class FrameProcessor(OptionalPartsProcessor):
     """
 
     part_names = ("video_processor",)
+    part_of = {"video": "video_processor"}
     contents = "no video"
 
-    def __init__(self, video_processor: object = None, **kwargs):
+    def __init__(self, video_processor: object = None, crop_faces: bool = False, max_seconds: float = 1.0, **kwargs):
+        self.crop_faces, self.max_seconds = crop_faces, max_seconds
         self.hold(video_processor=video_processor)
 
     @classmethod

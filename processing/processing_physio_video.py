@@ -17,12 +17,23 @@ class PhysioVideoProcessor(OptionalPartsProcessor):
     Args:
         video_processor: a `ClipFramesVideoProcessor`.
         feature_extractor: a `PhysioFeatureExtractor`, fitted on the training split.
+        crop_faces: whether the model was made for faces that were cut out of their frames.
+        max_seconds: time that a clip of the model's covers.
     """
 
     part_names = ("video_processor", "feature_extractor")
+    part_of = {"video": "video_processor", "physio": "feature_extractor"}
     contents = "neither video nor physiology"
 
-    def __init__(self, video_processor: object = None, feature_extractor: object = None, **kwargs):
+    def __init__(
+        self,
+        video_processor: object = None,
+        feature_extractor: object = None,
+        crop_faces: bool = False,
+        max_seconds: float = 1.0,
+        **kwargs,
+    ):
+        self.crop_faces, self.max_seconds = crop_faces, max_seconds
         self.hold(video_processor=video_processor, feature_extractor=feature_extractor)
 
     @classmethod

@@ -39,6 +39,7 @@ class TrimodalProcessor(OptionalPartsProcessor):
     """
 
     part_names = ("tokenizer", "video_processor", "feature_extractor")
+    part_of = {"text": "tokenizer", "audio": "feature_extractor", "video": "video_processor"}
     contents = "neither text, audio nor video"
 
     def __init__(
