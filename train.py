@@ -14,18 +14,21 @@ from transformers import (
     AutoProcessor,
     PreTrainedModel,
     ProcessorMixin,
-    Trainer,
     set_seed,
 )
 from transformers.trainer_utils import get_last_checkpoint
 
+from affecthub.evaluation.audit import enforce, findings_table
 from affecthub.evaluation.report import results_table, write_results
 from affecthub.hub.folder import Finished, clear_checkpoints, save_run
-from affecthub.training.build import build_model, build_processor
-from affecthub.training.data import Corpus, UtteranceDataset, load_corpus
+from affecthub.training.build import build_model, build_processor, check_fit
+from affecthub.training.corpus import Corpus, load_corpus
+from affecthub.training.data import SampleDataset, make_dataset
+from affecthub.training.families import modalities_of
+from affecthub.training.gate import as_results, audit_corpus
 from affecthub.training.judge import judge
-from affecthub.training.recipe import Recipe, Run, parse_run
-from affecthub.training.run import choose_precision, make_trainer
+from affecthub.training.recipe import Recipe, Run, parse_run, write_recipe
+from affecthub.training.run import AffectTrainer, choose_precision, make_trainer
 
 
 def main() -> None:
@@ -41,24 +44,38 @@ def main() -> None:
 
 def _run(run: Run, state: PartialState) -> None:
     recipe, folder = run.recipe, run.output_dir / "model"
+    check_fit(recipe)
     set_seed(recipe.training.seed)
     with state.local_main_process_first():
-        corpus = load_corpus(recipe.data, recipe.model.modalities)
-    if run.eval_only:
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no model to evaluate; train it first, or give another --output_dir.")
-        processor = AutoProcessor.from_pretrained(folder)
-        model = AutoModelForVideoClassification.from_pretrained(folder)
-    else:
-        processor = build_processor(recipe, corpus)
-        model = build_model(recipe, corpus, processor)
+        corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split)
+        if "validation" not in corpus.splits:
+            raise ValueError(
+                "The corpus has no validation split (dev_sent_emo.csv); nothing could choose the best epoch."
+            )
+        if run.eval_only:
+            if not folder.is_dir():
+                raise FileNotFoundError(f"{folder}: no model to evaluate; train it, or give another --output_dir.")
+            processor = AutoProcessor.from_pretrained(folder)
+        else:
+            processor = build_processor(recipe, corpus)
+        findings = audit_corpus(corpus, processor)
+    enforce(findings, recipe.split.accept)
+    state.print(findings_table(findings))
+    model = (
+        AutoModelForVideoClassification.from_pretrained(folder)
+        if run.eval_only
+        else build_model(recipe, corpus, processor)
+    )
     trainer, data = prepare(recipe, corpus, processor, model, run.output_dir)
     state.print(describe(recipe, corpus, trainer))
     started = time.perf_counter()
     if not run.eval_only:
-        trainer.train(resume_from_checkpoint=checkpoint_to_resume(run, trainer))
+        checkpoint = checkpoint_to_resume(run, trainer)
+        if state.is_main_process:
+            write_recipe(recipe, run.output_dir)
+        trainer.train(resume_from_checkpoint=checkpoint)
     seconds = time.perf_counter() - started
-    results = judge(trainer, data, corpus, recipe)
+    results = judge(trainer, data, corpus, recipe, as_results(findings, recipe.split.accept))
     results["training"] |= {"seconds": round(seconds, 1)}
     if not state.is_main_process:
         return
@@ -73,19 +90,19 @@ def _run(run: Run, state: PartialState) -> None:
 
 def prepare(
     recipe: Recipe, corpus: Corpus, processor: ProcessorMixin, model: PreTrainedModel, output_dir: Path
-) -> tuple[Trainer, dict[str, UtteranceDataset]]:
-    """The Trainer, and a data set a split; a corpus without a validation split is judged by its test split."""
-    seed, preload = recipe.training.seed, recipe.data.preload
+) -> tuple[AffectTrainer, dict[str, SampleDataset]]:
+    """The Trainer, and the samples of each split; those that learn are augmented."""
+    seed, preload, steps = recipe.training.seed, recipe.data.preload, recipe.data.physio_steps
     data = {
-        name: UtteranceDataset(rows, processor, recipe.augmentation if name == "train" else None, seed, preload)
-        for name, rows in corpus.splits.items()
+        split: make_dataset(
+            corpus, split, processor, steps, recipe.augmentation if split == "train" else None, seed, preload
+        )
+        for split in corpus.splits
     }
-    if "validation" not in data:
-        raise ValueError("The corpus has no validation split (dev_sent_emo.csv); nothing could choose the best epoch.")
-    return make_trainer(model, recipe, output_dir, data["train"], data["validation"]), data
+    return make_trainer(model, recipe, output_dir, corpus, data["train"], data["validation"]), data
 
 
-def checkpoint_to_resume(run: Run, trainer: Trainer) -> str | None:
+def checkpoint_to_resume(run: Run, trainer: AffectTrainer) -> str | None:
     """The newest checkpoint with --resume, none without; ValueError where the two do not fit."""
     folder = Path(trainer.args.output_dir)
     newest = get_last_checkpoint(str(folder)) if folder.is_dir() else None
@@ -99,7 +116,7 @@ def checkpoint_to_resume(run: Run, trainer: Trainer) -> str | None:
     return newest
 
 
-def describe(recipe: Recipe, corpus: Corpus, trainer: Trainer) -> str:
+def describe(recipe: Recipe, corpus: Corpus, trainer: AffectTrainer) -> str:
     """What is about to run, in a few lines."""
     rows = ", ".join(f"{name} {len(split):,}" for name, split in corpus.splits.items())
     arguments = trainer.args

@@ -1,7 +1,8 @@
-"""Training curves, confusion matrix and ablation as PNG files, without pyplot and its global state."""
+"""Training curves, scores of each kind and the ablation as PNG files, without pyplot and its global state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,10 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from .report import AblationRow, percent, replacing
+from .report import METRIC_NAMES, PLAIN, AblationRow, MultiLabelScores, RegressionScores, Scores, replacing, shown
 
-EVAL_METRICS = ("accuracy", "f1_weighted", "f1_macro")
+EVAL_METRICS = ("accuracy", "f1_weighted", "f1_macro", "auc", "mae", "ccc")
 """Metrics drawn over time; per-class figures would hide them."""
+
+TIMELINE_LABELS = 8
+"""Lines in a timeline at most; more cannot be told apart."""
 
 LogHistory = list[dict[str, float]]
 
@@ -72,6 +76,68 @@ def _series(log_history: LogHistory, key: str) -> tuple[list[float], list[float]
     return [entry["epoch"] for entry in entries], [entry[key] for entry in entries]
 
 
+def plot_scores(scores: Scores, path: str | Path, title: str, *, synthetic: bool = False) -> Path:
+    """Draw one split and task: a confusion matrix, the labels' F1, or predictions over references.
+
+    Args:
+        scores: of any kind.
+        path: the PNG file to write.
+        title: of the picture.
+        synthetic: say in the title that the data are.
+    """
+    if scores["kind"] == "multi_label":
+        return plot_labels(scores, path, title, synthetic=synthetic)
+    if scores["kind"] == "regression":
+        return plot_agreement(scores, path, title, synthetic=synthetic)
+    return plot_confusion(scores["confusion_matrix"], scores["labels"], path, title, synthetic=synthetic)
+
+
+def plot_labels(scores: MultiLabelScores, path: str | Path, title: str, *, synthetic: bool = False) -> Path:
+    """Draw each label's F1 as a bar, with a stroke at the baseline's; beside its name how often it occurs.
+
+    Args:
+        scores: of several labels a row.
+        path: the PNG file to write.
+        title: of the picture.
+        synthetic: say in the title that the data are.
+    """
+    per_class, baseline = scores["per_class"], scores["baseline"]["per_class"]
+    figure = Figure(figsize=(8.5, 1.6 + 0.3 * len(per_class)), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(per_class))
+    axes.barh(places, [100 * of["f1"] for of in per_class.values()], height=0.7, label="F1 of the model")
+    for place, of in zip(places, per_class.values(), strict=True):
+        axes.text(101, place, shown("f1", of["f1"]), va="center", fontsize=8)
+    strokes = [100 * of["f1"] for of in baseline.values()]
+    axes.vlines(strokes, places - 0.42, places + 0.42, colors="black", linewidth=2, label="F1 of its majority")
+    axes.set_yticks(places, [f"{label} ({of['support']:,})" for label, of in per_class.items()])
+    _finish_bars(figure, axes, "%", (0, 107))
+    return _save(figure, path, title, synthetic)
+
+
+def plot_agreement(scores: RegressionScores, path: str | Path, title: str, *, synthetic: bool = False) -> Path:
+    """Draw predictions over references, one point a row, with the line on which both are equal.
+
+    Args:
+        scores: of a regression; its `points` are drawn.
+        path: the PNG file to write.
+        title: of the picture.
+        synthetic: say in the title that the data are.
+    """
+    points = np.array(scores["points"])
+    ends = [points.min(), points.max()]
+    figure = Figure(figsize=(5.2, 5.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(ends, ends, color="black", linewidth=1, label="equal")
+    mean = scores["baseline"]["training_mean"]
+    axes.axhline(mean, color="grey", linestyle="--", linewidth=1, label="training mean")
+    axes.scatter(*points.T, s=10, alpha=0.4, label=f"{len(points):,} of {scores['rows']:,} rows")
+    axes.set(xlabel="reference", ylabel="predicted", aspect="equal")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    return _save(figure, path, title, synthetic)
+
+
 def plot_confusion(
     matrix: ArrayLike, labels: Sequence[str], path: str | Path, title: str, *, synthetic: bool = False
 ) -> Path:
@@ -103,7 +169,7 @@ def plot_confusion(
 def plot_ablation(
     rows: Sequence[AblationRow], path: str | Path, title: str = "What each modality gives", *, synthetic: bool = False
 ) -> Path:
-    """Draw accuracy and weighted F1 for each subset of modalities, with the Bayes-optimal accuracy where it is known.
+    """Draw the figures of each subset of modalities, with the Bayes-optimal accuracy where it is known.
 
     Args:
         rows: one a subset, drawn from top to bottom.
@@ -113,19 +179,30 @@ def plot_ablation(
     """
     figure = Figure(figsize=(8.5, 1.8 + 0.6 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    places = np.arange(len(rows))
-    for offset, key, label in ((-0.19, "accuracy", "accuracy"), (0.19, "f1_weighted", "weighted F1")):
-        axes.barh(places + offset, [100 * row[key] for row in rows], height=0.36, label=label)
+    places, names = np.arange(len(rows)), list(rows[0]["figures"])
+    unit = 1 if names[0] in PLAIN else 100
+    values = {name: [unit * row["figures"][name] for row in rows] for name in names}
+    drawn = np.ravel(list(values.values()))
+    start, end = min(0, drawn.min()), max(unit, drawn.max())
+    for offset, name in zip((-0.19, 0.19), names, strict=True):
+        axes.barh(places + offset, values[name], height=0.36, label=METRIC_NAMES[name])
         for place, row in zip(places + offset, rows, strict=True):
-            axes.text(101, place, percent(row[key]), va="center", fontsize=8)
+            axes.text(1.01 * end, place, shown(name, row["figures"][name]), va="center", fontsize=8)
     _mark_optimum(axes, rows)
     axes.set_yticks(places, [" + ".join(row["modalities"]) for row in rows])
+    _finish_bars(figure, axes, "" if unit == 1 else "%", (start, 1.08 * end))
+    return _save(figure, path, title, synthetic)
+
+
+def _finish_bars(figure: Figure, axes: Axes, unit: str, ends: tuple[float, float]) -> None:
+    """Axis, grid and legend of horizontal bars that are read from top to bottom."""
     axes.invert_yaxis()
-    axes.set(xlim=(0, 107), xticks=range(0, 101, 20), xlabel="%")
+    axes.set(xlim=ends, xlabel=unit)
+    if unit == "%":
+        axes.set_xticks(range(0, 101, 20))
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
-    return _save(figure, path, title, synthetic)
 
 
 def _mark_optimum(axes: Axes, rows: Sequence[AblationRow]) -> None:
@@ -134,6 +211,59 @@ def _mark_optimum(axes: Axes, rows: Sequence[AblationRow]) -> None:
     if known:
         places, values = np.array(known).T
         axes.vlines(values, places - 0.42, places + 0.04, colors="black", linewidth=2, label="Bayes-optimal accuracy")
+
+
+def plot_timeline(
+    answers: Sequence[Mapping[str, Any]], path: str | Path, title: str, *, synthetic: bool = False
+) -> Path:
+    """Draw the scores of a recording over time, and below them which modalities were found when.
+
+    Of many labels the `TIMELINE_LABELS` with the highest mean are drawn. One answer alone is drawn as bars.
+
+    Args:
+        answers: of the pipeline "affect-recognition", in order of time: scores, modalities and missing, and start and
+            end in s where there are several.
+        path: the PNG file to write.
+        title: of the picture.
+        synthetic: say in the title that the data are.
+    """
+    names = list(answers[0]["scores"])
+    means = {name: float(np.mean([answer["scores"][name] for answer in answers])) for name in names}
+    drawn = [name for name in names if name in sorted(names, key=means.get, reverse=True)[:TIMELINE_LABELS]]
+    note = f"the {len(drawn)} highest of {len(names)} labels" if len(drawn) < len(names) else ""
+    if len(answers) == 1:
+        figure = Figure(figsize=(7, 1.4 + 0.36 * len(drawn)), layout="constrained")
+        axes = figure.subplots()
+        axes.barh(drawn, [means[name] for name in drawn], height=0.7)
+        axes.invert_yaxis()
+        axes.set(xlabel="score", title=note or None)
+        axes.grid(axis="x", alpha=0.3)
+        axes.set_axisbelow(True)
+        return _save(figure, path, title, synthetic)
+    figure = Figure(figsize=(11, 5.4), layout="constrained")
+    scores, found = figure.subplots(2, 1, sharex=True, height_ratios=(6, 1))
+    middles = [(answer["start"] + answer["end"]) / 2 for answer in answers]
+    for name in drawn:
+        values = [answer["scores"][name] for answer in answers]
+        scores.plot(middles, values, label=name, marker="o" if len(answers) < 40 else None, markersize=3)
+    if all(0 <= value <= 1 for answer in answers for value in answer["scores"].values()):
+        scores.set_ylim(0, 1)  # else differences that mean nothing would fill the picture
+    scores.set(ylabel="score", title=note or None)
+    scores.grid(alpha=0.3)
+    scores.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    _mark_found(found, answers)
+    return _save(figure, path, title, synthetic)
+
+
+def _mark_found(axes: Axes, answers: Sequence[Mapping[str, Any]]) -> None:
+    """A bar a modality over the windows in which it was found."""
+    names = [*answers[0]["modalities"], *answers[0]["missing"]]
+    for place, name in enumerate(names):
+        held = [answer for answer in answers if name in answer["modalities"]]
+        spans = [(answer["start"], answer["end"] - answer["start"]) for answer in held]
+        axes.broken_barh(spans, (place - 0.35, 0.7), color="tab:grey")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="s", ylabel="found", ylim=(len(names) - 0.5, -0.5))
 
 
 def _save(figure: Figure, path: str | Path, title: str, synthetic: bool) -> Path:

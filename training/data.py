@@ -1,12 +1,9 @@
 """Rows become batches: decode, augment (training only), process."""
 
 import copy
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,89 +12,33 @@ from tqdm.auto import tqdm
 from transformers import BatchFeature, ProcessorMixin
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from affecthub.datasets_scripts.meld import load_meld
-from affecthub.datasets_scripts.sample_meld import render_sample_meld
-from affecthub.media.decode import MediaError
-from affecthub.media.for_processor import read_clip_for
-from affecthub.modeling.modalities import AUDIO, TEXT, VIDEO
+from affecthub.datasets_scripts.genex_frames import read_image
+from affecthub.datasets_scripts.genex_variants import preceding_rows
+from affecthub.media.decode import MediaError, read_clip
+from affecthub.media.for_processor import read_clip_for, stack_frames
+from affecthub.modeling.modalities import AUDIO, MODALITIES, PHYSIO, TEXT, VIDEO
 from affecthub.training.augmentation import SpecAugment, augment_audio, augment_frames, spec_augment
-from affecthub.training.recipe import AugmentationRecipe, DataRecipe
+from affecthub.training.corpus import Corpus, Target, rows_with_any
+from affecthub.training.recipe import AugmentationRecipe
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Corpus:
-    """The rows of a data set and what a report has to say about it."""
-
-    name: str
-    splits: dict[str, Dataset]
-    """train, validation, test: those that exist, without the rows that hold none of the modalities."""
-    skipped: dict[str, int]
-    """Rows left out of each split because none of the modalities is there."""
-    synthetic: bool
-    bayes_accuracy: dict[str, float] | None
-    """Of a synthetic corpus: the best expected accuracy of each subset of modalities, "text+audio" and so on."""
-
-    @property
-    def emotions(self) -> list[str]:
-        """Names of the emotion classes, in the order of their ids."""
-        return self.splits["train"].features["emotion"].names
-
-    @property
-    def sentiments(self) -> list[str]:
-        """Names of the sentiment classes, in the order of their ids."""
-        return self.splits["train"].features["sentiment"].names
+Inputs = dict[str, np.ndarray | str | None]
+"""Modality -> what a sample holds of it, as a processor's `encode` takes it; None where it is absent."""
 
 
-def load_corpus(recipe: DataRecipe, modalities: Sequence[str]) -> Corpus:
-    """Read (or render) the data set of a recipe.
-
-    Raises:
-        ValueError: MELD without a root, or a data set without a training split.
-    """
-    root, bayes = recipe.root, None
-    if recipe.dataset == "sample_meld":
-        root = render_sample_meld(
-            recipe.root, train=recipe.train_rows, dev=recipe.validation_rows, test=recipe.test_rows
-        )
-        bayes = json.loads((Path(root) / "sample_corpus.json").read_text(encoding="utf-8"))["bayes_accuracy"]
-    elif root is None:
-        raise ValueError(f"The data set {recipe.dataset!r} needs its folder: pass --data.root=PATH.")
-    config = "text" if list(modalities) == [TEXT] else "multimodal"
-    splits = load_meld(root, config, twin_policy=recipe.twin_policy)
-    if "train" not in splits:
-        raise ValueError(f"{root}: no train_sent_emo.csv, and so nothing to learn from; found {list(splits)}.")
-    limited = {name: rows.select(range(min(len(rows), recipe.limit or len(rows)))) for name, rows in splits.items()}
-    usable = {name: rows.select(_indices_with_any(rows, modalities)) for name, rows in limited.items()}
-    return Corpus(
-        name="synthetic sample corpus in MELD's layout" if bayes else "MELD",
-        splits=usable,
-        skipped={name: len(limited[name]) - len(rows) for name, rows in usable.items()},
-        synthetic=bayes is not None,
-        bayes_accuracy=bayes,
-    )
-
-
-def _indices_with_any(rows: Dataset, modalities: Sequence[str]) -> np.ndarray:
-    """Indices of the rows that hold at least one of the modalities; text is always there."""
-    if TEXT in modalities:
-        return np.arange(len(rows))
-    return np.flatnonzero(np.column_stack([rows[f"{name}_present"] for name in modalities]).any(axis=1))
-
-
-class UtteranceDataset(torch.utils.data.Dataset):
-    """Utterances, decoded when they are asked for (or once, into memory), augmented when they are for training.
+class SampleDataset(torch.utils.data.Dataset):
+    """Base of the data sets: samples are read when they are asked for (or once, into memory), and augmented.
 
     What is drawn for a sample depends on the seed, the epoch and its index alone, so neither the number of workers nor
     a resumed run changes it.
 
     Args:
         rows: rows of a builder.
-        processor: says how many frames of which size, and which sampling rate; it may hold any subset of its parts.
+        processor: says what is read: how many frames of which size, which sampling rate; it may lack parts.
         augmentation: None for evaluation.
         seed: of the augmentation.
-        preload: decode every clip once, now, into memory.
+        preload: read every sample once, now, into memory.
     """
 
     def __init__(
@@ -111,39 +52,48 @@ class UtteranceDataset(torch.utils.data.Dataset):
         self.rows, self.processor, self.augmentation, self.seed = rows, processor, augmentation, seed
         self.epoch = 0
         self._failed = torch.zeros(len(rows), dtype=torch.bool).share_memory_()  # the loader's workers write to it
-        self.modalities = [name for name, part in parts_of(processor).items() if part is not None]
-        self.clips = self._decode_all() if preload else None
+        self.modalities = list(processor.modalities)
+        self.kept = self._read_all() if preload else None
 
-    @property
-    def emotions(self) -> list[str]:
-        """Names of the emotion classes, in the order of their ids."""
-        return self.rows.features["emotion"].names
+    def at_hand(self, row: dict) -> Inputs:
+        """What a row's sample holds besides its media."""
+        raise NotImplementedError
+
+    def media(self, row: dict, rng: np.random.Generator | None) -> Inputs:
+        """What has to be decoded; `rng` draws the instants of the frames.
+
+        Raises:
+            MediaError: it cannot be decoded: a failure, and the sample is used without it.
+        """
+        raise NotImplementedError
+
+    def labels(self, row: dict) -> dict[str, int | np.ndarray]:
+        """The model's arguments that carry labels."""
+        raise NotImplementedError
 
     @property
     def lengths(self) -> list[float]:
-        """How long each utterance is: s of its clip, or characters where there is only text."""
-        if self.modalities == [TEXT]:
-            return [len(text) for text in self.rows["text"]]
-        return [end - start for start, end in zip(self.rows["start"], self.rows["end"], strict=True)]
+        """How long each sample is, in any unit."""
+        return [1.0] * len(self.rows)
 
     @property
     def failures(self) -> int:
-        """Clips that were asked for and could not be decoded."""
+        """Samples whose media were asked for and could not be decoded."""
         return int(self._failed.sum())
 
-    def only(self, modalities: Sequence[str]) -> "UtteranceDataset":
-        """The same utterances with all other modalities hidden; without those that have nothing left.
+    def only(self, modalities: Sequence[str]) -> "SampleDataset":
+        """The same samples with all other modalities hidden; without those that have nothing left.
 
-        Undecodable clips count as nothing once they have been asked for.
+        Undecodable media count as nothing once they have been asked for.
         """
         view = copy.copy(self)
-        kept = _indices_with_any(self.rows, modalities)
-        if TEXT not in modalities:
+        kept = rows_with_any(self.rows, modalities)
+        if not {TEXT, PHYSIO} & set(modalities):
             kept = [i for i in kept if not self._failed[i]]
         view.modalities = list(modalities)
         view.rows = self.rows.select(kept)
         view._failed = self._failed[kept]
-        view.clips = [self.clips[i] for i in kept] if self.clips else None
+        view.kept = [self.kept[i] for i in kept] if self.kept else None
         return view
 
     def __len__(self) -> int:
@@ -154,74 +104,170 @@ class UtteranceDataset(torch.utils.data.Dataset):
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> dict:
-        """One utterance.
+        """One sample.
 
         Returns:
-            text, audio: float32 (samples,), video: uint8 (time, height, width, 3), each None where absent or hidden;
-            labels and sentiment_labels: ids; draw: what seeds the sample's augmentation, None for evaluation.
+            text, audio: float32 (samples,), video: uint8 (time, height, width, 3), physio: float32 (steps, features),
+            each None where absent or hidden; the labels; draw: what seeds the sample's augmentation, None for
+            evaluation.
         """
         row = self.rows[index]
         draw = [self.seed, self.epoch, index]
         rng = np.random.default_rng(draw)
-        audio, video = self.clips[index] if self.clips else self._decode(index, row, rng)
+        found = self.kept[index] if self.kept else self._read(index, row, rng)
+        inputs = {name: found.get(name) if name in self.modalities else None for name in MODALITIES}
         if self.augmentation:
-            if audio is not None:
-                audio = augment_audio(
-                    audio, self.processor.feature_extractor.sampling_rate, self.augmentation.audio, rng
-                )
-            if video is not None:
-                video = augment_frames(video, self.augmentation.frames, rng)
-        return {
-            "text": row["text"] if TEXT in self.modalities else None,
-            "audio": audio if AUDIO in self.modalities else None,
-            "video": video if VIDEO in self.modalities else None,
-            "labels": row["emotion"],
-            "sentiment_labels": row["sentiment"],
-            "draw": draw if self.augmentation else None,
-        }
+            if inputs[AUDIO] is not None:
+                rate = self.processor.sampling_rate
+                inputs[AUDIO] = augment_audio(inputs[AUDIO], rate, self.augmentation.audio, rng)
+            if inputs[VIDEO] is not None:
+                inputs[VIDEO] = augment_frames(inputs[VIDEO], self.augmentation.frames, rng)
+        return inputs | self.labels(row) | {"draw": draw if self.augmentation else None}
 
-    def _decode(
-        self, index: int, row: dict, rng: np.random.Generator | None
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Audio and frames of a row's clip, None for what it or the processor lacks."""
-        paths = {name: row.get(f"{name}_path") if name in self.modalities else None for name in (AUDIO, VIDEO)}
-        if not any(paths.values()):
-            return None, None
+    def _read(self, index: int, row: dict, rng: np.random.Generator | None) -> Inputs:
         jitter = self.augmentation is not None and self.augmentation.temporal_jitter
         try:
-            clip = read_clip_for(
-                self.processor,
-                paths[VIDEO] or paths[AUDIO],
-                video=paths[VIDEO] is not None,
-                audio=paths[AUDIO] is not None,
-                rng=rng if jitter else None,
-            )
+            return self.at_hand(row) | self.media(row, rng if jitter else None)
         except MediaError as error:
             self._failed[index] = True
             logger.warning("%s: used without its media: %s", row["key"], error)
-            return None, None
-        return clip.audio, clip.frames
+            return self.at_hand(row)
 
-    def _decode_all(self) -> list[tuple[np.ndarray | None, np.ndarray | None]]:
-        """Every clip's audio and frames, by as many threads as there are cores."""
+    def _read_all(self) -> list[Inputs]:
+        """Every sample, by as many threads as there are cores."""
         with ThreadPoolExecutor() as pool:
-            clips = pool.map(lambda item: self._decode(*item, None), enumerate(self.rows))
-            return list(tqdm(clips, total=len(self.rows), desc="decoding", unit="clip"))
+            samples = pool.map(lambda item: self._read(*item, None), enumerate(self.rows))
+            return list(tqdm(samples, total=len(self.rows), desc="decoding", unit="sample"))
 
 
-def parts_of(processor: ProcessorMixin) -> dict[str, object | None]:
-    """The part of the processor that takes each modality; None where it has none."""
-    return {TEXT: processor.tokenizer, AUDIO: processor.feature_extractor, VIDEO: processor.video_processor}
+class UtteranceDataset(SampleDataset):
+    """Utterances of MELD's builder: a text and a clip, labelled with emotion and sentiment."""
+
+    def at_hand(self, row: dict) -> Inputs:
+        """The text."""
+        return {TEXT: row["text"]}
+
+    def media(self, row: dict, rng: np.random.Generator | None) -> Inputs:
+        """Sound and frames of the clip, where the row and the processor have them."""
+        paths = {name: row.get(f"{name}_path") if name in self.modalities else None for name in (AUDIO, VIDEO)}
+        if not any(paths.values()):
+            return {}
+        clip = read_clip_for(
+            self.processor,
+            paths[VIDEO] or paths[AUDIO],
+            video=paths[VIDEO] is not None,
+            audio=paths[AUDIO] is not None,
+            rng=rng,
+        )
+        return {AUDIO: clip.audio, VIDEO: clip.frames}
+
+    def labels(self, row: dict) -> dict[str, int | np.ndarray]:
+        """Ids of emotion and sentiment."""
+        return {"labels": row["emotion"], "sentiment_labels": row["sentiment"]}
+
+    @property
+    def lengths(self) -> list[float]:
+        """How long each utterance is: s of its clip, or characters where there is only text."""
+        if self.modalities == [TEXT]:
+            return [len(text) for text in self.rows["text"]]
+        return [end - start for start, end in zip(self.rows["start"], self.rows["end"], strict=True)]
+
+
+class RecordingDataset(SampleDataset):
+    """Frames of GENEX's builder, each with what leads up to it: earlier frames, feature vectors, sound.
+
+    Args:
+        rows: of one split, with their `position` in `frames`.
+        processor, augmentation, seed, preload: as `SampleDataset`.
+        frames: all rows of all recordings, in order of time.
+        target: what is learned.
+        physio_steps: feature vectors of a sample, its own the last.
+    """
+
+    def __init__(
+        self,
+        rows: Dataset,
+        processor: ProcessorMixin,
+        augmentation: AugmentationRecipe | None = None,
+        seed: int = 0,
+        preload: bool = False,
+        *,
+        frames: Dataset,
+        target: Target,
+        physio_steps: int = 1,
+    ):
+        self.target, recordings = target, frames["recording"]
+        if VIDEO in processor.modalities:
+            self._clips = preceding_rows(recordings, processor.video_processor.num_frames)
+            self._pictures, self._shown = frames["image_path"], np.asarray(frames["video_present"])
+        if PHYSIO in processor.modalities:
+            self._sequences = preceding_rows(recordings, physio_steps)
+            self._physio = np.asarray(frames["physio_values"], dtype=np.float32)
+        super().__init__(rows, processor, augmentation, seed, preload)
+
+    def at_hand(self, row: dict) -> Inputs:
+        """The pictures, which were extracted before, and the features."""
+        inputs: Inputs = {}
+        if VIDEO in self.modalities and row["video_present"]:
+            leading = [i for i in _chosen(self._clips, row["position"]) if self._shown[i]]
+            inputs[VIDEO] = stack_frames(self.processor, [read_image(self._pictures[i]) for i in leading])
+        if PHYSIO in self.modalities and row["physio_present"]:
+            inputs[PHYSIO] = self._physio[_chosen(self._sequences, row["position"])]
+        return inputs
+
+    def media(self, row: dict, rng: np.random.Generator | None) -> Inputs:
+        """The sound before the frame."""
+        end = row["time_ms"] / 1000
+        start = max(0.0, end - self.processor.max_seconds)
+        if AUDIO not in self.modalities or not row["audio_present"] or end <= start:
+            return {}
+        clip = read_clip(
+            row["recording_path"],
+            video=False,
+            start=start,
+            max_seconds=end - start,
+            sampling_rate=self.processor.sampling_rate,
+        )
+        return {AUDIO: clip.audio}
+
+    def labels(self, row: dict) -> dict[str, int | np.ndarray]:
+        """The target, float32 (labels,)."""
+        return {"labels": np.asarray(row[self.target.column], dtype=np.float32).reshape(-1)}
+
+
+def _chosen(sequences: tuple[np.ndarray, np.ndarray], position: int) -> np.ndarray:
+    """The rows that lead up to one, by `preceding_rows`; those before the recording began left out."""
+    rows, begun = sequences
+    return rows[position][begun[position]]
+
+
+def make_dataset(
+    corpus: Corpus, split: str, processor: ProcessorMixin, physio_steps: int, *others: object
+) -> SampleDataset:
+    """The samples of a split.
+
+    Args:
+        corpus: of utterances or of recordings.
+        split: "train" and so on.
+        processor: of the model.
+        physio_steps: of a recording, feature vectors a sample.
+        others: augmentation, seed and preload, as `SampleDataset`.
+    """
+    rows = corpus.splits[split]
+    if corpus.frames is None:
+        return UtteranceDataset(rows, processor, *others)
+    target = corpus.targets[0]
+    return RecordingDataset(rows, processor, *others, frames=corpus.frames, target=target, physio_steps=physio_steps)
 
 
 class LengthGroupedSampler(torch.utils.data.Sampler):
-    """Shuffles so that each batch holds utterances of about the same length, and little of it is padding.
+    """Shuffles so that each batch holds samples of about the same length, and little of it is padding.
 
     Its order depends on the seed and the epoch alone, so a resumed run sees the same one.
 
     Args:
-        lengths: one an utterance, in any unit.
-        batch_size: utterances an update takes on this process.
+        lengths: one a sample, in any unit.
+        batch_size: samples an update takes on this process.
         seed: of the order.
     """
 
@@ -246,36 +292,28 @@ class LengthGroupedSampler(torch.utils.data.Sampler):
 
 
 class Collator:
-    """A list of utterances becomes a batch of model inputs.
+    """A list of samples becomes a batch of model inputs.
 
     Args:
         processor: of the model.
-        multitask: whether the batch carries sentiment labels too.
+        label_names: the model's arguments that carry labels.
         spec: masks on the features of samples that are for training.
     """
 
-    def __init__(self, processor: ProcessorMixin, multitask: bool, spec: SpecAugment):
-        self.processor, self.multitask, self.spec = processor, multitask, spec
+    def __init__(self, processor: ProcessorMixin, label_names: Sequence[str], spec: SpecAugment):
+        self.processor, self.label_names, self.spec = processor, list(label_names), spec
 
     def __call__(self, samples: list[dict]) -> BatchFeature:
-        """Samples of an `UtteranceDataset` -> the processor's tensors, with labels (batch,).
+        """Samples of a `SampleDataset` -> the processor's tensors, with labels (batch, ...).
 
         A sample whose clip was all it had, and could not be decoded, is left out; the data set counts it.
         """
-        samples = [s for s in samples if any(s[key] is not None for key in ("text", "audio", "video"))] or samples
-        inputs = {}
-        for argument, key in (("text", "text"), ("audio", "audio"), ("videos", "video")):
-            values = [sample[key] for sample in samples]
-            if any(value is not None for value in values):
-                inputs[argument] = values
-        if "audio" in inputs:
-            inputs["sampling_rate"] = self.processor.feature_extractor.sampling_rate
-        batch = self.processor(**inputs)
+        samples = [s for s in samples if any(s[name] is not None for name in MODALITIES)] or samples
+        batch = self.processor.encode(samples)
         if "input_features" in batch:
             self._mask_features(batch, samples)
-        batch["labels"] = torch.tensor([sample["labels"] for sample in samples])
-        if self.multitask:
-            batch["sentiment_labels"] = torch.tensor([sample["sentiment_labels"] for sample in samples])
+        for key in self.label_names:
+            batch[key] = torch.from_numpy(np.array([sample[key] for sample in samples]))
         return batch
 
     def _mask_features(self, batch: BatchFeature, samples: list[dict]) -> None:

@@ -11,7 +11,11 @@ from typing import Any, Literal
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
+from affecthub.evaluation.report import replacing
 from affecthub.training.augmentation import AudioAugmentation, FrameAugmentation, SpecAugment
+
+RECIPE_FILE = "recipe.yaml"
+"""In a run's folder: the recipe that it was started with, overrides included."""
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -26,12 +30,15 @@ UNKNOWN_OPTION = re.compile(
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """Where the utterances come from, and how much of each is decoded."""
+    """Where the rows come from, what is learned from them, and how much of each is decoded."""
 
-    dataset: Literal["sample_meld", "meld"] = "sample_meld"
-    """`sample_meld`: the synthetic corpus, rendered on first use; `meld`: your copy of MELD at `root`."""
+    dataset: Literal["sample_meld", "meld", "sample_genex", "genex"] = "sample_meld"
+    """`sample_...`: a synthetic data set, rendered on first use; `meld`, `genex`: your copy or study, at `root`."""
     root: str | None = None
-    """Folder of the data set; for the synthetic corpus, where to render it (default: the cache)."""
+    """Folder of the data set; for a synthetic one, where to render it (default: the cache)."""
+    target: Literal["emotion", "attention", "attention_level", "affect"] | None = None
+    """Of an utterance: emotion (default). Of a recording: attention, high or not (default); attention_level, 0..1; or
+    affect, the 17 affect targets."""
     twin_policy: str = "prefer_final"
     """Which of two clips of one MELD test utterance is right; see the MELD builder."""
     train_rows: int = 800
@@ -42,24 +49,68 @@ class DataRecipe:
     """Synthetic corpus only: utterances to render for testing."""
     limit: int | None = None
     """At most this many rows of each split; for a quick try."""
+    study: str | None = None
+    """Recordings only: YAML that renames a study's columns, expressions and files (default: GENEX's names)."""
+    every: int = 30
+    """Recordings only: take every so-many-th frame."""
+    crop_faces: bool = True
+    """Recordings only: see the face alone, found by MTCNN."""
+    attention_source: Literal["frame", "summary"] = "frame"
+    """Recordings only: attention second by second, or one value a participant, as the reference experiments had it."""
+    colour_variants: bool = False
+    """Recordings only: each frame in four more colourings, as the reference experiments had it."""
+    physio_steps: int = 1
+    """Recordings only: feature vectors that lead up to a frame; 1 for its own alone."""
+    seconds: int = 60
+    """Synthetic study only: length of each recording, in seconds."""
+    frame_size: int = 224
+    """Recordings only: pixels of a frame's side for a frame encoder from scratch."""
     num_frames: int = 8
-    """Frames that the model sees of a clip, uniformly spread."""
+    """Frames that the model sees: of an utterance, uniformly spread; of a recording, those that lead up to a frame, 1
+    for that frame alone."""
     max_seconds: float = 15.0
-    """Of a longer clip only the beginning is decoded, in seconds."""
+    """Seconds: of a longer utterance only the beginning is decoded; of a recording, so much sound before a frame."""
     max_text_tokens: int = 128
     """Longer texts are cut there."""
     preload: bool = False
-    """Decode every clip once, into memory, before training; for small sets, and without temporal jitter."""
+    """Decode everything once, into memory, before training; for small sets, and without temporal jitter."""
+
+
+@dataclass(frozen=True)
+class SplitRecipe:
+    """Which rows learn and which judge, and which leaks of that division are known and accepted."""
+
+    protocol: Literal["fixed", "by_frame", "by_recording", "leave_one_participant_out", "grouped_k_fold"] = "fixed"
+    """fixed: as the data set's authors split it; the others divide recordings. by_frame is for comparison with
+    published figures only."""
+    fold: int = 0
+    """Which fold is the test, from 0."""
+    folds: int = 5
+    """How many folds, where the protocol lets one choose."""
+    accept: list[str] = field(default_factory=list)
+    """Severe findings of the leakage audit, by name, that do not stop the run; the card reports them."""
 
 
 @dataclass(frozen=True)
 class ModelRecipe:
     """Which architecture, with which encoders."""
 
-    architecture: Literal["unimodal_baseline", "trimodal_late_fusion", "trimodal_ensemble"] = "trimodal_ensemble"
+    architecture: Literal[
+        "unimodal_baseline",
+        "trimodal_late_fusion",
+        "trimodal_ensemble",
+        "frame_cnn",
+        "frame_vit",
+        "frame_resnet",
+        "temporal_vit",
+        "physio_concat",
+        "physio_cross_attention",
+        "physio_pretrained_fusion",
+        "audio_visual_fusion",
+    ] = "trimodal_ensemble"
     """`model_type` of the architecture."""
-    modalities: list[str] = field(default_factory=lambda: ["text", "audio", "video"])
-    """Modalities that the model uses."""
+    modalities: list[str] | None = None
+    """Modalities that an utterance model uses (default: all that the architecture has)."""
     text_encoder: str | None = None
     """Folder or Hub id of a pretrained BERT-like model; none: from scratch by `text_config`."""
     vision_encoder: str | None = None
@@ -67,7 +118,7 @@ class ModelRecipe:
     text_config: dict[str, Any] | None = None
     """Configuration of a text encoder from scratch; its word pieces are learned from the training split."""
     vision_config: dict[str, Any] | None = None
-    """Configuration of a vision encoder from scratch."""
+    """Configuration of a vision encoder from scratch; for recordings, what differs from the architecture's own."""
     config: dict[str, Any] = field(default_factory=dict)
     """Further fields of the model's configuration, such as `modality_dropout`."""
     multitask: bool = False
@@ -93,7 +144,7 @@ class TrainingRecipe:
     epochs: int = 10
     """Passes over the training split."""
     batch_size: int = 32
-    """Utterances a step on each process."""
+    """Rows a step on each process."""
     gradient_accumulation: int = 1
     """Steps whose gradients are summed before an update."""
     learning_rate: float = 1e-4
@@ -103,9 +154,10 @@ class TrainingRecipe:
     weight_decay: float = 0.01
     """AdamW's weight decay (not on biases and norms)."""
     scheduler: str = "linear"
-    """Name of a transformers scheduler, such as `cosine`, `cosine_with_min_lr`, `reduce_lr_on_plateau`."""
+    """Name of a transformers scheduler, such as `cosine`, `cosine_with_min_lr`, `reduce_lr_on_plateau`; or
+    `cosine_warm_restarts`, PyTorch's, whose cycles are counted in epochs."""
     scheduler_options: dict[str, Any] = field(default_factory=dict)
-    """Its options, such as `{factor: 0.5, patience: 3, mode: max}`."""
+    """Its options, such as `{factor: 0.5, patience: 3, mode: max}` or `{T_0: 10, T_mult: 2, eta_min: 1.0e-6}`."""
     warmup: float = 0.0
     """Warm-up in steps, or as a share of all steps when below 1."""
     max_gradient_norm: float = 1.0
@@ -153,6 +205,7 @@ class Recipe:
     name: str = "custom"
     """Name of the recipe."""
     data: DataRecipe = field(default_factory=DataRecipe)
+    split: SplitRecipe = field(default_factory=SplitRecipe)
     model: ModelRecipe = field(default_factory=ModelRecipe)
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
     augmentation: AugmentationRecipe = field(default_factory=AugmentationRecipe)
@@ -193,8 +246,15 @@ def parse_run(arguments: list[str] | None = None) -> Run:
             f"train.py: {_explain(str(error), parser)}\nThe command line was: {' '.join(arguments)}", file=sys.stderr
         )
         raise SystemExit(2) from None
-    recipe = Recipe(run.name, run.data, run.model, run.training, run.augmentation)
+    recipe = Recipe(run.name, run.data, run.split, run.model, run.training, run.augmentation)
     return Run(recipe, Path(run.output_dir or f"runs/{recipe.name}"), run.resume, run.eval_only)
+
+
+def write_recipe(recipe: Recipe, output_dir: Path) -> None:
+    """Keep a run's recipe in its folder, where --resume and --eval_only find it again."""
+    output_dir.mkdir(parents=True, exist_ok=True)
+    with replacing(output_dir / RECIPE_FILE) as temporary:
+        temporary.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), encoding="utf-8")
 
 
 def load_recipe(name: str, *overrides: str) -> Recipe:
@@ -227,7 +287,7 @@ def _with_recipe_file(arguments: list[str]) -> list[str]:
     switches = {"--resume", "--eval_only", "--eval-only"}
     spelled = [f"{a.replace('eval-only', 'eval_only')}=true" if a in switches else a for a in arguments]
     spelled = [a.replace("--output-dir", "--output_dir", 1) for a in spelled]
-    name, rest, take = "quickstart", [], False
+    name, rest, take = _recipe_of_run(spelled), [], False
     for argument in spelled:
         if take or argument.startswith("--recipe="):
             name, take = argument.removeprefix("--recipe="), False
@@ -238,6 +298,14 @@ def _with_recipe_file(arguments: list[str]) -> list[str]:
     if take:
         raise ValueError(f"--recipe needs a name, one of {', '.join(recipe_names())}, or the path of a .yaml file.")
     return [f"--recipe={_recipe_file(name)}", *rest]
+
+
+def _recipe_of_run(arguments: list[str]) -> str:
+    """The recipe where none is named: of a run that is resumed or evaluated, its own; else the quick start's."""
+    values = dict(argument.split("=", 1) for argument in arguments if argument.startswith("--") and "=" in argument)
+    kept = Path(values.get("--output_dir", "runs/quickstart"), RECIPE_FILE)
+    again = any(values.get(switch) == "true" for switch in ("--resume", "--eval_only"))
+    return str(kept) if again and kept.is_file() else "quickstart"
 
 
 def _recipe_file(name: str) -> Path:

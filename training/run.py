@@ -1,18 +1,21 @@
 """A recipe's training values become a stock `Trainer`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LRScheduler
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
 
-from affecthub.evaluation.metrics import EmotionMetrics
-from affecthub.training.data import Collator, LengthGroupedSampler, UtteranceDataset
+from affecthub.evaluation.report import HEADLINES, LOWER_IS_BETTER, headline, judged, kind_of
+from affecthub.training.corpus import Corpus, Target
+from affecthub.training.data import Collator, LengthGroupedSampler, SampleDataset
 from affecthub.training.phases import PhaseCallback, make_optimizer
 from affecthub.training.recipe import Recipe, TrainingRecipe
 
-SCALARS = ("accuracy", "f1_weighted", "f1_macro")
-"""What the Trainer logs of each task."""
+WARM_RESTARTS = "cosine_warm_restarts"
+"""Name in a recipe of what transformers lacks: cosine annealing with restarts whose cycles grow."""
 
 
 def choose_precision(wanted: str) -> str:
@@ -50,8 +53,8 @@ def training_arguments(recipe: TrainingRecipe, output_dir: Path, preloaded: bool
         gradient_accumulation_steps=recipe.gradient_accumulation,
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
-        lr_scheduler_type=recipe.scheduler,
-        lr_scheduler_kwargs=recipe.scheduler_options,
+        lr_scheduler_type="constant" if recipe.scheduler == WARM_RESTARTS else recipe.scheduler,
+        lr_scheduler_kwargs={} if recipe.scheduler == WARM_RESTARTS else recipe.scheduler_options,
         warmup_steps=recipe.warmup,
         max_grad_norm=recipe.max_gradient_norm,
         fp16=precision == "fp16",
@@ -65,7 +68,7 @@ def training_arguments(recipe: TrainingRecipe, output_dir: Path, preloaded: bool
         save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model=recipe.best_metric,
-        greater_is_better=not recipe.best_metric.endswith("loss"),
+        greater_is_better=not recipe.best_metric.endswith(("loss", *LOWER_IS_BETTER)),
         seed=recipe.seed,
         dataloader_num_workers=workers,
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -80,66 +83,88 @@ def make_trainer(
     model: PreTrainedModel,
     recipe: Recipe,
     output_dir: Path,
-    train: UtteranceDataset,
-    validation: UtteranceDataset,
-) -> Trainer:
-    """A `Trainer` with the recipe's optimizer, phases, early stopping and metrics."""
-    settings, multitask = recipe.training, model.config.sentiment_id2label is not None
-    metrics = Metrics({"": model.config.id2label, "sentiment_": model.config.sentiment_id2label})
-    if settings.best_metric not in [*metrics.names, "loss"]:
-        names = ", ".join([*metrics.names, "loss"])
-        raise ValueError(f"training.best_metric={settings.best_metric}: this model is measured by {names}.")
+    corpus: Corpus,
+    train: SampleDataset,
+    validation: SampleDataset,
+) -> "AffectTrainer":
+    """A `Trainer` with the recipe's optimizer, schedule, phases, early stopping and metrics."""
+    settings, metrics = recipe.training, Metrics(tasks_of(model, corpus))
+    names = [*metrics.names, "loss"]
+    if settings.best_metric not in names:
+        known = ", ".join(names)
+        raise ValueError(f"training.best_metric={settings.best_metric}: this model is measured by {known}.")
     arguments = training_arguments(settings, output_dir, recipe.data.preload)
-    arguments.label_names = ["labels", "sentiment_labels"] if multitask else ["labels"]
+    arguments.label_names = ["labels", "sentiment_labels"][: len(metrics.tasks)]
     callbacks = [PhaseCallback(settings.phases)] if settings.phases else []
     if settings.patience is not None:
         callbacks.append(EarlyStoppingCallback(settings.patience, settings.min_delta))
-    trainer_class = LengthGroupedTrainer if settings.group_by_length else Trainer
-    return trainer_class(
+    return AffectTrainer(
+        settings,
         model=model,
         args=arguments,
         train_dataset=train,
         eval_dataset=validation,
-        data_collator=Collator(train.processor, multitask, recipe.augmentation.features),
+        data_collator=Collator(train.processor, arguments.label_names, recipe.augmentation.features),
         # saved with the checkpoints; the Trainer takes for granted that it has a tokenizer
-        processing_class=train.processor if train.processor.tokenizer else None,
+        processing_class=train.processor if getattr(train.processor, "tokenizer", None) else None,
         compute_metrics=metrics,
         callbacks=callbacks,
         optimizers=(make_optimizer(model, settings), None),
     )
 
 
-class LengthGroupedTrainer(Trainer):
-    """The stock Trainer with batches of like lengths; its own option wants the lengths as a column of a table."""
+def tasks_of(model: PreTrainedModel, corpus: Corpus) -> tuple[Target, ...]:
+    """The targets of a corpus that a model learns: the main one, and the second where it has two tasks."""
+    return corpus.targets[: 2 if getattr(model.config, "sentiment_id2label", None) else 1]
 
-    def _get_train_sampler(self, train_dataset: UtteranceDataset | None = None) -> LengthGroupedSampler:
+
+class AffectTrainer(Trainer):
+    """The stock Trainer with what its options lack: warm restarts, and batches of like lengths of our data sets."""
+
+    def __init__(self, settings: TrainingRecipe, **kwargs):
+        self.settings = settings
+        super().__init__(**kwargs)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LRScheduler:
+        """As the base class; warm restarts with `T_0` counted in epochs."""
+        if self.settings.scheduler == WARM_RESTARTS and self.lr_scheduler is None:
+            steps = num_training_steps / self.settings.epochs
+            options = dict(self.settings.scheduler_options)
+            self.lr_scheduler = CosineAnnealingWarmRestarts(
+                optimizer or self.optimizer, T_0=round(options.pop("T_0", 10) * steps), **options
+            )
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    def _get_train_sampler(self, train_dataset: SampleDataset | None = None) -> torch.utils.data.Sampler | None:
+        if not self.settings.group_by_length:
+            return super()._get_train_sampler(train_dataset)
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
         return LengthGroupedSampler((train_dataset or self.train_dataset).lengths, batch, self.args.seed)
 
 
 class Metrics:
-    """The scalars that the Trainer logs and chooses by: accuracy, weighted and macro F1 of each task.
+    """The scalars that the Trainer logs and chooses by: `headline` of each task.
 
     Args:
-        tasks: prefix of a task's metrics -> its labels by id (None: the model has no such task).
+        tasks: what the model learns; the names of a second task's figures begin with its own.
     """
 
-    def __init__(self, tasks: dict[str, dict[int, str] | None]):
-        self.modules = {prefix: EmotionMetrics(list(labels.values())) for prefix, labels in tasks.items() if labels}
+    def __init__(self, tasks: Sequence[Target]):
+        self.tasks = {f"{task.name}_" if i else "": task for i, task in enumerate(tasks)}
 
     @property
     def names(self) -> list[str]:
         """Keys of what a call returns."""
-        return [f"{prefix}{name}" for prefix in self.modules for name in SCALARS]
+        kinds = {prefix: kind_of(task.problem_type, len(task.labels)) for prefix, task in self.tasks.items()}
+        return [f"{prefix}{name}" for prefix, kind in kinds.items() for name in HEADLINES[kind]]
 
     def __call__(self, outputs: EvalPrediction) -> dict[str, float]:
-        """Logits (rows, labels) and label ids (rows,), one of each a task -> metrics by name."""
+        """Logits (rows, labels) and labels (rows, ...), one of each a task -> metrics by name."""
+        pairs = zip(as_tuple(outputs.predictions), as_tuple(outputs.label_ids), strict=True)
         scalars = {}
-        for (prefix, module), logits, ids in zip(
-            self.modules.items(), as_tuple(outputs.predictions), as_tuple(outputs.label_ids), strict=True
-        ):
-            report = module.compute(predictions=logits.argmax(-1), references=ids)
-            scalars |= {f"{prefix}{name}": report[name] for name in SCALARS}
+        for (prefix, task), (logits, labels) in zip(self.tasks.items(), pairs, strict=True):
+            report = judged(labels, logits, task.classes, problem_type=task.problem_type)
+            scalars |= {f"{prefix}{name}": value for name, value in headline(report).items()}
         return scalars
 
 

@@ -3,10 +3,12 @@
 import sys
 
 import cv2
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from affecthub.evaluation import pictures
+from affecthub.evaluation.report import score
 
 LOG = [
     {"loss": 1.5, "learning_rate": 1e-3, "lr_head": 2e-3, "grad_norm": 1.0, "epoch": 0.5, "step": 1},
@@ -67,8 +69,8 @@ def test_confusion_has_counts_as_text_and_row_shares_as_colour(figures, tmp_path
 @pytest.mark.parametrize("optimum", [{}, {"bayes_accuracy": 0.9}])
 def test_ablation_draws_both_metrics_and_the_optimum_where_known(figures, tmp_path, optimum):
     rows = [
-        {"modalities": ["text"], "accuracy": 0.5, "f1_weighted": 0.4},
-        {"modalities": ["text", "audio"], "accuracy": 0.75, "f1_weighted": 0.7, **optimum},
+        {"modalities": ["text"], "figures": {"accuracy": 0.5, "f1_weighted": 0.4}},
+        {"modalities": ["text", "audio"], "figures": {"accuracy": 0.75, "f1_weighted": 0.7}, **optimum},
     ]
     pictures.plot_ablation(rows, tmp_path / "a.png", synthetic=True)
     axes = figures[0].axes[0]
@@ -76,6 +78,47 @@ def test_ablation_draws_both_metrics_and_the_optimum_where_known(figures, tmp_pa
     assert [label.get_text() for label in axes.get_yticklabels()] == ["text", "text + audio"]
     strokes = [segment[0, 0] for lines in axes.collections for segment in lines.get_segments()]
     assert strokes == ([90.0] if optimum else [])
+
+
+def test_ablation_of_a_regression_is_in_its_unit_and_may_be_negative(figures, tmp_path):
+    rows = [{"modalities": ["video"], "figures": {"mae": 1.25, "ccc": -0.5}}]
+    pictures.plot_ablation(rows, tmp_path / "a.png")
+    axes = figures[0].axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [1.25, -0.5]
+    assert [text.get_text() for text in axes.texts] == ["1.250", "-0.500"]
+    assert axes.get_xlim()[0] <= -0.5 and axes.get_xlim()[1] >= 1.25
+
+
+def test_scores_of_several_labels_are_bars_beside_the_baseline(figures, tmp_path):
+    references = np.array([[1, 1], [0, 1], [1, 1], [1, 0]])
+    scores = score(
+        references, references - 0.5, references, ["joy", "fear"], problem_type="multi_label_classification", seed=0
+    )
+    pictures.plot_scores(scores, tmp_path / "s.png", "Test", synthetic=True)
+    axes = figures[0].axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [100, 100]
+    strokes = [segment[0, 0] for lines in axes.collections for segment in lines.get_segments()]
+    assert strokes == pytest.approx([100 * 6 / 7, 100 * 6 / 7])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["joy (3)", "fear (3)"]
+
+
+def test_scores_of_a_regression_are_points_around_the_diagonal(figures, tmp_path):
+    references, outputs = np.array([0.0, 0.5, 1.0]), np.array([[0.25], [0.5], [0.75]])
+    scores = score(references, outputs, references, ["attention"], problem_type="regression", seed=0)
+    path = pictures.plot_scores(scores, tmp_path / "s.png", "Test")
+    assert cv2.imread(str(path)).std() > 1
+    axes = figures[0].axes[0]
+    assert axes.collections[0].get_offsets().tolist() == [[0.0, 0.25], [0.5, 0.5], [1.0, 0.75]]
+    diagonal, mean = axes.lines
+    assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert mean.get_ydata()[0] == 0.5
+
+
+def test_scores_of_one_label_a_row_are_a_confusion_matrix(figures, tmp_path):
+    logits = np.eye(2)[[0, 1, 1]]
+    scores = score([0, 1, 0], logits, [0], ["a", "b"], problem_type="single_label_classification", seed=0)
+    pictures.plot_scores(scores, tmp_path / "s.png", "Test")
+    assert [text.get_text() for text in figures[0].axes[0].texts] == ["1", "1", "0", "1"]
 
 
 def test_pyplot_stays_out(tmp_path):

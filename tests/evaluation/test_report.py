@@ -7,31 +7,63 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affecthub.evaluation.report import replacing, results_table, score, write_results
+from affecthub.evaluation.report import (
+    HEADLINES,
+    METRIC_NAMES,
+    POINTS,
+    ablation_figures,
+    headline,
+    judged,
+    kind_of,
+    metric_rows,
+    replacing,
+    results_table,
+    score,
+    write_results,
+)
 
 LABELS = ["neutral", "joy", "fear"]
+SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 
 
 @pytest.fixture
 def results():
     references = np.array([0, 0, 0, 1, 1, 0] * 20)
-    predictions = np.array([0, 0, 1, 1, 0, 0] * 20)
+    logits = np.eye(3)[[0, 0, 1, 1, 0, 0] * 20]
     return {
         "data": {"name": "Sample corpus", "synthetic": True, "splits": {"train": 300, "test": 120}},
         "task": {"emotion": LABELS},
-        "results": {"test": {"emotion": score(references, predictions, [0, 0, 1], LABELS, seed=0)}},
+        "results": {"test": {"emotion": score(references, logits, [0, 0, 1], LABELS, problem_type=SINGLE, seed=0)}},
         "ablation": [
-            {"modalities": ["text"], "accuracy": 0.5, "f1_weighted": 0.4, "bayes_accuracy": 0.75},
-            {"modalities": ["text", "audio"], "accuracy": 0.625, "f1_weighted": 0.6},
+            {
+                "modalities": ["text"],
+                "rows": 120,
+                "figures": {"accuracy": 0.5, "f1_weighted": 0.4},
+                "bayes_accuracy": 0.75,
+            },
+            {"modalities": ["text", "audio"], "rows": 120, "figures": {"accuracy": 0.625, "f1_weighted": 0.6}},
         ],
+    }
+
+
+@pytest.fixture
+def cases():
+    """Kind -> references, raw outputs and training references, labels, problem type."""
+    rng = np.random.default_rng(0)
+    two, many, values = rng.integers(2, size=(90, 1)), rng.integers(2, size=(90, 3)), rng.random((500, 1))
+    return {
+        "single_label": (two[:, 0], rng.normal(size=(90, 3)), two[:, 0], LABELS, SINGLE),
+        "binary": (two, rng.normal(size=(90, 1)) + two, two, ["low", "high"], MULTI),
+        "multi_label": (many, rng.normal(size=(90, 3)) + many, many, LABELS, MULTI),
+        "regression": (values, values + rng.normal(0, 0.1, (500, 1)), values, ["attention"], REGRESSION),
     }
 
 
 def test_score_holds_model_baseline_and_intervals(results):
     scores = results["results"]["test"]["emotion"]
     assert scores["accuracy"] == pytest.approx(2 / 3)
-    assert scores["majority"]["majority_label"] == "neutral"
-    assert scores["majority"]["accuracy"] == pytest.approx(2 / 3)
+    assert scores["baseline"]["majority_label"] == "neutral"
+    assert scores["baseline"]["accuracy"] == pytest.approx(2 / 3)
     low, high = scores["intervals"]["f1_weighted"]
     assert low < scores["f1_weighted"] < high
 
@@ -64,6 +96,100 @@ def test_table_without_ablation_and_without_synthetic_data(results):
     assert "Bayes" not in table
 
 
+KINDS = ["single_label", "binary", "multi_label", "regression"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_its_headline_baseline_and_intervals(kind, cases, results, tmp_path):
+    references, outputs, train, labels, problem_type = cases[kind]
+    scores = score(references, outputs, train, labels, problem_type=problem_type, seed=0)
+    assert scores["kind"] == scores["baseline"]["kind"] == kind
+    assert kind_of(problem_type, outputs.shape[1]) == kind
+    assert headline(scores) == headline(judged(references, outputs, labels, problem_type=problem_type))
+    assert tuple(headline(scores)) == tuple(headline(scores["baseline"])) == HEADLINES[kind]
+    assert HEADLINES[kind][0] in scores["intervals"]
+    assert all(low <= scores[name] <= high for name, (low, high) in scores["intervals"].items())
+    names = [row.name for row in metric_rows(scores)]
+    assert names[: len(HEADLINES[kind])] == [METRIC_NAMES[name] for name in HEADLINES[kind]]
+    results["results"] = {"test": {"task": scores}}
+    assert json.loads(write_results(results, tmp_path / "m.json").read_text(encoding="utf-8")) == results
+    assert all(f"\n{name} " in results_table(results) for name in names)
+
+
+def test_logits_become_answers(cases):
+    references, outputs, _, labels, _ = cases["binary"]
+    report = judged(references, outputs, labels, problem_type=MULTI)
+    assert report["accuracy"] == pytest.approx(((outputs > 0) == references).mean())
+    references, outputs, *_ = cases["multi_label"]
+    report = judged(references, outputs, LABELS, problem_type=MULTI)
+    assert report["element_accuracy"] == pytest.approx(((outputs > 0) == references).mean())
+    references, outputs, *_ = cases["regression"]
+    one_axis = judged(references[:, 0], outputs[:, 0], ["attention"], problem_type=REGRESSION)
+    assert one_axis == judged(references, outputs, ["attention"], problem_type=REGRESSION)
+
+
+def test_points_of_a_regression_are_few_and_from_the_whole_split(cases):
+    references, outputs, train, labels, problem_type = cases["regression"]
+    points = score(references, outputs, train, labels, problem_type=problem_type, seed=0)["points"]
+    assert len(points) == POINTS
+    assert points[0] == pytest.approx([references[0, 0], outputs[0, 0]], abs=1e-4)
+    assert points[-1] == pytest.approx([references[-1, 0], outputs[-1, 0]], abs=1e-4)
+
+
+def test_table_of_a_regression_is_not_in_percent(cases, results):
+    references, outputs, train, labels, problem_type = cases["regression"]
+    scores = score(references, outputs, train, labels, problem_type=problem_type, seed=0)
+    results["results"] = {"test": {"attention": scores}}
+    (mae,) = [line for line in results_table(results).splitlines() if line.startswith("MAE")]
+    assert mae.split()[1] == f"{scores['mae']:.3f}"
+    assert f"training mean ({train.mean():.2f})" in results_table(results)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [("binary", ["accuracy", "f1_weighted"]), ("multi_label", ["element_accuracy", "f1_macro"])]
+    + [("regression", ["mae", "ccc"])],
+)
+def test_ablation_compares_what_fits_the_kind(kind, names, cases, results):
+    references, outputs, _, labels, problem_type = cases[kind]
+    noise = np.random.default_rng(1).normal(size=outputs.shape)
+    parts = [ablation_figures(references, given, labels, problem_type=problem_type) for given in (noise, outputs)]
+    assert [list(part) for part in parts] == [names, names]
+    results["ablation"] = [
+        {"modalities": given, "rows": len(references), "figures": part}
+        for given, part in zip((["video"], ["video", "physio"]), parts, strict=True)
+    ]
+    gain = parts[1][names[0]] - parts[0][names[0]]
+    said = f"{gain:+.3f} of MAE" if kind == "regression" else f"{100 * gain:+.1f} points of {METRIC_NAMES[names[0]]}"
+    assert f"Together {said} against the best alone (video)" in results_table(results)
+
+
+def test_table_tells_protocol_findings_and_what_was_accepted(results):
+    finding = {"count": 3, "examples": ["r1"], "remedy": "split by recording"}
+    results["data"]["protocol"] = "by_frame"
+    results["audit"] = [
+        finding | {"check": "same_recording", "severity": "severe", "message": "one on both sides", "accepted": True},
+        finding | {"check": "same_text", "severity": "note", "message": "a text on both", "accepted": False},
+    ]
+    lines = results_table(results).splitlines()
+    assert "Protocol: by_frame" in lines
+    assert any(line.startswith("severe") and "one on both sides" in line for line in lines)
+    assert lines[-1] == "Accepted by the recipe: same_recording"
+    results["audit"] = []
+    assert "nothing was found" in results_table(results).splitlines()[-1]
+
+
+def test_what_cannot_be_judged_is_named(cases):
+    with pytest.raises(ValueError, match="problem_type='ranking' with 3 labels"):
+        kind_of("ranking", 3)
+    with pytest.raises(ValueError, match="problem_type='regression' with 2 labels"):
+        kind_of(REGRESSION, 2)
+    with pytest.raises(ValueError, match=r"outputs\[1\] = \[nan, 0.0\].*diverged"):
+        judged([0, 1], [[0.0, 1.0], [np.nan, 0.0]], ["a", "b"], problem_type=SINGLE)
+    with pytest.raises(ValueError, match=r"references\[0\] = 2"):
+        judged([[2], [1]], [[0.0], [1.0]], ["low", "high"], problem_type=MULTI)
+
+
 def test_file_holds_the_results(results, tmp_path):
     path = write_results(results, tmp_path / "metrics.json")
     assert json.loads(path.read_text(encoding="utf-8")) == results
@@ -71,8 +197,8 @@ def test_file_holds_the_results(results, tmp_path):
 
 
 def test_nan_is_refused_by_its_key(results, tmp_path):
-    results["ablation"][1]["accuracy"] = float("nan")
-    with pytest.raises(ValueError, match=r"results.ablation.1.accuracy = nan"):
+    results["ablation"][1]["figures"]["accuracy"] = float("nan")
+    with pytest.raises(ValueError, match=r"results.ablation.1.figures.accuracy = nan"):
         write_results(results, tmp_path / "metrics.json")
     assert not list(tmp_path.iterdir())
 

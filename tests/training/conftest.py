@@ -6,7 +6,9 @@ from transformers import set_seed
 
 from affecthub.datasets_scripts.sample_meld import render_sample_meld
 from affecthub.training.build import build_model, build_processor
-from affecthub.training.data import UtteranceDataset, load_corpus
+from affecthub.training.corpus import load_corpus
+from affecthub.training.data import UtteranceDataset
+from affecthub.training.families import modalities_of
 from affecthub.training.recipe import load_recipe
 from affecthub.training.run import make_trainer
 
@@ -44,7 +46,7 @@ def tiny(sample_root):
 def corpus(tiny):
     """The rows of the tiny corpus, all modalities."""
     recipe = tiny()
-    return load_corpus(recipe.data, recipe.model.modalities)
+    return load_corpus(recipe.data, modalities_of(recipe.model))
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +65,7 @@ def trainer_for(corpus, processor, tmp_path):
         for name in () if kept else ("train", "validation"):
             kept[name] = UtteranceDataset(corpus.splits[name], processor, preload=True)
         return make_trainer(
-            build_model(recipe, corpus, processor), recipe, output_dir, kept["train"], kept["validation"]
+            build_model(recipe, corpus, processor), recipe, output_dir, corpus, kept["train"], kept["validation"]
         )
 
     return make

@@ -1,5 +1,6 @@
 """Rows become samples and batches: presence, augmentation, what is broken, what is hidden."""
 
+import itertools
 import logging
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 import torch
 
 from affecthub.training.augmentation import LIGHT, SPEECH, SpecAugment
-from affecthub.training.data import Collator, Corpus, UtteranceDataset, load_corpus
+from affecthub.training.corpus import Corpus, load_corpus
+from affecthub.training.data import Collator, UtteranceDataset
 from affecthub.training.recipe import AugmentationRecipe, DataRecipe, load_recipe
 
 MEDIA = ("audio", "video")
@@ -63,13 +65,13 @@ def test_a_sample_holds_what_the_processor_takes(rows, processor):
 
 def test_missing_media_are_absent_in_the_batch_and_the_others_are_not(patchy, processor):
     data = UtteranceDataset(patchy, processor)
-    batch = Collator(processor, False, SpecAugment())([data[i] for i in range(6)])
+    batch = Collator(processor, ["labels"], SpecAugment())([data[i] for i in range(6)])
     assert batch["text_present"].tolist() == [1, 1, 1, 1, 1, 1]
     assert batch["audio_present"].tolist() == [0, 1, 0, 0, 1, 1]
     assert batch["video_present"].tolist() == [0, 0, 1, 0, 1, 1]
     assert batch["labels"].tolist() == patchy["emotion"]
     assert "sentiment_labels" not in batch
-    both = Collator(processor, True, SpecAugment())([data[i] for i in range(6)])
+    both = Collator(processor, ["labels", "sentiment_labels"], SpecAugment())([data[i] for i in range(6)])
     assert both["sentiment_labels"].tolist() == patchy["sentiment"]
 
 
@@ -88,7 +90,7 @@ def test_a_clip_that_breaks_while_decoding_is_counted_once_and_its_text_is_used(
 
 def test_failures_in_worker_processes_are_counted_too(patchy, processor):
     data = UtteranceDataset(patchy, processor)
-    collator = Collator(processor, False, SpecAugment())
+    collator = Collator(processor, ["labels"], SpecAugment())
     batches = list(torch.utils.data.DataLoader(data, 3, collate_fn=collator, num_workers=2))
     assert [batch["video_present"].tolist() for batch in batches] == [[0, 0, 1], [0, 1, 1]]
     assert data.failures == 1
@@ -123,7 +125,7 @@ def test_augmentation_follows_from_seed_epoch_and_index_alone(rows, processor):
 def test_the_number_of_workers_changes_no_batch(rows, processor):
     data = UtteranceDataset(rows, processor, EVERYTHING, seed=3)
     data.set_epoch(2)
-    collator = Collator(processor, False, EVERYTHING.features)
+    collator = Collator(processor, ["labels"], EVERYTHING.features)
     alone, shared = (list(torch.utils.data.DataLoader(data, 2, collate_fn=collator, num_workers=n)) for n in (0, 2))
     for one, other in zip(alone, shared, strict=True):
         assert one.keys() == other.keys()
@@ -135,14 +137,16 @@ def test_evaluation_is_not_augmented(rows, processor):
     first = data[0]
     data.set_epoch(5)
     assert samples_equal(first, data[0])
-    masked, plain = (Collator(processor, False, s)([data[0], data[1]]) for s in (EVERYTHING.features, SpecAugment()))
+    masked, plain = (
+        Collator(processor, ["labels"], s)([data[0], data[1]]) for s in (EVERYTHING.features, SpecAugment())
+    )
     assert torch.equal(masked["input_features"], plain["input_features"])
 
 
 def test_specaugment_masks_features_of_training_samples_and_stays_within_the_clip(rows, processor):
     data = UtteranceDataset(rows, processor, AugmentationRecipe(features=EVERYTHING.features))
     samples = [data[i] for i in range(6)]
-    masked, plain = (Collator(processor, False, s)(samples) for s in (EVERYTHING.features, SpecAugment()))
+    masked, plain = (Collator(processor, ["labels"], s)(samples) for s in (EVERYTHING.features, SpecAugment()))
     differs = (masked["input_features"] != plain["input_features"]).any(-1)
     assert differs.any(1).all()
     assert not differs[plain["feature_attention_mask"] == 0].any()
@@ -165,7 +169,7 @@ def test_only_hides_the_others_and_leaves_out_what_has_nothing_left(patchy, proc
 
 def test_a_sample_that_has_nothing_left_is_left_out_of_its_batch(patchy, processor):
     data = UtteranceDataset(patchy, processor).only(["audio", "video"])
-    batch = Collator(processor, False, SpecAugment())([data[i] for i in range(5)])  # the third cannot be decoded
+    batch = Collator(processor, ["labels"], SpecAugment())([data[i] for i in range(5)])  # the third cannot be decoded
     assert batch["labels"].tolist() == [patchy[i]["emotion"] for i in (1, 2, 4, 5)]
     assert batch["video_present"].tolist() == [0, 1, 1, 1]
     assert data.failures == 1
@@ -190,22 +194,25 @@ def test_the_corpus_knows_what_a_report_has_to_say(corpus):
     assert isinstance(corpus, Corpus)
     assert corpus.synthetic and "synthetic" in corpus.name
     assert set(corpus.bayes_accuracy) == {
-        *("text", "audio", "video", "text+audio", "text+video", "audio+video", "text+audio+video")
+        frozenset(subset) for size in (1, 2, 3) for subset in itertools.combinations(("text", "audio", "video"), size)
     }
-    assert corpus.emotions == ["neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"]
-    assert corpus.sentiments == ["neutral", "positive", "negative"]
-    assert corpus.skipped == {"train": 0, "validation": 0, "test": 0}
+    emotion, sentiment = corpus.targets
+    assert emotion.labels == ["neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"]
+    assert sentiment.labels == ["neutral", "positive", "negative"]
+    assert set(corpus.skipped.values()) == {0}
 
 
 def test_rows_without_any_of_the_modalities_are_left_out_and_counted(corpus, tiny):
     first = next(iter(corpus.splits["train"]))["video_path"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("affecthub.training.data.load_meld", lambda *a, **k: {"train": corpus.splits["train"].map(hide)})
+        patch.setattr(
+            "affecthub.training.corpus.load_meld", lambda *a, **k: {"train": corpus.splits["train"].map(hide)}
+        )
         found = load_corpus(tiny().data, ["audio", "video"])
         kept = load_corpus(tiny().data, ["text", "video"])
-    assert (len(found.splits["train"]), found.skipped) == (46, {"train": 2})
+    assert (len(found.splits["train"]), found.skipped) == (46, {"train rows with none of the modalities": 2})
     assert first not in found.splits["train"]["video_path"]
-    assert (len(kept.splits["train"]), kept.skipped) == (48, {"train": 0})
+    assert (len(kept.splits["train"]), kept.skipped) == (48, {"train rows with none of the modalities": 0})
 
 
 def hide(row, hidden=("train/dia0_utt0", "train/dia0_utt1")):

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from transformers import EvalPrediction, TrainerCallback, set_seed
 
 from affecthub.training.build import (
@@ -17,6 +17,7 @@ from affecthub.training.build import (
     imbalance_values,
     train_tokenizer,
 )
+from affecthub.training.corpus import SINGLE, Target
 from affecthub.training.judge import predict
 from affecthub.training.recipe import Phase, TrainingRecipe, load_recipe
 from affecthub.training.run import Metrics, choose_precision, training_arguments
@@ -100,7 +101,7 @@ def test_precision_by_capability(monkeypatch):
 
 def test_a_metric_that_the_model_has_not_is_refused_before_training(trainer_for, tiny):
     with pytest.raises(
-        ValueError, match="best_metric=acuracy: this model is measured by accuracy, f1_weighted, f1_ma"
+        ValueError, match="best_metric=acuracy: this model is measured by accuracy, balanced_accuracy, f1"
     ):
         trainer_for(tiny("--training.best_metric=acuracy"))
     with pytest.raises(ValueError, match="best_metric=sentiment_accuracy"):
@@ -195,7 +196,7 @@ def test_class_weights_are_inverse_frequencies_of_mean_one(corpus):
 
 def test_a_label_that_no_training_row_has_gets_no_weight(tiny, corpus):
     few = type(corpus)(**(vars(corpus) | {"splits": {"train": corpus.splits["train"].select([0])}}))
-    name = corpus.emotions[corpus.splits["train"][0]["emotion"]]
+    name = corpus.targets[0].labels[corpus.splits["train"][0]["emotion"]]
     with pytest.raises(ValueError, match="No class weight for .*the training split has none") as error:
         imbalance_values("class_weights", few)
     assert name not in str(error.value).split(":")[0] and "Choose another imbalance" in str(error.value)
@@ -243,14 +244,14 @@ def test_metrics_of_one_and_two_tasks_agree_with_scikit_learn():
     rng = np.random.default_rng(0)
     emotion, sentiment = rng.integers(0, 4, 50), rng.integers(0, 3, 50)
     logits = rng.normal(size=(50, 4)), rng.normal(size=(50, 3))
-    names = [dict(enumerate("abcd")), dict(enumerate("xyz"))]
-    one = Metrics({"": names[0], "sentiment_": None})
-    two = Metrics({"": names[0], "sentiment_": names[1]})
+    tasks = [Target(name, name, list(labels), SINGLE) for name, labels in (("emotion", "abcd"), ("sentiment", "xyz"))]
+    one, two = Metrics(tasks[:1]), Metrics(tasks)
     expected = {}
     for prefix, ids, scores in (("", emotion, logits[0]), ("sentiment_", sentiment, logits[1])):
         chosen = scores.argmax(-1)
         expected |= {
             f"{prefix}accuracy": accuracy_score(ids, chosen),
+            f"{prefix}balanced_accuracy": balanced_accuracy_score(ids, chosen),
             f"{prefix}f1_weighted": f1_score(ids, chosen, average="weighted"),
             f"{prefix}f1_macro": f1_score(ids, chosen, average="macro"),
         }
@@ -261,7 +262,7 @@ def test_metrics_of_one_and_two_tasks_agree_with_scikit_learn():
     assert single == pytest.approx({key: expected[key] for key in one.names})
 
 
-def test_two_tasks_train_and_are_judged(trainer_for, tiny):
+def test_two_tasks_train_and_are_judged(trainer_for, tiny, corpus):
     trainer = trainer_for(tiny("--model.multitask=true", "--training.epochs=1"))
     trainer.train()
     evaluated = next(entry for entry in trainer.state.log_history if "eval_loss" in entry)
@@ -271,12 +272,12 @@ def test_two_tasks_train_and_are_judged(trainer_for, tiny):
         "eval_sentiment_accuracy",
         "eval_sentiment_f1_macro",
     } < evaluated.keys()
-    judged = predict(trainer, trainer.eval_dataset)
+    judged = predict(trainer, trainer.eval_dataset, corpus.targets)
     rows = trainer.eval_dataset.rows
     assert list(judged) == ["emotion", "sentiment"]
-    for task, (references, predicted) in judged.items():
+    for task, (references, logits) in judged.items():
         assert references.tolist() == rows[task]
-        assert accuracy_score(references, predicted) == pytest.approx(
+        assert accuracy_score(references, logits.argmax(-1)) == pytest.approx(
             evaluated[f"eval_{'' if task == 'emotion' else 'sentiment_'}accuracy"]
         )
 

@@ -1,0 +1,284 @@
+"""Recipes of recordings: the study's rows, samples and labels; the gate; every architecture learns and is judged."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from transformers import TrainerCallback, set_seed
+
+from affecthub.datasets_scripts.genex_frames import read_image
+from affecthub.datasets_scripts.genex_study import FEATURES, TARGETS
+from affecthub.datasets_scripts.sample_genex import render_sample_genex
+from affecthub.evaluation.audit import LeakageError, enforce
+from affecthub.media.decode import read_clip
+from affecthub.processing.feature_extraction_physio import row_digest
+from affecthub.training.build import build_model, build_processor, check_fit, imbalance_values
+from affecthub.training.corpus import load_corpus
+from affecthub.training.data import make_dataset
+from affecthub.training.families import modalities_of
+from affecthub.training.gate import as_results, audit_corpus
+from affecthub.training.judge import judge
+from affecthub.training.recipe import SplitRecipe, load_recipe, recipe_names
+from affecthub.training.run import make_trainer
+
+SECONDS = 6
+TINY_VIT = "--model.vision_config={patch_size: 16, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, \
+intermediate_size: 32}"
+TINY = {
+    "frame_cnn": ("--model.config.channels=[4, 4, 8]", "--model.config.pooled_size=2"),
+    "frame_resnet": ("--model.vision_config={embedding_size: 8, hidden_sizes: [8, 8, 8, 16], depths: [1, 1, 1, 1]}",),
+    "frame_vit": (TINY_VIT,),
+    "frame_vit_base": (TINY_VIT,),
+    "genex_quickstart": (TINY_VIT,),
+    "temporal_vit": (TINY_VIT, "--model.config.num_attention_heads=2", "--data.num_frames=3"),
+    "physio_concat": (TINY_VIT,),
+    "physio_cross_attention": (TINY_VIT, "--model.config.num_attention_heads=2", "--data.physio_steps=3"),
+    "physio_pretrained_fusion": (
+        *(TINY_VIT, "--model.config.fusion_size=16", "--model.config.num_attention_heads=2"),
+        *("--model.config.head_sizes=[8]", "--model.config.head_dropouts=[0.1, 0.1]"),
+    ),
+    "audio_visual_fusion": (
+        *(TINY_VIT, "--model.config.num_attention_heads=2", "--model.config.wavenet_layers=3"),
+        "--model.config.wavenet_stacks=1",
+    ),
+}
+"""Every recipe of recordings, and what makes it small."""
+
+
+@pytest.fixture(scope="module")
+def study_root(tmp_path_factory):
+    """The folder below which the tiny study lies; the extracted frames lie beside it."""
+    root = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AFFECTHUB_CACHE", str(root / "cache"))
+        render_sample_genex(root, seconds=SECONDS)
+        yield root
+
+
+@pytest.fixture(scope="module")
+def tiny_study(study_root):
+    """A function: a recipe of recordings on the tiny study, at reduced size, with overrides."""
+
+    def make(name, *overrides):
+        return load_recipe(
+            name,
+            *("--data.dataset=sample_genex", f"--data.root={study_root}", f"--data.seconds={SECONDS}"),
+            *("--data.crop_faces=false", "--data.frame_size=32", "--model.vision_encoder=null", *TINY[name]),
+            *("--training.epochs=1", "--training.precision=fp32", "--training.num_workers=0"),
+            *overrides,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny_study):
+    """A function: the corpus of a recipe, kept for all tests."""
+    kept = {}
+
+    def load(recipe):
+        modalities = modalities_of(recipe.model)
+        key = repr((recipe.data, recipe.split, modalities))
+        if key not in kept:
+            kept[key] = load_corpus(recipe.data, modalities, recipe.split)
+        return kept[key]
+
+    return load
+
+
+def samples_of(recipe, corpus, processor, split="train"):
+    return make_dataset(corpus, split, processor, recipe.data.physio_steps)
+
+
+def test_the_table_of_tiny_sizes_holds_every_recipe_of_recordings():
+    assert set(TINY) == {n for n in recipe_names() if load_recipe(n).data.dataset.endswith("genex")}
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_every_recipe_learns_and_is_judged_on_the_sample_study(name, tiny_study, loaded, tmp_path):
+    recipe = tiny_study(name)
+    corpus = loaded(recipe)
+    processor = build_processor(recipe, corpus)
+    findings = audit_corpus(corpus, processor)
+    enforce(findings, recipe.split.accept)
+    set_seed(0)
+    model = build_model(recipe, corpus, processor)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    data = {split: samples_of(recipe, corpus, processor, split) for split in corpus.splits}
+    trainer = make_trainer(model, recipe, tmp_path, corpus, data["train"], data["validation"])
+    trainer.train()
+    assert any(not torch.equal(before[key], value) for key, value in model.state_dict().items())
+    results = judge(trainer, data, corpus, recipe, as_results(findings, recipe.split.accept))
+    target = corpus.targets[0]
+    scores = results["results"]["test"][target.name]
+    assert scores["rows"] == len(corpus.splits["test"]) > 0
+    assert scores["kind"] == {"attention": "binary", "affect": "multi_label"}[target.name]
+    assert f"eval_{recipe.training.best_metric}" in trainer.state.log_history[-2]
+    assert results["data"]["protocol"] == "leave_one_participant_out, fold 0"
+    modalities = modalities_of(recipe.model)
+    assert len(results.get("ablation", [])) == (3 if len(modalities) == 2 else 0)
+    if name == "physio_pretrained_fusion":
+        weights = results["model"]["modality_weights"]
+        assert list(weights) == ["video", "physio"] and sum(weights.values()) == pytest.approx(1)
+
+
+def test_nobody_stands_on_two_sides_and_the_statistics_are_of_the_training_rows(tiny_study, loaded):
+    recipe = tiny_study("physio_concat")
+    corpus = loaded(recipe)
+    people = {name: set(rows["participant"]) for name, rows in corpus.splits.items()}
+    assert not people["train"] & (people["validation"] | people["test"]) and not people["validation"] & people["test"]
+    extractor = build_processor(recipe, corpus).feature_extractor
+    rows = corpus.splits["train"]
+    assert extractor.fitted_digest == row_digest(rows["key"])
+    measured = np.asarray(rows["physio_values"], dtype=np.float64)
+    np.testing.assert_allclose(extractor.mean, np.nanmean(measured, axis=0), rtol=1e-6)
+
+
+def test_rows_that_cannot_be_used_are_counted(tiny_study, loaded):
+    corpus = loaded(tiny_study("frame_cnn"))
+    kept = sum(len(rows) for rows in corpus.splits.values())
+    assert kept + sum(corpus.skipped.values()) == len(corpus.frames)
+    assert all(rows["attention_label"][0] in (0, 1) for rows in corpus.splits.values())
+
+
+def test_a_sample_is_the_frame_with_what_leads_up_to_it(tiny_study, loaded):
+    recipe = tiny_study("physio_cross_attention", "--data.num_frames=2")
+    corpus = loaded(recipe)
+    data = samples_of(recipe, corpus, build_processor(recipe, corpus))
+    row = next(r for r in data.rows if r["position"] > 3 and r["frame_index"] >= 90 and shown(corpus, r, 2))
+    index = data.rows["key"].index(row["key"])
+    sample = data[index]
+    frames, place = corpus.frames, row["position"]
+    pictures = [read_image(frames[i]["image_path"]) for i in (place - 1, place)]
+    np.testing.assert_array_equal(sample["video"], np.stack(pictures))
+    expected = np.asarray([frames[i]["physio_values"] for i in range(place - 2, place + 1)], dtype=np.float32)
+    np.testing.assert_array_equal(sample["physio"], expected)
+    assert sample["physio"].shape == (3, len(FEATURES))
+    np.testing.assert_array_equal(sample["labels"], np.asarray(row["targets"], dtype=np.float32))
+    assert sample["labels"].shape == (len(TARGETS),)
+
+
+def shown(corpus, row, count):
+    """Whether the frames that lead up to a row are all there."""
+    return all(corpus.frames[row["position"] - i]["video_present"] for i in range(count))
+
+
+def test_the_sound_is_that_of_the_second_before_the_frame(tiny_study, loaded):
+    recipe = tiny_study("audio_visual_fusion")
+    corpus = loaded(recipe)
+    data = samples_of(recipe, corpus, build_processor(recipe, corpus))
+    row = data.rows[1]
+    end = row["time_ms"] / 1000
+    clip = read_clip(row["recording_path"], video=False, start=end - 1, max_seconds=1.0)
+    assert len(clip.audio) == pytest.approx(16_000, abs=200)
+    np.testing.assert_array_equal(data[1]["audio"], clip.audio)
+
+
+def test_sound_that_cannot_be_decoded_is_counted_and_the_pictures_are_used(tiny_study, loaded, tmp_path):
+    recipe = tiny_study("audio_visual_fusion")
+    corpus = loaded(recipe)
+    (tmp_path / "broken.mp4").write_bytes(b"no video at all" * 100)
+    broken = corpus.splits["train"].select([1]).map(lambda row: {"recording_path": str(tmp_path / "broken.mp4")})
+    processor = build_processor(recipe, corpus)
+    data = samples_of(recipe, replace(corpus, splits={"train": broken}), processor)
+    assert data[0]["audio"] is None and data[0]["video"] is not None
+    assert data.failures == 1
+
+
+def test_a_number_can_be_learned_instead_of_a_class(tiny_study, loaded, tmp_path):
+    recipe = tiny_study("frame_cnn", "--data.target=attention_level", "--training.best_metric=mae")
+    corpus = loaded(recipe)
+    processor = build_processor(recipe, corpus)
+    data = {split: samples_of(recipe, corpus, processor, split) for split in corpus.splits}
+    trainer = make_trainer(
+        build_model(recipe, corpus, processor), recipe, tmp_path, corpus, data["train"], data["validation"]
+    )
+    assert trainer.args.greater_is_better is False
+    scores = judge(trainer, data, corpus, recipe, [])["results"]["test"]["attention_level"]
+    assert scores["kind"] == "regression"
+    levels = np.asarray(corpus.splits["train"]["attention"])
+    assert scores["baseline"]["training_mean"] == pytest.approx(levels.mean(), abs=1e-4)
+    with pytest.raises(ValueError, match="attention_level is a number, without classes"):
+        imbalance_values("focal", corpus)
+
+
+def test_a_severe_finding_stops_the_run_unless_it_is_accepted_by_name(tiny_study, loaded):
+    recipe = tiny_study("physio_concat", "--split.protocol=by_frame")
+    corpus = loaded(recipe)
+    findings = audit_corpus(corpus, build_processor(recipe, corpus))
+    severe = {found.check for found in findings if found.severity == "severe"}
+    assert {"same_recording", "target_from_inputs"} <= severe
+    with pytest.raises(LeakageError, match="same_recording"):
+        enforce(findings, ["target_from_inputs"])
+    enforce(findings, severe)
+    accepted = {row["check"]: row["accepted"] for row in as_results(findings, ["same_recording"])}
+    assert accepted["same_recording"] and not accepted["target_from_inputs"]
+
+
+def test_statistics_of_other_rows_are_found(tiny_study, loaded):
+    recipe = tiny_study("physio_concat")
+    corpus = loaded(recipe)
+    everything = replace(corpus, splits={"train": corpus.frames.filter(lambda row: row["physio_present"])})
+    findings = audit_corpus(corpus, build_processor(recipe, everything))
+    assert "statistics_outside_training" in {found.check for found in findings if found.severity == "severe"}
+
+
+def test_colour_variants_stay_on_the_side_of_their_recording(tiny_study, loaded):
+    recipe = tiny_study("frame_cnn", "--data.colour_variants=true")
+    corpus = loaded(recipe)
+    assert len(corpus.frames) == 5 * len(loaded(tiny_study("frame_cnn")).frames)
+    findings = audit_corpus(corpus, build_processor(recipe, corpus))
+    assert not [found for found in findings if found.severity == "severe"]
+
+
+class Rates(TrainerCallback):
+    """The learning rate after every update."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_step_begin(self, args, state, control, optimizer, **kwargs):
+        self.seen.append(optimizer.param_groups[0]["lr"])
+
+
+def test_warm_restarts_follow_their_formula(tiny_study, loaded, tmp_path):
+    overrides = ("--training.scheduler_options={T_0: 1, T_mult: 2, eta_min: 1.0e-6}", "--training.epochs=3")
+    recipe = tiny_study("frame_cnn", *overrides, "--training.batch_size=8", "--training.gradient_accumulation=1")
+    corpus = loaded(recipe)
+    processor = build_processor(recipe, corpus)
+    data = {split: samples_of(recipe, corpus, processor, split) for split in corpus.splits}
+    model = build_model(recipe, corpus, processor)
+    trainer, rates = make_trainer(model, recipe, tmp_path, corpus, data["train"], data["validation"]), Rates()
+    trainer.add_callback(rates)
+    trainer.train()
+    steps = math.ceil(len(data["train"]) / 8)
+    places = [(n, steps) if n < steps else (n - steps, 2 * steps) for n in range(3 * steps)]
+    high, low = recipe.training.learning_rate, 1e-6
+    expected = [low + (high - low) * (1 + math.cos(math.pi * at / length)) / 2 for at, length in places]
+    assert rates.seen == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("--data.target=emotion",), "data.target=emotion: of a recording choose one of attention"),
+        (("--split.protocol=fixed",), "needs the column 'split'"),
+        (("--split.fold=9",), "fold 9 of leave_one_participant_out: there are 5"),
+    ],
+)
+def test_what_a_study_does_not_have_is_refused(overrides, message, tiny_study):
+    recipe = tiny_study("frame_cnn", *overrides)
+    with pytest.raises(ValueError, match=message):
+        load_corpus(recipe.data, ["video"], recipe.split)
+
+
+def test_meld_has_one_split_and_an_architecture_its_own_kind_of_data(tiny_study, sample_root):
+    quick = load_recipe("quickstart", f"--data.root={sample_root}")
+    with pytest.raises(ValueError, match="MELD is annotated with emotion and split by its authors"):
+        load_corpus(quick.data, ["text"], SplitRecipe("by_frame"))
+    with pytest.raises(ValueError, match="sample_meld: frame_cnn learns from recordings"):
+        check_fit(load_recipe("frame_cnn", "--data.dataset=sample_meld"))
+    with pytest.raises(ValueError, match="sample_genex: trimodal_ensemble learns from utterances"):
+        check_fit(load_recipe("quickstart", "--data.dataset=sample_genex"))

@@ -1,0 +1,69 @@
+"""The gate before any training: what the split lets through is found, said, and accepted by name or refused."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+from datasets import Dataset
+from transformers import ProcessorMixin
+
+from affecthub.datasets_scripts.genex_study import FEATURES, TARGETS
+from affecthub.evaluation.audit import AuditColumns, Finding, audit
+from affecthub.evaluation.perceptual_hash import sign_files
+from affecthub.modeling.modalities import PHYSIO, VIDEO
+from affecthub.processing.feature_extraction_physio import row_digest
+from affecthub.training.corpus import Corpus, Target
+
+
+def audit_corpus(corpus: Corpus, processor: ProcessorMixin) -> list[Finding]:
+    """The findings on a corpus as a model with this processor would learn from it.
+
+    What learns is compared with all that judges, validation and test together. MELD's recordings are its episodes.
+    Pictures are compared where a row is a picture; the clips of utterances are not decoded for it.
+    """
+    train, held_out = [corpus.splits["train"]], [rows for name, rows in corpus.splits.items() if name != "train"]
+    if corpus.frames is None:
+        columns = AuditColumns("key", "episode", "speaker", text="text", labels=("emotion",))
+        return audit(_utterances(train), _utterances(held_out), columns)
+    target, pictures = corpus.targets[0], VIDEO in processor.modalities
+    labels = tuple(TARGETS) if target.name == "affect" else ("attention_label",)
+    columns = AuditColumns(
+        "key", "source_recording", "participant", signature="signature" if pictures else None, labels=labels
+    )
+    measured = PHYSIO in processor.modalities
+    sides = [_frames(parts, target, pictures) for parts in (train, held_out)]
+    return audit(
+        *sides,
+        columns,
+        inputs=FEATURES if measured else (),
+        targets=TARGETS if target.name == "affect" else ("Attention",),
+        fitted_on=_fitted_on(processor, sides[0].key) if measured else None,
+    )
+
+
+def as_results(findings: Sequence[Finding], accepted: Collection[str]) -> list[dict]:
+    """The findings as the metrics file and the card hold them."""
+    return [asdict(finding) | {"accepted": finding.check in accepted} for finding in findings]
+
+
+def _fitted_on(processor: ProcessorMixin, keys: pd.Series) -> list[str]:
+    """Keys of the rows that the statistics were fitted on, which the processor remembers as a digest alone."""
+    digest = processor.feature_extractor.fitted_digest
+    return list(keys) if digest == row_digest(keys) else [f"rows with the digest {digest}"]
+
+
+def _utterances(parts: list[Dataset]) -> pd.DataFrame:
+    columns = ["key", "speaker", "text", "season", "episode", "emotion"]
+    table = pd.concat([rows.select_columns(columns).to_pandas() for rows in parts], ignore_index=True)
+    return table.assign(episode=[f"S{s:02}E{e:02}" for s, e in zip(table.season, table.episode, strict=True)])
+
+
+def _frames(parts: list[Dataset], target: Target, pictures: bool) -> pd.DataFrame:
+    columns = ["key", "participant", "source_recording", "attention_label", "image_path"]
+    table = pd.concat([rows.select_columns(columns).to_pandas() for rows in parts], ignore_index=True)
+    if pictures:
+        table["signature"] = sign_files(table.image_path)
+    if target.name == "affect":
+        table[list(TARGETS)] = np.concatenate([target.values(rows) for rows in parts])
+    return table
