@@ -39,13 +39,18 @@ class AffectPreTrainedModel(PreTrainedModel):
             keep_frozen_in_eval(self)
         return self
 
-    def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
-        """As in transformers; the folder's remote code also serves plain `AutoModel`, whatever class was saved."""
+    def save_pretrained(self, save_directory: str | Path, *, save_original_format: bool = False, **kwargs) -> None:
+        """As in transformers, with two differences.
+
+        The folder's remote code also serves plain `AutoModel`, whatever class was saved. And weights keep the names
+        that they have here: under the older names that transformers gives a ViT's by default, the Trainer, which
+        renames nothing, would find none of them when it loads a checkpoint or the best epoch, and only warn.
+        """
         if self._auto_class is not None:
             trunk = self.base_model_class
             own = {"AutoModel": f"{trunk.__module__.rpartition('.')[2]}.{trunk.__name__}"}
             self.config.auto_map = {**own, **(getattr(self.config, "auto_map", None) or {})}
-        super().save_pretrained(save_directory, **kwargs)
+        super().save_pretrained(save_directory, save_original_format=save_original_format, **kwargs)
 
     def presence_matrix(self, present: dict[str, Tensor | None]) -> Tensor:
         """Presence, bool (batch, modalities of the configuration), after modality dropout in training.

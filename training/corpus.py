@@ -23,6 +23,9 @@ from affecthub.training.recipe import DataRecipe, SplitRecipe
 
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 
+MELD = "MELD"
+"""Name of the real corpus, whose licence and citation a card has to give."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -107,7 +110,7 @@ def _load_utterances(data: DataRecipe, modalities: list[str], split: SplitRecipe
     usable = {name: rows.select(rows_with_any(rows, modalities)) for name, rows in limited.items()}
     features = splits["train"].features
     return Corpus(
-        name="synthetic sample corpus in MELD's layout" if bayes else "MELD",
+        name="synthetic sample corpus in MELD's layout" if bayes else MELD,
         unit="utterances",
         splits=usable,
         skipped={

@@ -124,6 +124,26 @@ def test_every_recipe_learns_and_is_judged_on_the_sample_study(name, tiny_study,
         assert list(weights) == ["video", "physio"] and sum(weights.values()) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("name", ["frame_vit", "frame_resnet", "temporal_vit"])
+def test_the_best_epoch_is_loaded_whole(name, tiny_study, loaded, tmp_path):
+    recipe = tiny_study(name)
+    corpus = loaded(recipe)
+    processor = build_processor(recipe, corpus)
+    data = {split: samples_of(recipe, corpus, processor, split) for split in corpus.splits}
+    model = build_model(recipe, corpus, processor)
+    trainer = make_trainer(model, recipe, tmp_path, corpus, data["train"], data["validation"])
+    best = {key: value.clone() for key, value in model.state_dict().items()}
+    trainer.save_model(tmp_path / "best")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1.0)
+    trainer.state.best_model_checkpoint = str(tmp_path / "best")
+    trainer._load_best_model()
+    assert all(torch.equal(best[key], value) for key, value in model.state_dict().items())
+    again = type(model).from_pretrained(tmp_path / "best").state_dict()
+    assert all(torch.equal(best[key], value) for key, value in again.items())
+
+
 def test_nobody_stands_on_two_sides_and_the_statistics_are_of_the_training_rows(tiny_study, loaded):
     recipe = tiny_study("physio_concat")
     corpus = loaded(recipe)
