@@ -143,7 +143,7 @@ def test_the_folder_holds_everything_and_everyone_may_read_it(launched):
     assert names > {"metrics.json", "curves.png", "ablation.png", "confusion_test_emotion.png"}
     assert names > {"modeling_trimodal_ensemble.py", "configuration_trimodal_ensemble.py", "processing_trimodal.py"}
     assert not any(name.startswith(".") for name in names)
-    assert [path.name for path in folder.parent.iterdir()] == ["model"]  # no checkpoints, nothing temporary
+    assert {path.name for path in folder.parent.iterdir()} == {"model", "recipe.yaml"}  # no checkpoints, no leftovers
     modes = {path.name: path.stat().st_mode for path in folder.iterdir()}
     assert set(modes.values()) == {modes["config.json"]}
 
@@ -169,16 +169,16 @@ def test_metrics_say_what_was_trained_on(launched):
     assert all(row["bayes_accuracy"] < 0.8 for row in results["ablation"][:3])
 
 
-def test_eval_only_gives_the_same_figures(launched, run):
+def test_eval_only_remembers_the_recipe_and_gives_the_same_figures(launched, run):
     folder = launched[1]
-    run(*TINY, "--eval-only", f"--output-dir={folder.parent}")
+    run("--eval-only", f"--output-dir={folder.parent}")
     again, first = figures(folder.parent / "eval_metrics.json"), figures(folder / "metrics.json")
     assert again["results"] == first["results"]
     assert again["ablation"] == first["ablation"]
 
 
 def test_eval_only_without_a_model_says_what_to_do(run, place):
-    with pytest.raises(SystemExit, match="nowhere/model: no model to evaluate; train it first, or give another"):
+    with pytest.raises(SystemExit, match="nowhere/model: no model to evaluate; train it, or give another"):
         run(*TINY, "--eval-only", f"--output-dir={place / 'nowhere'}")
 
 
@@ -222,10 +222,10 @@ def test_a_full_disk_while_saving_keeps_the_checkpoints_and_resume_saves(run, pl
     with monkeypatch.context() as patch, pytest.raises(SystemExit, match="full/model was not written.*free space"):
         patch.setattr("affecthub.hub.folder.write_results", no_space)
         run(*TINY, "--training.epochs=1", where)
-    assert [path.name for path in (place / "full").iterdir()] == ["checkpoints"]
+    assert {path.name for path in (place / "full").iterdir()} == {"checkpoints", "recipe.yaml"}
     trainer = run(*TINY, "--training.epochs=1", where, "--resume")
     assert trainer.state.global_step == 3  # nothing was trained again
-    assert [path.name for path in (place / "full").iterdir()] == ["model"]
+    assert {path.name for path in (place / "full").iterdir()} == {"model", "recipe.yaml"}
 
 
 def test_a_stranger_gets_the_logits_of_the_trainers_own_model(undisturbed, place):

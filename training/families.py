@@ -19,5 +19,13 @@ UTTERANCE_TYPES = frozenset(config.model_type for config, *_ in affecthub.UTTERA
 
 
 def modalities_of(model: ModelRecipe) -> list[str]:
-    """The modalities of a recipe's model: those that it names, or else all that the architecture has."""
-    return list(model.modalities or CLASSIFIERS[model.architecture].config_class.allowed_modalities)
+    """The modalities of a recipe's model: those that it names, or else all that the architecture has.
+
+    Raises:
+        ValueError: it names none, or one that the architecture does not have.
+    """
+    allowed = list(CLASSIFIERS[model.architecture].config_class.allowed_modalities)
+    wanted = allowed if model.modalities is None else list(model.modalities)
+    if not wanted or not set(wanted) <= set(allowed):
+        raise ValueError(f"model.modalities={wanted}: name one or more of {allowed}, or leave it out for all.")
+    return [name for name in allowed if name in wanted]
