@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from tqdm.auto import tqdm
 
-from affecthub.datasets_scripts.sample_meld import write_file
 from affecthub.media.faces import MARGIN, MIN_CONFIDENCE, FaceDetector, choose_face, crop, crop_box
+from affecthub.media.files import write_file
 from affecthub.media.frames import Frame, count_frames, sample_frames, shrink
 
 INDEX = "frames.jsonl"

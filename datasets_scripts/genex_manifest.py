@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from affecthub.datasets_scripts.imotions_tables import Note
-from affecthub.datasets_scripts.sample_meld import write_file
+from affecthub.media.files import write_file
 
 FINDINGS = {
     "broken": "a recording that cannot be opened or read; skipped",

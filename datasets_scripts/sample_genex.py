@@ -30,8 +30,8 @@ from affecthub.datasets_scripts.sample_genex_plan import (
     draw_recording,
     realised_attention,
 )
-from affecthub.datasets_scripts.sample_meld import write_file
 from affecthub.datasets_scripts.sample_voice import RATE, speak
+from affecthub.media.files import write_file
 
 MARKER = "sample_study.json"
 """Written last: its presence says that the study is complete."""

@@ -19,6 +19,7 @@ from affecthub.datasets_scripts.sample_clip import render_clip
 from affecthub.datasets_scripts.sample_plan import RENDERER_VERSION, SPLITS, SampleUtterance, draw_split
 from affecthub.datasets_scripts.sample_tables import annotations, cue_table, describe, readme, short_hours
 from affecthub.datasets_scripts.sample_traps import Trap, draw_traps
+from affecthub.media.files import write_file
 
 MARKER = "sample_corpus.json"  # written last: its presence says that the corpus is complete
 
@@ -107,23 +108,6 @@ def _write_annotations(corpus: Path, rows: list[SampleUtterance], traps: bool) -
 
 def _json(value: object) -> bytes:
     return (json.dumps(value, indent=2) + "\n").encode()
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write `content` to a temporary name beside `path`, then rename: no reader ever sees half a file.
-
-    Raises:
-        OSError: the disk is full or the folder is read-only; the message names the file, and nothing is left behind.
-    """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        remedy = "free some space there, or render to another folder (root=..., or $AFFECTHUB_CACHE)"
-        message = f"cannot write {len(content)} bytes ({error.strerror}); {remedy}"
-        raise OSError(error.errno, message, str(path)) from error
 
 
 if __name__ == "__main__":

@@ -10,13 +10,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from .report import METRIC_NAMES, PLAIN, AblationRow, MultiLabelScores, RegressionScores, Scores, replacing, shown
+from ..media.files import replacing
+from .metrics import Kind
+from .report import METRIC_NAMES, PLAIN, AblationRow, MultiLabelScores, RegressionScores, Scores, shown
 
 EVAL_METRICS = ("accuracy", "f1_weighted", "f1_macro", "auc", "mae", "ccc")
 """Metrics drawn over time; per-class figures would hide them."""
 
 TIMELINE_LABELS = 8
 """Lines in a timeline at most; more cannot be told apart."""
+
+SCORES_PICTURE: dict[Kind, tuple[str, str]] = {
+    "single_label": ("confusion", "Confusion matrix"),
+    "binary": ("confusion", "Confusion matrix"),
+    "multi_label": ("label_f1", "F1 of each label"),
+    "regression": ("agreement", "Predictions over references"),
+}
+"""What `plot_scores` draws of each kind: for a file's name, for its caption."""
 
 LogHistory = list[dict[str, float]]
 

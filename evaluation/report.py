@@ -15,9 +15,7 @@ regression. `references` are ids (rows,); 0/1 (rows,) or (rows, 1) for the one l
 
 import json
 import math
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple, NotRequired, TypedDict
@@ -26,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
+from ..media.files import replacing
 from .findings import Finding, findings_table
 from .metrics import (
     HEADLINES,
@@ -67,7 +66,6 @@ __all__ = [
     "kind_of",
     "metric_rows",
     "percent",
-    "replacing",
     "results_table",
     "score",
     "shown",
@@ -452,23 +450,3 @@ def _check_finite(value: object, key: str) -> None:
     if isinstance(value, dict | list):
         for name, entry in value.items() if isinstance(value, dict) else enumerate(value):
             _check_finite(entry, f"{key}.{name}")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; it takes `path`'s place at the end, and is gone when anything fails.
-
-    Raises:
-        OSError: a full disk and the like, naming `path` and the remedy.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OSError(
-            error.errno, f"{path} was not written ({reason}); free space there, or choose a folder you may write to."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

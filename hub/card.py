@@ -1,26 +1,58 @@
-"""The model card: front matter with a model-index, and a page, both made from a run's own results."""
+"""The model card: front matter with a model-index, and a page, both made from a run's own results.
 
+`python -m affecthub.hub.card MODEL_FOLDER ...` keeps the cards of model folders in `model_cards/`, one an
+architecture, each with the facts that it was made from; of `model_cards/*.json`, it makes them anew.
+"""
+
+import argparse
 import json
 import logging
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from ..evaluation.metrics import scalars
-from ..evaluation.report import Results, metric_rows, percent, replacing
+from ..evaluation.metrics import Kind, scalars
+from ..evaluation.report import (
+    METRIC_NAMES,
+    Results,
+    Scores,
+    ablation_table,
+    baseline_name,
+    metric_rows,
+)
+from ..media.files import replacing
 
 logger = logging.getLogger(__name__)
 
-TEMPLATE = Path(__file__).resolve().parent.parent / "model_cards" / "template.md"
+CARDS = Path(__file__).resolve().parent.parent / "model_cards"
+
+TEMPLATE = CARDS / "template.md"
+
+FACTS = "card.json"
+"""In a model folder: what its card was made from."""
 
 PIPELINE_TAGS = {("text",): "text-classification", ("audio",): "audio-classification"}
 """The Hub has no tag for text + audio + video; every other set of modalities is found under video-classification."""
 
-METRIC_NAMES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
-"""Readable names of what is not an F1."""
+METRICS: dict[Kind, list[str]] = {
+    "single_label": ["accuracy", "f1"],
+    "binary": ["accuracy", "f1", "roc_auc"],
+    "multi_label": ["accuracy", "exact_match", "f1"],
+    "regression": ["mae", "pearsonr"],
+}
+"""What the front matter says that a model was measured by, in the Hub's words."""
+
+METRIC_TYPES = {"element_accuracy": "accuracy", "auc": "roc_auc", "pearson": "pearsonr"}
+"""The Hub's words for metrics that are called otherwise here; everything that begins with f1 is "f1"."""
+
+WIDGET = [{"text": "I can't believe you came!", "example_title": "A line of a conversation"}]
+"""Only of a model that sees text alone: of all else an example would be a recording of somebody."""
+
+LOCAL_PATH, TOKEN = "(local path)", "(token)"
 
 LOCAL_PATHS = re.compile(r"(?<![\w/.<])(?:file://|~/|\.{1,2}/|[A-Za-z]:\\|(?=/\w))[\w./\\-]*[\w/\\-]")
 """Absolute and relative POSIX paths, home folders, Windows drives and file addresses; web addresses are none."""
@@ -39,10 +71,8 @@ class CardFacts:
     """`config.model_type`."""
     description: str
     """One or two sentences: what the network is."""
-    auto_model: str
-    """The Auto class with the classification head, such as "AutoModelForVideoClassification"."""
     modalities: tuple[str, ...]
-    """Of "text", "audio", "video", in this order."""
+    """Of "text", "audio", "video", "physio", in this order."""
     results: Results
     license: str
     """The Hub's identifier of the weights' licence, such as "apache-2.0"; "other" is one."""
@@ -80,6 +110,21 @@ class CardFacts:
         return [model for model in self.base_models if hub_id.fullmatch(model) and not Path(model).exists()]
 
     @property
+    def unpublished_encoders(self) -> int:
+        """How many of `base_models` the Hub cannot know."""
+        return len(self.base_models) - len(self.hub_base_models)
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """How its tasks are judged, each kind once."""
+        return list(dict.fromkeys(scores["kind"] for *_, scores in _all_scores(self.results)))
+
+    @property
+    def unit(self) -> str:
+        """What a row of the data is: "utterances" or "frames"."""
+        return self.results["data"].get("unit", "utterances")
+
+    @property
     def synthetic(self) -> bool:
         """Whether the model was trained on rendered people."""
         return self.results["data"]["synthetic"]
@@ -89,9 +134,27 @@ class CardFacts:
         """Whether it was trained on the real MELD, whose licence and citation belong into the card."""
         return self.results["data"]["name"].lower().startswith("meld") and not self.synthetic
 
+    def to_json(self) -> str:
+        """As JSON, without local paths and access tokens."""
+        facts = asdict(replace(self, base_models=[*self.hub_base_models, *[LOCAL_PATH] * self.unpublished_encoders]))
+        return json.dumps(_blanked(json.loads(json.dumps(facts, default=str))), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "CardFacts":
+        """What `to_json` gave.
+
+        Raises:
+            ValueError: no JSON, or not the fields of a card.
+        """
+        values = json.loads(text)
+        names = {entry.name for entry in fields(cls)}
+        if not isinstance(values, dict) or not set(values) <= names:
+            raise ValueError(f"no facts of a card: they are a JSON object of {', '.join(sorted(names))}.")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
 
 def write_card(folder: str | Path, facts: CardFacts) -> Path:
-    """Write `README.md` into the model folder, whole or not at all.
+    """Write `README.md` into the model folder, and beside it the facts as `card.json`, each whole or not at all.
 
     Local paths and access tokens are blanked wherever they come from, with a warning that counts them.
 
@@ -102,9 +165,45 @@ def write_card(folder: str | Path, facts: CardFacts) -> Path:
     folder = Path(folder)
     if missing := [name for name in facts.pictures.values() if not (folder / name).is_file()]:
         raise FileNotFoundError(f"{folder}: no pictures {missing}; draw them into the folder before the card.")
-    with replacing(folder / "README.md") as temporary:
-        temporary.write_text(render_card(facts).content, encoding="utf-8")
+    for name, text in ((FACTS, facts.to_json()), ("README.md", render_card(facts).content)):
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     return folder / "README.md"
+
+
+def read_facts(path: str | Path) -> CardFacts:
+    """The facts in a JSON file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it holds something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no facts of a card; give a model folder that train.py wrote.")
+    try:
+        return CardFacts.from_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def keep_card(source: str | Path, cards: str | Path = CARDS) -> Path:
+    """Keep a card as ARCHITECTURE.md and its facts as ARCHITECTURE.json, without pictures.
+
+    Args:
+        source: a model folder, or a file of facts.
+        cards: the folder to keep it in.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_facts`.
+    """
+    source = Path(source)
+    facts = replace(read_facts(source / FACTS if source.is_dir() else source), pictures={})
+    kept = Path(cards) / f"{facts.architecture}.md"
+    for path, text in ((kept.with_suffix(".json"), facts.to_json()), (kept, render_card(facts).content)):
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return kept
 
 
 def render_card(facts: CardFacts) -> ModelCard:
@@ -116,13 +215,29 @@ def render_card(facts: CardFacts) -> ModelCard:
         results=facts.results,
         recipe=_recipe_yaml(facts.recipe),
         metric_rows=metric_rows,
-        percent=percent,
+        baseline_name=baseline_name,
+        ablation_table=ablation_table,
     )
-    content, paths = LOCAL_PATHS.subn("(local path)", card.content)
-    content, tokens = TOKENS.subn("(token)", content)
+    content, paths, tokens = _blank(card.content)
     if paths or tokens:
         logger.warning("The card of %s had %d local paths and %d tokens: blanked.", facts.model_name, paths, tokens)
     return ModelCard(content)
+
+
+def _blank(text: str) -> tuple[str, int, int]:
+    """The text without local paths and tokens, and how many of each there were."""
+    text, paths = LOCAL_PATHS.subn(LOCAL_PATH, text)
+    text, tokens = TOKENS.subn(TOKEN, text)
+    return text, paths, tokens
+
+
+def _blanked(value: object) -> object:
+    """A JSON value whose strings hold neither local paths nor tokens."""
+    if isinstance(value, str):
+        return _blank(value)[0]
+    if isinstance(value, list):
+        return [_blanked(entry) for entry in value]
+    return {key: _blanked(entry) for key, entry in value.items()} if isinstance(value, dict) else value
 
 
 def _card_data(facts: CardFacts) -> ModelCardData:
@@ -132,6 +247,7 @@ def _card_data(facts: CardFacts) -> ModelCardData:
         tags.append("multimodal")
     if facts.synthetic:
         tags.append("synthetic")
+    text_alone = tuple(facts.modalities) == ("text",)
     return ModelCardData(
         model_name=facts.model_name,
         library_name="transformers",
@@ -141,18 +257,23 @@ def _card_data(facts: CardFacts) -> ModelCardData:
         license=facts.license,
         base_model=facts.hub_base_models or None,
         datasets=[facts.dataset_id] if facts.dataset_id else None,
-        metrics=["accuracy", "f1"],
+        metrics=list(dict.fromkeys(metric for kind in facts.kinds for metric in METRICS[kind])),
         eval_results=_eval_results(facts) or None,
         inference=False,  # the hosted API runs no custom code: without this the page shows a widget that fails
+        **({"widget": WIDGET} if text_alone else {}),
     )
+
+
+def _all_scores(results: Results) -> list[tuple[str, str, Scores]]:
+    """Split, task and figures, one after the other."""
+    return [(split, task, scores) for split, tasks in results["results"].items() for task, scores in tasks.items()]
 
 
 def _eval_results(facts: CardFacts) -> list[EvalResult]:
     """Every metric of every split and task, as the model-index holds them."""
     return [
         _eval_result(facts, split, task, metric, value)
-        for split, tasks in facts.results["results"].items()
-        for task, scores in tasks.items()
+        for split, task, scores in _all_scores(facts.results)
         for metric, value in scalars(scores).items()
     ]
 
@@ -160,14 +281,13 @@ def _eval_results(facts: CardFacts) -> list[EvalResult]:
 def _eval_result(facts: CardFacts, split: str, task: str, metric: str, value: float) -> EvalResult:
     """One figure; `metric` is a key of `scalars`. The kind of F1 is in the name: the Hub knows only "f1"."""
     name = facts.results["data"]["name"]
-    kind = metric if metric in METRIC_NAMES else "f1"
     return EvalResult(
         task_type=facts.pipeline_tag,
-        task_name="Emotion recognition",
+        task_name="Affect recognition",
         dataset_type=facts.dataset_id or re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"),
         dataset_name=f"{name} (synthetic)" if facts.synthetic and "synthetic" not in name.lower() else name,
         dataset_split=split,
-        metric_type=kind,
+        metric_type="f1" if metric.startswith("f1_") else METRIC_TYPES.get(metric, metric),
         metric_name=f"{task}: {METRIC_NAMES.get(metric, 'F1 ' + metric.removeprefix('f1_'))}",
         metric_value=round(value, 4),
     )
@@ -186,4 +306,24 @@ def _without_none(value: object) -> object:
     return value
 
 
-__all__ = ["CardFacts", "render_card", "write_card"]
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Keep the cards of what is named."""
+    parser = argparse.ArgumentParser(
+        prog="python -m affecthub.hub.card", description="Keep the cards of model folders, one an architecture."
+    )
+    parser.add_argument(
+        "sources", nargs="+", metavar="MODEL_FOLDER", help="written by train.py, such as RUN/model; or a card's .json"
+    )
+    parser.add_argument("--to", default=CARDS, type=Path, metavar="FOLDER", help="where to (default: model_cards)")
+    options = parser.parse_args(arguments)
+    try:
+        for source in options.sources:
+            print(keep_card(source, options.to))
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+
+
+__all__ = ["CardFacts", "keep_card", "read_facts", "render_card", "write_card"]
+
+if __name__ == "__main__":
+    main()

@@ -13,13 +13,17 @@ import torch
 from safetensors import SafetensorError
 from transformers import ProcessorMixin, Trainer
 
-from affecthub.evaluation.pictures import plot_ablation, plot_confusion, plot_curves
+from affecthub.evaluation.pictures import SCORES_PICTURE, plot_ablation, plot_curves, plot_scores
 from affecthub.evaluation.report import Results, write_results
 from affecthub.hub.card import CardFacts, write_card
-from affecthub.training.data import Corpus
+from affecthub.hub.travel import add_travelling_code
+from affecthub.training.corpus import MELD, Corpus
 from affecthub.training.recipe import Recipe
 
 LIBRARIES = ("affecthub", "torch", "transformers", "datasets", "accelerate", "evaluate")
+
+MAX_SHARD = "5GB"
+"""Of weights in one file."""
 
 FULL = "free space there, or choose another --output_dir; the previous folder, if there was one, is untouched."
 
@@ -67,8 +71,9 @@ def clear_checkpoints(folder: Path) -> None:
 def save_run(folder: Path, run: Finished) -> None:
     """The model folder: weights, processor, code, figures, pictures, card; whole or not at all."""
     with replacing_folder(folder) as beside:
-        run.trainer.model.save_pretrained(beside)
+        run.trainer.model.save_pretrained(beside, max_shard_size=MAX_SHARD)
         run.processor.save_pretrained(beside)
+        add_travelling_code(beside)
         write_results(run.results, beside / "metrics.json")
         pictures = draw(beside, run)
         write_card(beside, card_facts(run, pictures))
@@ -83,8 +88,9 @@ def draw(folder: Path, run: Finished) -> dict[str, str]:
     pictures = {"Training curves": "curves.png"}
     for split, tasks in run.results["results"].items():
         for task, scores in tasks.items():
-            name, caption = f"confusion_{split}_{task}.png", f"Confusion matrix, {split}, {task}"
-            plot_confusion(scores["confusion_matrix"], scores["labels"], folder / name, caption, synthetic=synthetic)
+            stem, what = SCORES_PICTURE[scores["kind"]]
+            name, caption = f"{stem}_{split}_{task}.png", f"{what}, {split}, {task}"
+            plot_scores(scores, folder / name, caption, synthetic=synthetic)
             pictures[caption] = name
     if "ablation" in run.results:
         plot_ablation(run.results["ablation"], folder / "ablation.png", synthetic=synthetic)
@@ -94,17 +100,17 @@ def draw(folder: Path, run: Finished) -> dict[str, str]:
 
 def card_facts(run: Finished, pictures: dict[str, str]) -> CardFacts:
     """What the card says beyond the figures."""
-    model, recipe = run.trainer.model, run.recipe
+    model, recipe, corpus = run.trainer.model, run.recipe, run.corpus
+    twins = f"Twin clips of MELD's test split: {recipe.data.twin_policy}."
     return CardFacts(
         model_name=f"affecthub-{recipe.name}".replace("_", "-"),
         architecture=model.config.model_type,
         description=type(model).__doc__.strip().splitlines()[0],
-        auto_model="AutoModelForVideoClassification",
         modalities=tuple(model.config.modalities),
         results=run.results,
-        license="apache-2.0" if run.corpus.synthetic else "gpl-3.0",
+        license="apache-2.0" if corpus.synthetic else "gpl-3.0" if corpus.name == MELD else "other",
         base_models=tuple(name for name in (recipe.model.text_encoder, recipe.model.vision_encoder) if name),
-        data_notes=() if run.corpus.synthetic else (f"Twin clips of MELD's test split: {recipe.data.twin_policy}.",),
+        data_notes=(twins,) if corpus.name == MELD else (),
         parameters={key: value for key, value in run.results["model"].items() if isinstance(value, int)},
         recipe_name=recipe.name,
         recipe=recipe.to_dict(),

@@ -14,6 +14,10 @@ COVER = av.stream.Disposition.attached_pic
 """Marks the picture in a music file, which FFmpeg lists as a video stream of one frame."""
 
 
+PLAYLISTS = {"concat", "dash", "hls", "imf", "sdp"}
+"""Formats that name other files or addresses, which whoever hands in a file must not be able to have opened."""
+
+
 class MediaError(ValueError):
     """A file of which nothing can be used; the message names the file, the fault and the remedy."""
 
@@ -77,7 +81,7 @@ def name_of(source: Source) -> str:
 
 
 def open_media(source: Source) -> av.container.InputContainer:
-    """Open a source for reading; the caller closes it.
+    """Open a source for reading, from its beginning; the caller closes it.
 
     Raises:
         MediaError: with the fault, as far as the first bytes tell it.
@@ -85,10 +89,17 @@ def open_media(source: Source) -> av.container.InputContainer:
     try:
         # An absolute path, because FFmpeg takes what stands before a colon in a relative one for a protocol; and with
         # titles in any encoding, because old ones are common and nothing here reads them.
-        path = os.path.abspath(source) if isinstance(source, str | Path) else source
-        return av.open(path, metadata_errors="replace")
+        if isinstance(source, str | Path):
+            container = av.open(os.path.abspath(source), metadata_errors="replace")
+        else:
+            source.seek(0)
+            container = av.open(source, metadata_errors="replace", options={"protocol_whitelist": "none"})
     except (av.error.FFmpegError, OSError) as error:
         raise MediaError(f"{name_of(source)}: {_fault(source, error)}") from error
+    if container.format.name in PLAYLISTS:
+        container.close()
+        raise MediaError(f"{name_of(source)}: a list of other files ({container.format.name}); pass the media itself")
+    return container
 
 
 def _fault(source: Source, error: Exception) -> str:

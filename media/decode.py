@@ -232,7 +232,7 @@ def _read_frames(
     images, times = [], []
     for time, frame in _on_show(decoder, targets):
         if not times or time > times[-1]:
-            image = _image(frame, frame_size, images[0].shape[:2] if images else None)
+            image = upright(frame, frame_size, images[0].shape[:2] if images else None)
         images.append(image)
         times.append(time)
     if not images:
@@ -255,7 +255,7 @@ def _on_show(decoder: _Frames, targets: np.ndarray) -> Iterator[tuple[float, av.
         yield from [shown] * (len(targets) - served)
 
 
-def _image(frame: av.VideoFrame, frame_size: int | None, shape: tuple[int, int] | None) -> np.ndarray:
+def upright(frame: av.VideoFrame, frame_size: int | None, shape: tuple[int, int] | None) -> np.ndarray:
     """Upright RGB (height, width, 3), scaled to `shape`, or else so that the shorter side is `frame_size`."""
     image = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
     height, width = image.shape[:2]

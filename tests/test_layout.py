@@ -14,7 +14,8 @@ import pytest
 
 from affecthub.datasets_scripts.sample_meld import render_sample_meld
 from affecthub.training.build import build_model, build_processor
-from affecthub.training.data import load_corpus
+from affecthub.training.corpus import load_corpus
+from affecthub.training.families import modalities_of
 from affecthub.training.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -164,7 +165,7 @@ def newcomer(tmp_path_factory):
     root = tmp_path_factory.mktemp("newcomer")
     sizes = ("--data.train_rows=6", "--data.validation_rows=2", "--data.test_rows=2")
     recipe = load_recipe("quickstart", f"--data.root={root / 'cache'}", *sizes)
-    corpus = load_corpus(recipe.data, recipe.model.modalities)
+    corpus = load_corpus(recipe.data, modalities_of(recipe.model))
     processor = build_processor(recipe, corpus)
     model = build_model(recipe, corpus, processor)
     for part in (model, processor):

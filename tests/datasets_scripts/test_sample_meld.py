@@ -11,8 +11,9 @@ import pytest
 from affecthub.datasets_scripts import sample_meld
 from affecthub.datasets_scripts.meld_annotations import EMOTIONS
 from affecthub.datasets_scripts.sample_clip import render_clip
-from affecthub.datasets_scripts.sample_meld import MARKER, render_sample_meld, write_file
+from affecthub.datasets_scripts.sample_meld import MARKER, render_sample_meld
 from affecthub.datasets_scripts.sample_plan import draw_split
+from affecthub.media.files import write_file
 
 SIZES = {"train": 12, "dev": 6, "test": 7}
 FOLDERS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
@@ -149,7 +150,7 @@ def test_full_disk_names_file_and_remedy(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.write_bytes", no_space)
-    with pytest.raises(OSError, match=r"No space left on device.*free some space.*dia0_utt0\.mp4"):
+    with pytest.raises(OSError, match=r"dia0_utt0\.mp4 was not written .No space left on device.; free space there"):
         write_file(tmp_path / "dia0_utt0.mp4", b"clip")
     assert not list(tmp_path.iterdir())
 

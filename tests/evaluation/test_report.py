@@ -16,11 +16,11 @@ from affecthub.evaluation.report import (
     judged,
     kind_of,
     metric_rows,
-    replacing,
     results_table,
     score,
     write_results,
 )
+from affecthub.media.files import replacing
 
 LABELS = ["neutral", "joy", "fear"]
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"

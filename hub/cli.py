@@ -1,0 +1,167 @@
+"""The command line: `affecthub predict`, `affecthub publish` and `affecthub demo`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError
+from transformers.utils import logging
+
+from affecthub.evaluation.pictures import plot_timeline
+from affecthub.hub.predict import Judged, judge, load_pipeline, render, write
+
+BAD_INPUT = 2
+"""Exit status when something that was passed cannot be used, as argparse's own."""
+
+FAULTS = (OSError, ValueError, ImportError, SafetensorError)
+"""What bad input raises; each has a sentence for its user. Anything else is a defect."""
+
+PREDICT = """\
+Judge recordings: one answer for a short clip, a timeline for a long one.
+
+examples:
+  affecthub predict clip.mp4 --model runs/quickstart/model
+  affecthub predict clip.mp4 --model owner/name --text "So glad you came!"
+  affecthub predict interview.mp4 --model owner/name --window 10 --hop 5 --format csv --output interview.csv \\
+      --picture interview.png
+"""
+
+PUBLISH = """\
+Publish a model folder on the Hub: private unless you say otherwise, everything in one commit.
+
+examples:
+  affecthub publish runs/quickstart/model owner/name
+  affecthub publish runs/quickstart/model owner/name --public --with-space
+"""
+
+DEMO = """\
+Try a model on a page in your browser, served to this machine alone; it runs the code that the model brings.
+
+examples:
+  affecthub demo --model runs/quickstart/model --trust-remote-code
+  affecthub demo --model owner/name --trust-remote-code --port 8080
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, or 2 for bad input, with one line on stderr that says what."""
+    options = make_parser().parse_args(arguments)
+    logging.disable_progress_bar()
+    try:
+        return options.run(options)
+    except FAULTS as error:
+        return complain(error)
+    except KeyboardInterrupt:
+        return 130
+
+
+def complain(error: Exception) -> int:
+    """One line on stderr; returns the exit status."""
+    print(f"affecthub: error: {' '.join(str(error).split())}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    parser = argparse.ArgumentParser(prog="affecthub", description=__doc__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    add_predict(commands)
+    add_publish(commands)
+    add_demo(commands)
+    return parser
+
+
+def add_command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
+    """A command whose help is `text`, the first sentence of it also in the list of commands."""
+    return commands.add_parser(
+        name,
+        help=text.splitlines()[0],
+        description=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_predict(commands: argparse._SubParsersAction) -> None:
+    """`affecthub predict`."""
+    command = add_command(commands, "predict", PREDICT)
+    command.set_defaults(run=predict)
+    command.add_argument("files", nargs="*", metavar="FILE", help="video or audio file, or an http(s) address")
+    command.add_argument("--model", required=True, metavar="DIR_OR_ID", help="model folder, or owner/name on the Hub")
+    command.add_argument("--text", help="what is said in the file; or, without a file, the text to judge")
+    command.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
+    command.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
+    command.add_argument("--picture", type=Path, metavar="PNG", help="draw the timeline of the one file there")
+    command.add_argument("--window", type=float, metavar="S", help="length of a window of the timeline in s")
+    command.add_argument("--hop", type=float, metavar="S", help="from one window to the next in s; default: --window")
+    command.add_argument("--revision", help="branch, tag or commit of the model on the Hub")
+    command.add_argument("--device", help="such as cpu or cuda:0; default: the first accelerator there is")
+    command.add_argument("--trust-remote-code", action="store_true", help="run code that a foreign model brings")
+
+
+def add_publish(commands: argparse._SubParsersAction) -> None:
+    """`affecthub publish`."""
+    command = add_command(commands, "publish", PUBLISH)
+    command.set_defaults(run=publish)
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="the model folder")
+    command.add_argument("repo_id", metavar="OWNER/NAME", help="the repository, made if it is not there")
+    command.add_argument("--public", action="store_true", help="let everybody see it")
+    command.add_argument("--with-space", action="store_true", help="also make a page where one can try the model")
+
+
+def add_demo(commands: argparse._SubParsersAction) -> None:
+    """`affecthub demo`."""
+    command = add_command(commands, "demo", DEMO)
+    command.set_defaults(run=demo)
+    command.add_argument("--model", required=True, metavar="DIR_OR_ID", help="model folder, or owner/name on the Hub")
+    command.add_argument("--port", type=int, help="default: the first free one from 7860 on")
+    command.add_argument("--trust-remote-code", action="store_true", help="needed: the page runs the model's own code")
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Judge each file, tell of those that cannot be judged, and go on with the rest."""
+    if not options.files and options.text is None:
+        raise ValueError("Nothing to judge: pass a FILE, or --text.")
+    if options.picture and len(options.files) > 1:
+        raise ValueError(f"--picture draws one file, and there are {len(options.files)}: run them one by one.")
+    pipe = load_pipeline(
+        options.model,
+        trust_remote_code=options.trust_remote_code,
+        device=options.device,
+        revision=options.revision,
+    )
+    judged: Judged = {}
+    status = 0
+    for file in options.files or [None]:
+        try:
+            judged[file or "(text)"] = judge(pipe, file, options.text, options.window, options.hop)
+        except FAULTS as error:
+            status = complain(error)
+    if judged:
+        write(render(judged, options.format, options.model), options.output)
+    if judged and options.picture:
+        ((name, answers),) = judged.items()
+        plot_timeline(answers, options.picture, f"{Path(name).name}, judged by {Path(options.model).name}")
+    return status
+
+
+def publish(options: argparse.Namespace) -> int:
+    """Publish a folder and print its address."""
+    from affecthub.hub.publish import publish_model
+
+    print(publish_model(options.folder, options.repo_id, private=not options.public, with_space=options.with_space))
+    return 0
+
+
+def demo(options: argparse.Namespace) -> int:
+    """Serve the page until it is stopped."""
+    if not options.trust_remote_code:
+        raise ValueError(f"{options.model}: the page runs the code of this model; pass --trust-remote-code.")
+    from affecthub.hub.space import launch
+
+    launch(options.model, options.port)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

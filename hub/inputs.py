@@ -1,0 +1,350 @@
+"""What people hand in (a path, an address, bytes, arrays, a text, or several of these) becomes samples of a model."""
+
+import io
+import logging
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from affecthub.media.audio import resample
+from affecthub.media.container import MediaError, Source, name_of, probe
+from affecthub.media.decode import TOLERANCE
+from affecthub.media.for_processor import read_clip_for, stack_frames, windows_for
+from affecthub.media.windows import (
+    Event,
+    Picture,
+    Sound,
+    Span,
+    Window,
+    duration_of,
+    events_of,
+    merged,
+    sounds_of,
+    spans_of,
+)
+
+logger = logging.getLogger(__name__)
+
+KEYS = {
+    "video": ("video", "audio"),
+    "frames": ("video",),
+    "audio": ("audio",),
+    "sampling_rate": ("audio",),
+    "text": ("text",),
+    "physio": ("physio",),
+}
+"""What a dictionary may hold -> the modalities of which a model must take one."""
+
+MEDIA_SUFFIXES = {
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".ts", ".3gp", ".ogv"),
+    *(".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".wma", ".amr", ".aiff"),
+}
+"""A string that ends so names a file, and is no text."""
+
+ADDRESSES = ("http://", "https://")
+
+MAX_DOWNLOAD = 2_000_000_000
+"""Bytes fetched from an address at most."""
+
+TIMEOUT = 30
+"""s without a byte after which a download is given up."""
+
+WINDOW_SECONDS = 5.0
+"""Windows of a long recording, where nothing else is asked for and the model takes as much."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One answer's input: any of text, audio, video and physio, as a processor encodes them."""
+
+    number: int
+    """Of the input that it is part of."""
+    span: Span | tuple[None, None]
+    """s; None where there is no time, as in a text."""
+    timeline: bool
+    """Whether it is one window of several."""
+    content: dict[str, Any]
+    """Modality -> value; what is absent is missing or None."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is there to judge."""
+        return all(value is None for value in self.content.values())
+
+
+@dataclass(frozen=True)
+class Given:
+    """One input, sorted: files yet to be read, and what is there already."""
+
+    video: Source | None = None
+    """File of the pictures."""
+    audio: Source | None = None
+    """File of the sound; often the same."""
+    frames: np.ndarray | None = None
+    """uint8 (time, height, width, 3), RGB."""
+    samples: np.ndarray | None = None
+    """float32 (samples,), mono, in [-1, 1]."""
+    rate: int | None = None
+    """Hz, of `samples`."""
+    text: str | None = None
+    physio: np.ndarray | None = None
+    """(features,) or (steps, features), NaN where nothing was measured."""
+
+    @property
+    def name(self) -> str:
+        """As messages call it."""
+        sources = [source for source in (self.video, self.audio) if source is not None]
+        return name_of(sources[0]) if sources else "the input"
+
+    def duration(self) -> float | None:
+        """Length in s; None where nothing in it has one."""
+        files = [self.video] if self.video is self.audio else [self.video, self.audio]
+        lengths = [duration_of(file) for file in files if file is not None]
+        if self.samples is not None:
+            lengths.append(len(self.samples) / self.rate)
+        return max(lengths, default=None)
+
+    def whole(self, processor: object) -> dict[str, np.ndarray | None]:
+        """Audio and video as training and evaluation decode them, as much of it as the model takes."""
+        frames, audio = self.frames, None
+        if self.video is not None:
+            clip = read_clip_for(processor, self.video, audio=self.video is self.audio)
+            frames, audio = clip.frames, clip.audio
+        if self.audio is not None and self.audio is not self.video:
+            audio = read_clip_for(processor, self.audio, video=False).audio
+        if self.samples is not None:
+            audio = resample(self.samples, self.rate, processor.sampling_rate)
+        return {"audio": audio, "video": frames}
+
+    def windows(self, processor: object, spans: Iterator[Span]) -> Iterator[Window]:
+        """The same by spans of time, read in one pass."""
+        wanted = {"video": Picture, "audio": Sound}
+        held = {"video": self.video is not None and probe(self.video).has_video, "audio": self._sounds}
+        kinds = {kind for name, kind in wanted.items() if held[name] and name in processor.modalities}
+        return windows_for(processor, self._events(kinds), spans, kinds) if kinds else iter(())
+
+    @property
+    def _sounds(self) -> bool:
+        return self.samples is not None or (self.audio is not None and probe(self.audio).has_audio)
+
+    def _events(self, kinds: set[type]) -> Iterator[Event]:
+        seen, heard = Picture in kinds, Sound in kinds
+        if self.video is not None and self.video is self.audio:
+            return events_of(self.video, video=seen, audio=heard)
+        streams = [events_of(self.video, audio=False)] if seen else []
+        if heard:
+            samples = self.samples
+            streams.append(events_of(self.audio, video=False) if samples is None else sounds_of(samples, self.rate))
+        return merged(*streams)
+
+
+def samples_of(
+    number: int, inputs: object, processor: object, window_seconds: float | None, hop_seconds: float | None
+) -> Iterator[Sample]:
+    """One input as one sample, or as the windows of a long recording.
+
+    A recording not longer than the processor's `max_seconds` is one sample, read as in evaluation, unless windows are
+    asked for. Text and physiology that come with a long recording go with each of its windows. Windows that hold
+    nothing are left out.
+
+    Args:
+        number: of the input.
+        inputs: see `given_of`.
+        processor: of the model.
+        window_seconds: s, length of a window; by default 5, or `max_seconds` where that is less.
+        hop_seconds: s from one window to the next; by default `window_seconds`.
+
+    Raises:
+        ValueError: the input is none, or lacks everything that the model takes (a `MediaError` where a file is bad).
+    """
+    window = check_windows(processor, window_seconds, hop_seconds)
+    asked = window_seconds is not None or hop_seconds is not None
+    judged = skipped = 0
+    with ExitStack() as stack:
+        given = given_of(inputs, processor, stack)
+        for sample in _parts(number, given, processor, asked, window, hop_seconds or window):
+            if sample.empty:
+                skipped += 1
+            else:
+                judged += 1
+                yield sample
+    if not judged:
+        face = ", with a face in sight" if processor.crop_faces else ""
+        raise MediaError(
+            f"{given.name}: holds nothing of what this model takes ({', '.join(processor.modalities)}{face}); "
+            "pass another recording, or another model."
+        )
+    if skipped:
+        logger.warning("%s: %d windows hold nothing of what this model takes; left out.", given.name, skipped)
+
+
+def _parts(number: int, given: Given, processor: object, asked: bool, window: float, hop: float) -> Iterator[Sample]:
+    """One sample, or those of a timeline if it was `asked` for or is needed; some may be empty."""
+    rest = {"text": given.text, "physio": given.physio}
+    duration = given.duration() if given.frames is None else None
+    if duration is None or (not asked and duration <= processor.max_seconds + TOLERANCE):
+        span = (None, None) if duration is None else (0.0, duration)
+        yield Sample(number, span, False, given.whole(processor) | rest)
+        return
+    spans = spans_of(duration, window, hop)
+    for part in given.windows(processor, spans):
+        yield Sample(number, (part.start, part.end), True, {"audio": part.audio, "video": part.frames} | rest)
+    for span in spans:  # the file holds less than its header states, or what the model takes ends early
+        yield Sample(number, span, True, rest)
+
+
+def check_windows(processor: object, window_seconds: float | None, hop_seconds: float | None) -> float:
+    """The length of a window in s.
+
+    Raises:
+        ValueError: a length that is not positive, or more than the model was made for.
+    """
+    window = min(processor.max_seconds, WINDOW_SECONDS) if window_seconds is None else window_seconds
+    for name, value in (("window_seconds", window_seconds), ("hop_seconds", hop_seconds)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+            raise ValueError(f"{name}={value!r}: a positive number of seconds is needed.")
+    if window > processor.max_seconds:
+        raise ValueError(
+            f"window_seconds={window}: this model was made for {processor.max_seconds} s at most; choose less."
+        )
+    return window
+
+
+def given_of(inputs: object, processor: object, stack: ExitStack) -> Given:
+    """Sort one input.
+
+    Args:
+        inputs: a path, an http(s) address, the bytes of a file or a binary file object; a text; or a dictionary with
+            any of video (these, or frames as an array or list), frames, audio (these, or samples with their
+            sampling_rate), text and physio. A string that names no file and looks like none is a text. The sound of a
+            video is used where no audio is given.
+        processor: of the model.
+        stack: closes what is opened here.
+
+    Raises:
+        ValueError: it is none of these, or holds what the model does not take.
+    """
+    takes = processor.modalities
+    if isinstance(inputs, str) and not names_media(inputs):
+        if "text" not in takes:
+            raise ValueError(f"{inputs!r}: no such file, and this model takes no text, only {takes}.")
+        inputs = {"text": inputs}
+    if not isinstance(inputs, dict):
+        inputs = {"video": inputs}
+    inputs = {key: value for key, value in inputs.items() if value is not None}
+    if unknown := [key for key in inputs if key not in KEYS]:
+        raise ValueError(f"The input holds {unknown}; it may hold {list(KEYS)}.")
+    if foreign := [key for key in inputs if not set(KEYS[key]) & set(takes)]:
+        raise ValueError(f"The input holds {foreign}, but this model takes {takes}: leave it out.")
+    if "video" in inputs and "frames" in inputs:
+        raise ValueError("The input holds video and frames: leave one of them out.")
+    pictures, video = inputs.get("frames", inputs.get("video")), None
+    if isinstance(pictures, np.ndarray | list | tuple):
+        frames = pictures if isinstance(pictures, np.ndarray) else _stacked(pictures, processor)
+    else:
+        frames, video = None, None if pictures is None else _source(pictures, stack)
+    return Given(
+        video=video,
+        frames=frames,
+        **_sound(inputs.get("audio", video), inputs.get("sampling_rate"), video, stack),
+        text=_checked_text(inputs.get("text")),
+        physio=_checked_physio(inputs.get("physio")),
+    )
+
+
+def _stacked(frames: list[np.ndarray], processor: object) -> np.ndarray:
+    """A list of frames as one array; ValueError where it holds anything else."""
+    if not frames or any(np.ndim(frame) != 3 for frame in frames):
+        raise ValueError("frames: pass a list of uint8 (height, width, 3), at least one.")
+    return stack_frames(processor, [np.asarray(frame) for frame in frames])
+
+
+def _sound(audio: object, rate: int | None, video: Source | None, stack: ExitStack) -> dict[str, Any]:
+    """The fields of `Given` that the sound fills."""
+    if not isinstance(audio, np.ndarray | list | tuple):
+        return {"audio": audio if audio is video or audio is None else _source(audio, stack)}
+    if isinstance(rate, bool) or not isinstance(rate, int) or rate < 1:
+        raise ValueError(f"sampling_rate={rate!r}: samples need theirs, in Hz, as an integer.")
+    samples = np.asarray(audio)
+    if samples.dtype.kind != "f" or samples.ndim != 1 or not len(samples) or not np.isfinite(samples).all():
+        raise ValueError(
+            f"audio: samples are finite floats (samples,), mono, in -1..1; got {samples.dtype} {samples.shape}."
+        )
+    return {"samples": samples.astype(np.float32, copy=False), "rate": rate}
+
+
+def _checked_text(text: object) -> str | None:
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise ValueError(f"text={text!r:.60}: a string is needed.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"text={text!r:.60}: not valid Unicode ({error.reason}); save or send it as UTF-8.") from None
+    return text
+
+
+def _checked_physio(physio: object) -> np.ndarray | None:
+    if physio is None:
+        return None
+    try:
+        return np.asarray(physio, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"physio: numbers (features,) or (steps, features) are needed ({error}).") from error
+
+
+def _source(value: object, stack: ExitStack) -> Source:
+    """A path, or a binary file object, of whatever stands for a file."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return io.BytesIO(value)
+    if isinstance(value, str) and value.startswith(ADDRESSES):
+        return fetch(value, stack)
+    if isinstance(value, str | Path):
+        if "\0" in str(value):
+            raise ValueError(f"{value!r}: no path; it holds a null character.")
+        return Path(value)
+    if callable(getattr(value, "read", None)) and not isinstance(value, io.TextIOBase) and value.seekable():
+        return value
+    raise ValueError(
+        f"{type(value).__name__}: pass a path, an http(s) address, the bytes of a file, a file opened in binary mode "
+        "that can be rewound, or a dictionary of these."
+    )
+
+
+def names_media(value: str) -> bool:
+    """Whether a string is a path or an address rather than a text."""
+    if value.startswith(ADDRESSES) or Path(value).suffix.lower() in MEDIA_SUFFIXES:
+        return True
+    try:
+        return os.path.exists(value)
+    except ValueError:  # a null character: no path
+        return False
+
+
+def fetch(address: str, stack: ExitStack) -> BinaryIO:
+    """What is at an http(s) address, in a temporary file that goes with `stack`.
+
+    Raises:
+        MediaError: it cannot be fetched, or is larger than `MAX_DOWNLOAD`.
+    """
+    file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+    try:
+        with urllib.request.urlopen(address, timeout=TIMEOUT) as response:
+            while block := response.read(1 << 20):
+                file.write(block)
+                if file.tell() > MAX_DOWNLOAD:
+                    raise MediaError(f"{address}: more than {MAX_DOWNLOAD:,} bytes; download and cut it yourself.")
+    except (OSError, ValueError) as error:
+        if isinstance(error, MediaError):
+            raise
+        raise MediaError(f"{address}: cannot be fetched ({error}); check the address.") from error
+    return file

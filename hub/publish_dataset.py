@@ -1,0 +1,255 @@
+"""Publishing a builder's rows: Parquet and a data set card in one commit; annotations and features, no recordings."""
+
+import logging
+import math
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Audio, ClassLabel, Dataset, DatasetDict, Image, Value, Video
+from datasets.table import embed_table_storage
+from huggingface_hub import DatasetCard, DatasetCardData
+
+from affecthub.hub.card import TEMPLATE, TOKENS
+from affecthub.hub.push import push, require_repo_id
+
+logger = logging.getLogger(__name__)
+
+CARD_TEMPLATE = TEMPLATE.with_name("dataset_template.md")
+
+SHARD_BYTES = 500_000_000
+"""Of Arrow data in one Parquet file, about."""
+
+BATCH = 1000
+"""Rows that are searched or embedded at a time."""
+
+PATH_SUFFIX = "_path"
+"""Columns of the builders that say where a recording lies on this machine."""
+
+MEDIA = {"image": (("image_path",), Image()), "clip": (("video_path", "audio_path"), Video(decode=False))}
+"""Column that holds a file's bytes -> the paths it is read from, the first that is known, and its type. A GENEX row is
+one frame, so its picture is its medium, never the whole recording."""
+
+FORBIDDEN = {
+    "a local path": r"^(file://|~/|[A-Za-z]:[\\/]|/[\w.\- ]+/)",
+    "an access token of the Hub": TOKENS.pattern,
+}
+"""What no text may be: a path of this machine, or hold: a token."""
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What the card says beyond the rows. A field left empty leaves its sentence or section out."""
+
+    name: str
+    description: str
+    """One or two sentences: what a row is, and where it comes from."""
+    license: str
+    """The Hub's identifier, such as "gpl-3.0"; "other" is one."""
+    synthetic: bool = False
+    """Whether the people in it are rendered."""
+    language: tuple[str, ...] = ("en",)
+    homepage: str | None = None
+    notes: tuple[str, ...] = ()
+    """Sentences on what to know before using it: rights, repairs, traps."""
+
+
+MELD_FACTS = DatasetFacts(
+    name="MELD annotations",
+    description="Utterances of a television series, each with one of seven emotions and one of three sentiments.",
+    license="gpl-3.0",
+    homepage="https://affective-meld.github.io",
+    notes=(
+        "The annotations are the authors', under GPL-3.0; cite Poria et al. (ACL 2019), doi 10.18653/v1/P19-1050.",
+        "The clips are scenes under copyright and must not be redistributed.",
+        "The splits are not speaker independent: 95.8 % of the test utterances have a speaker who is also in the "
+        "training data.",
+    ),
+)
+"""What holds for every copy of MELD; a rendered sample is `replace(MELD_FACTS, name=..., synthetic=True)`."""
+
+GENEX_FACTS = DatasetFacts(
+    name="GENEX features",
+    description="Frames of iMotions recordings: 33 facial, gaze and skin conductance features and 17 affect targets.",
+    license="other",
+    notes=(
+        "The values describe real participants: publish and use them only as their consent allows, and see that "
+        "participants' names are pseudonyms.",
+        "AFFDEX computes its emotions from the facial actions among the features: predicting one from the other is "
+        "nearly circular.",
+    ),
+)
+"""What holds for every study of this shape."""
+
+
+def publish_dataset(
+    rows: Dataset | DatasetDict,
+    repo_id: str,
+    *,
+    facts: DatasetFacts,
+    private: bool = True,
+    token: str | None = None,
+    include_media: bool = False,
+) -> str:
+    """Publish rows as a data set that `datasets.load_dataset(repo_id)` loads; everything in one commit, or nothing.
+
+    Columns that hold local paths, and media in the rows themselves, stay behind; the card names them.
+
+    Args:
+        rows: as `load_meld` or `load_genex` return them; a `Dataset` becomes the split "train".
+        repo_id: "owner/name"; it is made where it does not exist, and what it held before is replaced.
+        facts: what the card says.
+        private: whether a new repository is private.
+        token: of the Hub; by default that of `hf auth login` or HF_TOKEN.
+        include_media: whether to publish the pictures and clips of the rows as well, with a warning: that takes the
+            consent of everyone to be seen or heard, and the rights to the recordings.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        FileNotFoundError: a file that a row names is gone, with `include_media`.
+        ValueError: there are no rows, or a text is a local path or holds an access token; the column is named.
+        OSError: there is no token, or the Hub refuses or cannot be reached; with the remedy.
+    """
+    require_repo_id(repo_id)
+    splits = dict(rows) if isinstance(rows, DatasetDict) else {"train": rows}
+    if not any(map(len, splits.values())):
+        raise ValueError(f"{facts.name} has no rows to publish.")
+    if include_media:
+        logger.warning(
+            "Pictures and clips of %s go to %s: everyone to be seen or heard must have consented to that, and the "
+            "recordings must be yours to share.",
+            facts.name,
+            repo_id,
+        )
+    columns = next(iter(splits.values())).column_names
+    splits = {split: _publishable(dataset, include_media) for split, dataset in splits.items()}
+    for split, dataset in splits.items():
+        _search(dataset, split)
+    left_out = [name for name in columns if name not in next(iter(splits.values())).column_names]
+    with tempfile.TemporaryDirectory() as folder:
+        files = {f"data/{path.name}": path for split in splits for path in _shards(splits[split], split, Path(folder))}
+        card = render_dataset_card(splits, facts, repo_id, left_out)
+        files |= {"README.md": card.content.encode()}
+        return push(files, repo_id, "dataset", private=private, token=token, message=None)
+
+
+def render_dataset_card(
+    splits: Mapping[str, Dataset], facts: DatasetFacts, repo_id: str, left_out: list[str]
+) -> DatasetCard:
+    """The card: front matter that says where each split lies, and a page; `left_out` are names of columns."""
+    rows = sum(map(len, splits.values()))
+    data = DatasetCardData(
+        pretty_name=facts.name,
+        license=facts.license,
+        language=list(facts.language),
+        tags=["affecthub", "emotion-recognition", *(["synthetic"] if facts.synthetic else [])],
+        size_categories=[_size_category(rows)],
+        configs=[
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits],
+            }
+        ],
+    )
+    features = next(iter(splits.values())).features
+    return DatasetCard.from_template(
+        data,
+        template_path=str(CARD_TEMPLATE),
+        facts=facts,
+        repo_id=repo_id,
+        splits={split: len(dataset) for split, dataset in splits.items()},
+        columns={name: _type_name(feature) for name, feature in features.items()},
+        labels={name: _label_counts(splits, name) for name, f in features.items() if isinstance(f, ClassLabel)},
+        media=[name for name in MEDIA if name in features],
+        left_out=left_out,
+    )
+
+
+def _publishable(dataset: Dataset, include_media: bool) -> Dataset:
+    """The columns that may go; with media, those that will hold the files' bytes, as their paths for now."""
+    keep = dataset
+    for name, (sources, feature) in MEDIA.items() if include_media else ():
+        if held := [dataset[source] for source in sources if source in dataset.column_names]:
+            paths = [next(filter(None, options), None) for options in zip(*held, strict=True)]
+            keep = keep.add_column(name, pa.array(paths, pa.string())).cast_column(name, feature)
+    media = () if include_media else [name for name, feature in keep.features.items() if _is_medium(feature)]
+    return keep.remove_columns([name for name in keep.column_names if name.endswith(PATH_SUFFIX) or name in media])
+
+
+def _is_medium(feature: object) -> bool:
+    """Whether a column holds recordings, or bytes that could be anything."""
+    bytes_ = isinstance(feature, Value) and "binary" in feature.dtype
+    return bytes_ or isinstance(feature, Image | Audio | Video)
+
+
+def _search(dataset: Dataset, split: str) -> None:
+    """ValueError for the first text that is a local path or holds a token."""
+    for batch in dataset.with_format("arrow").iter(BATCH):
+        for name, column in zip(batch.column_names, batch.columns, strict=True):
+            texts = column.combine_chunks()
+            while pa.types.is_list(texts.type) or pa.types.is_large_list(texts.type):
+                texts = pc.list_flatten(texts)
+            for what, pattern in FORBIDDEN.items() if pa.types.is_string(texts.type) else ():
+                if found := pc.sum(pc.match_substring_regex(texts, pattern)).as_py():
+                    raise ValueError(
+                        f"Column {name!r} of split {split!r} holds {what} ({found} of {len(texts)} texts): remove the "
+                        "column or mend its values, then publish."
+                    )
+
+
+def _shards(dataset: Dataset, split: str, folder: Path) -> Iterator[Path]:
+    """Parquet files of one split, named as `datasets` names them, media within."""
+    media = [name for name, feature in dataset.features.items() if _is_medium(feature)]
+    size = dataset.data.nbytes + sum(_bytes_of_files(dataset, name) for name in media)
+    count = max(1, math.ceil(size / SHARD_BYTES))
+    for index in range(count):
+        shard = dataset.shard(count, index, contiguous=True)
+        if media:
+            # in memory, which a shard fits: the cache of `datasets` would keep another copy of people's faces
+            shard = shard.with_format("arrow").map(
+                embed_table_storage, batched=True, batch_size=BATCH, keep_in_memory=True
+            )
+        path = folder / f"{split}-{index:05d}-of-{count:05d}.parquet"
+        shard.to_parquet(path)
+        yield path
+
+
+def _bytes_of_files(dataset: Dataset, name: str) -> int:
+    """Of the files that a media column still names by path."""
+    column = dataset.with_format("arrow")[name]
+    paths = pc.struct_field(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column, "path")
+    return sum(Path(path).stat().st_size for path in paths.to_pylist() if path)
+
+
+def _label_counts(splits: Mapping[str, Dataset], name: str) -> dict[str, list[int]]:
+    """Label -> how often it occurs in each split; -1, which is unknown, is no label."""
+    names = next(iter(splits.values())).features[name].names
+    counts = {split: Counter(dataset[name]) for split, dataset in splits.items()}
+    return {label: [counts[split][index] for split in splits] for index, label in enumerate(names)}
+
+
+def _type_name(feature: object) -> str:
+    """A column's type for a reader."""
+    if isinstance(feature, Value):
+        return feature.dtype
+    if isinstance(feature, ClassLabel):
+        return "label: " + ", ".join(feature.names)
+    if hasattr(feature, "feature"):
+        length = getattr(feature, "length", -1)
+        return f"list of {f'{length} ' if length > 0 else ''}{_type_name(feature.feature)}"
+    return type(feature).__name__.lower()
+
+
+def _size_category(rows: int) -> str:
+    """The Hub's name of a number of rows."""
+    limits = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
+    return next((name for limit, name in limits.items() if rows < limit), "1M<n<10M")
+
+
+__all__ = ["GENEX_FACTS", "MELD_FACTS", "DatasetFacts", "publish_dataset", "render_dataset_card"]

@@ -1,0 +1,32 @@
+"""Files are written whole or not at all: beside their place, then renamed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to; it takes `path`'s place at the end, and is gone when anything fails.
+
+    Raises:
+        OSError: a full disk and the like, naming `path` and the remedy.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+            error.errno, f"{path} was not written ({reason}); free space there, or choose a folder you may write to."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write bytes, as `replacing` does."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)

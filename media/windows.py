@@ -1,0 +1,279 @@
+"""A recording of any length, or a live one, becomes windows of uniform frames and mono samples, in one pass.
+
+Memory depends on the window and not on the recording: of the frames only those are kept that a window shows, and of
+the samples those of the windows that are still open. `decode.read_clip` gives one window of a file, with more said
+about what was broken in it.
+"""
+
+import heapq
+import itertools
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import av
+import cv2
+import numpy as np
+
+from .audio import downmix, resample
+from .container import MediaError, Source, main_streams, name_of, open_media
+from .decode import MAX_DRIFT, MAX_GAP, SAME_INSTANT, TOLERANCE, upright
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 10.0
+"""s that a window waits for a stream which is behind the other; a sound track may end long before the pictures."""
+
+BLOCK = 1.0
+"""s of samples handed out at once where all of them lie in memory."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A frame that comes into view."""
+
+    time: float
+    """s from the beginning."""
+    frame: av.VideoFrame
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Samples that are heard."""
+
+    time: float
+    """s from the beginning, of the first one."""
+    samples: np.ndarray
+    """float32 (samples,), mono, in [-1, 1]."""
+    rate: int
+    """Hz."""
+
+
+Event = Picture | Sound
+Span = tuple[float, float]
+"""Beginning and end in s; the end is outside."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Frames and samples of one span."""
+
+    start: float
+    """s from the beginning of the recording."""
+    end: float
+    frames: np.ndarray | None
+    """uint8 (time, height, width, 3), RGB; None where there were none."""
+    audio: np.ndarray | None
+    """float32 (samples,), mono, in [-1, 1]; None where there was none."""
+
+
+def spans_of(duration: float | None, window: float, hop: float) -> Iterator[Span]:
+    """The spans of a recording: one every `hop` s, the last one ending with it.
+
+    A rest shorter than `TOLERANCE` is added to the span before it.
+
+    Args:
+        duration: s; None = without an end, as a live one.
+        window: s, length of a span.
+        hop: s from one beginning to the next.
+    """
+    for start in (number * hop for number in itertools.count()):
+        if duration is not None and start + window + TOLERANCE >= duration:
+            if duration - start > TOLERANCE or not start:
+                yield start, duration
+            return
+        yield start, start + window
+
+
+def duration_of(source: Source) -> float:
+    """Length of a file in s: as its header states, or else by the time stamps of its packets; nothing is decoded.
+
+    Raises:
+        MediaError: it cannot be opened, or has neither.
+    """
+    with open_media(source) as container:
+        if container.duration:
+            return container.duration / av.time_base
+        begin, last = (container.start_time or 0) / av.time_base, None
+        for packet in container.demux():
+            if packet.pts is not None:
+                end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - begin
+                last = end if last is None else max(last, end)
+    if not last:
+        raise MediaError(f"{name_of(source)}: holds no packet with a time stamp; convert or copy it again")
+    return last
+
+
+def events_of(source: Source, *, video: bool = True, audio: bool = True) -> Iterator[Event]:
+    """What happens in a file, decoded once from front to back; what cannot be decoded is counted and left out.
+
+    Raises:
+        MediaError: as `open_media`.
+    """
+    with open_media(source) as container:
+        picture, sound = main_streams(container, source)
+        origin, clock, bad = (container.start_time or 0) / av.time_base, None, 0
+        wanted = [s for s, asked in ((picture, video), (sound, audio)) if s is not None and asked]
+        for packet in _packets(container, wanted):
+            frames, failed = _decoded(packet)
+            bad += failed
+            for frame in frames:
+                moment = float(frame.pts * frame.time_base) - origin
+                if packet.stream is picture:
+                    yield Picture(moment, frame)
+                    continue
+                # small steps are rounded stamps, and a very large one is a damaged stamp: the sound goes on
+                if clock is None or MAX_DRIFT < moment - clock <= MAX_GAP:
+                    clock = moment
+                yield Sound(clock, downmix(frame), frame.sample_rate)
+                clock += frame.samples / frame.sample_rate
+        if bad:
+            logger.warning("%s: %d packets could not be decoded; the rest was used.", name_of(source), bad)
+
+
+def _packets(container: av.container.InputContainer, streams: list[av.stream.Stream]) -> Iterator[av.Packet]:
+    """Packets to the end of the file, or as far as it can be read."""
+    try:
+        yield from container.demux(streams) if streams else ()
+    except (av.error.FFmpegError, IndexError) as error:  # PyAV's IndexError: a stream that begins in mid-file
+        logger.warning("%s: reading ended early (%s); what came before was used.", container.name, error)
+
+
+def _decoded(packet: av.Packet) -> tuple[list[av.VideoFrame | av.AudioFrame], int]:
+    """The frames that a packet completes, and how many failed or have no time stamp."""
+    try:
+        frames = packet.decode()
+    except av.error.FFmpegError:
+        return [], 1
+    for frame in frames:
+        frame.pts = frame.pts if frame.pts is not None else frame.dts
+    timed = [frame for frame in frames if frame.pts is not None]
+    return timed, len(frames) - len(timed)
+
+
+def sounds_of(samples: np.ndarray, rate: int) -> Iterator[Sound]:
+    """Samples in memory, float32 (samples,) at `rate` Hz, as if they were heard."""
+    size = round(BLOCK * rate)
+    for begin in range(0, len(samples), size):
+        yield Sound(begin / rate, samples[begin : begin + size], rate)
+
+
+def pictures_of(frames: Iterable[tuple[float, np.ndarray]]) -> Iterator[Picture]:
+    """Live frames, each with its time in s and as uint8 (height, width, 3) in RGB."""
+    for moment, image in frames:
+        yield Picture(moment, av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"))
+
+
+def merged(*streams: Iterable[Event]) -> Iterator[Event]:
+    """Events of several sources in order of time, each source asked only for its next one."""
+    return heapq.merge(*streams, key=lambda event: event.time)
+
+
+def camera_frames(camera: int | str) -> Iterator[tuple[float, np.ndarray]]:
+    """Frames of a camera, or of a stream by its address, until it ends or the caller stops.
+
+    Args:
+        camera: number of the device, from 0, or an address that OpenCV opens, such as "rtsp://...".
+
+    Returns:
+        s since the first frame, by the clock of this machine, and the frame, uint8 (height, width, 3), RGB.
+
+    Raises:
+        MediaError: it cannot be opened.
+    """
+    capture = cv2.VideoCapture(camera)
+    try:
+        if not capture.isOpened():
+            raise MediaError(f"camera {camera}: cannot be opened; check that it is connected and free")
+        begin = None
+        while (shown := capture.read())[0]:
+            now = time.monotonic()
+            begin = now if begin is None else begin
+            yield now - begin, cv2.cvtColor(shown[1], cv2.COLOR_BGR2RGB)
+    finally:
+        capture.release()
+
+
+def windows_of(
+    events: Iterable[Event],
+    spans: Iterable[Span],
+    kinds: set[type],
+    *,
+    num_frames: int,
+    frame_size: int | None,
+    sampling_rate: int,
+) -> Iterator[Window]:
+    """Gather events into windows; each is handed out as soon as nothing more can belong to it.
+
+    Args:
+        events: in order of time within each kind.
+        spans: in order; one without any event is handed out empty. When the events end, one or two more are taken.
+        kinds: of `Picture` and `Sound`, those that will come.
+        num_frames: frames of a window: those on show in the middles of as many equal segments.
+        frame_size: px of their shorter side; None keeps them as they are.
+        sampling_rate: Hz of the samples.
+    """
+    spans, waiting = iter(spans), deque()
+    upcoming, reached = next(spans, None), dict.fromkeys(kinds, 0.0)
+    for event in events:
+        reached[type(event)] = event.time
+        while upcoming is not None and upcoming[0] <= event.time + BLOCK:
+            waiting.append(_OpenWindow(upcoming, num_frames, frame_size))
+            upcoming = next(spans, None)
+        for window in waiting:
+            window.take(event)
+        done = max(min(reached.values()), max(reached.values()) - PATIENCE)
+        while waiting and waiting[0].span[1] <= done:
+            yield waiting.popleft().close(sampling_rate)
+    if upcoming is not None:
+        waiting.append(_OpenWindow(upcoming, num_frames, frame_size))
+    yield from (window.close(sampling_rate) for window in waiting)
+
+
+class _OpenWindow:
+    """A window that still gathers."""
+
+    def __init__(self, span: Span, num_frames: int, frame_size: int | None):
+        self.span, self.frame_size = span, frame_size
+        self.targets = span[0] + (np.arange(num_frames) + 0.5) / num_frames * (span[1] - span[0])
+        self.images: list[np.ndarray] = []
+        self.shown: Picture | None = None
+        self.line: np.ndarray | None = None
+        self.rate = self.heard = 0
+
+    def take(self, event: Event) -> None:
+        """Keep what of an event lies in the span."""
+        if isinstance(event, Sound):
+            self._hear(event)
+        elif self.span[0] <= event.time < self.span[1] and (self.shown is None or event.time > self.shown.time):
+            self._show(event.time)
+            self.shown = event
+
+    def _show(self, until: float) -> None:
+        """The frame on show serves every target before `until`; frames in between are never converted."""
+        served = len(self.images)
+        count = int(np.searchsorted(self.targets + SAME_INSTANT, until)) - served
+        if self.shown is not None and count > 0:
+            shape = self.images[0].shape[:2] if self.images else None
+            self.images += [upright(self.shown.frame, self.frame_size, shape)] * count
+
+    def _hear(self, sound: Sound) -> None:
+        """Place samples by their time; what is never filled stays silent."""
+        if self.line is None:
+            self.rate = sound.rate
+            self.line = np.zeros(round((self.span[1] - self.span[0]) * sound.rate), np.float32)
+        begin = round((sound.time - self.span[0]) * self.rate)
+        part = sound.samples[max(-begin, 0) :][: max(len(self.line) - max(begin, 0), 0)]
+        if len(part):
+            self.line[max(begin, 0) :][: len(part)] = part
+            self.heard = max(self.heard, max(begin, 0) + len(part))
+
+    def close(self, sampling_rate: int) -> Window:
+        """The window as it is now."""
+        self._show(float("inf"))
+        audio = None
+        if self.heard:
+            audio = np.clip(resample(self.line[: self.heard], self.rate, sampling_rate), -1.0, 1.0)
+        return Window(*self.span, np.stack(self.images) if self.images else None, audio)

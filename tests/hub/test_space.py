@@ -1,0 +1,235 @@
+"""The Space's page without a browser: it shows what the pipeline says, and says so when there is nothing to show."""
+
+import re
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio
+import pytest
+import torch
+from huggingface_hub import SpaceCard
+from packaging.requirements import Requirement
+from packaging.version import Version
+from transformers import pipeline
+
+from affecthub.hub.space import GRADIO, launch, space_files
+from affecthub.hub.space_files import app
+from affecthub.media.for_processor import read_clip_for
+
+from .tiny import write_clip, write_folder
+
+SYNTHETIC_CARD = "---\nlicense: apache-2.0\ntags: [synthetic]\n---\n# A tiny model\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("space") / "tiny"
+    write_folder(folder)
+    (folder / "README.md").write_text(SYNTHETIC_CARD)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pipe(folder):
+    return pipeline(model=str(folder), trust_remote_code=True)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return str(write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4"))
+
+
+def last(shown):
+    """What the page shows in the end: sentence, HTML of the table, rows of the timeline, HTML of its legend."""
+    *_, (sentence, table, lines, colours) = shown
+    return sentence, table.value, lines.value, colours.value
+
+
+def cells(table):
+    """Rows of a table's cells, the header first."""
+    rows = [re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)]
+    return rows
+
+
+def test_the_page_shows_the_evaluated_pipelines_scores(pipe, clip):
+    seen = []
+    handle = pipe.model.register_forward_hook(lambda model, inputs, output: seen.append(output["logits"]))
+    sentence, table, _, _ = last(app.judge(pipe, clip, "hello world"))
+    handle.remove()
+
+    decoded = read_clip_for(pipe.processor, clip)
+    sample = {"text": "hello world", "audio": decoded.audio, "video": decoded.frames}
+    with torch.no_grad():
+        logits = pipe.model(**pipe.processor.encode([sample])).logits
+    assert len(seen) == 1 and torch.equal(seen[0], logits)
+
+    answer = pipe({"video": clip, "text": "hello world"})
+    probabilities = dict(zip(pipe.model.config.id2label.values(), logits.softmax(-1)[0].tolist(), strict=True))
+    assert answer["scores"] == probabilities
+    header, *rows = cells(table)
+    assert header == ["", "together", "text alone", "audio alone", "video alone"]
+    for label, together, *alone in rows:
+        assert together == app.percent(probabilities[label])
+        assert alone == [app.percent(answer["modality_scores"][name][label]) for name in ("text", "audio", "video")]
+    best = max(probabilities, key=probabilities.get)
+    assert sentence.startswith(f"## {best}: {app.percent(probabilities[best])}") and rows[0][0] == best
+    assert "Judged by text, audio and video." in sentence and "No " not in sentence
+
+
+def test_what_is_missing_is_said(pipe, tmp_path):
+    sentence, table, _, _ = last(app.judge(pipe, str(write_clip(tmp_path / "mute.mp4", layout=None)), ""))
+    assert "Judged by video." in sentence
+    assert "- No text: no words were given." in sentence and "- No audio: no sound was found" in sentence
+    assert cells(table)[0] == ["", "together", "video alone"]
+
+
+def test_words_alone_will_do(pipe):
+    sentence, _, lines, _ = last(app.judge(pipe, None, "hello"))
+    assert "Judged by text." in sentence and "No video" in sentence
+    assert not lines["data"]
+
+
+def test_a_path_in_the_box_for_words_is_words(pipe, clip):
+    assert "Judged by text." in last(app.judge(pipe, None, clip))[0]
+
+
+@pytest.mark.parametrize("content, words", [(b"this is text", "not a media file"), (b"", "empty (0 bytes)")])
+def test_a_file_that_is_no_clip_is_a_sentence(content, words, pipe, tmp_path):
+    (tmp_path / "fake.mp4").write_bytes(content)
+    ((sentence, *rest),) = app.judge(pipe, str(tmp_path / "fake.mp4"), "")
+    assert sentence.startswith("**No answer:** fake.mp4: ") and words in sentence
+    assert str(tmp_path) not in sentence and "Traceback" not in sentence
+    assert not any(part.visible for part in rest)
+
+
+def test_nothing_at_all_is_a_sentence(pipe):
+    ((sentence, *_),) = app.judge(pipe, None, "")
+    assert "upload or record a clip first" in sentence
+
+
+def window(number, audio=True, **more):
+    """An answer as the pipeline's, to one window of 5 s."""
+    joy = 0.1 + 0.8 * (number % 2)
+    found = ["audio", "video"] if audio else ["video"]
+    return {
+        "start": 5.0 * number,
+        "end": 5.0 * number + 5,
+        "scores": {"joy": joy, "<b>other</b>": 1 - joy},
+        "modalities": found,
+        "missing": [] if audio else ["audio"],
+    } | more
+
+
+def fake_pipe(windows, problem_type="single_label_classification"):
+    """Stands in for a pipeline that has a long clip to read."""
+    config = SimpleNamespace(problem_type=problem_type, modalities=["audio", "video"])
+    processor = SimpleNamespace(modalities=["audio", "video"])
+    return SimpleNamespace(
+        stream=lambda sample: iter(windows), processor=processor, model=SimpleNamespace(config=config)
+    )
+
+
+def test_a_long_clip_becomes_a_timeline_that_grows(clip):
+    windows = [window(number, audio=number != 3) for number in range(25)]
+    pages = list(app.judge(fake_pipe(windows), clip, None))
+    assert [len(lines.value["data"]) for _, _, lines, _ in pages] == [20, 40, 50]
+    sentence, table, lines, colours = last(pages)
+    assert "Mean of 25 windows, 0 to 125 s." in sentence and "No audio in 1 of 25 windows." in sentence
+    assert lines["data"][:2] == [[2.5, 0.9, "<b>other</b>"], [2.5, 0.1, "joy"]]
+    assert cells(table)[1] == ["&lt;b&gt;other&lt;/b&gt;", "51.6 %"]
+    assert "<b>other" not in table + colours
+
+
+def test_a_film_is_looked_at_for_ten_minutes():
+    def film():
+        yield from (window(number) for number in range(app.MAX_SECONDS // 5))
+        yield window(app.MAX_SECONDS // 5)
+        pytest.fail("the film was read on")
+
+    sentence, _, lines, _ = last(app.judge(fake_pipe(film()), "film.mp4", None))
+    assert "No more than 10 minutes are looked at." in sentence
+    assert len(lines["data"]) == 2 * app.MAX_SECONDS // 5
+
+
+def test_a_regression_is_no_percentage_and_a_second_task_is_told():
+    sentiment = {"label": "positive", "scores": {"negative": 0.25, "positive": 0.75}}
+    one = window(0, sentiment=sentiment) | {"scores": {"attention": 0.4126}}
+    sentence, table, _, _ = last(app.judge(fake_pipe([one], "regression"), "clip.mp4", None))
+    assert sentence.startswith("## attention: 0.413")
+    assert cells(table) == [["", "score"], ["attention", "0.413"]]
+    assert "Sentiment: positive 75.0 %, negative 25.0 %." in sentence
+
+
+def parts(page, kind):
+    """The components of a kind on a page."""
+    return [block for block in page.blocks.values() if isinstance(block, kind)]
+
+
+def test_the_page_warns_and_keeps_nothing(folder):
+    page = app.open_page(str(folder))
+    text = " ".join(part.value for part in parts(page, gradio.Markdown))
+    assert "Trained on synthetic people" in text
+    assert all(word in text for word in ("hiring", "at work", "clinical", "Consent", "deleted"))
+    assert page.delete_cache[1] <= app.KEPT_SECONDS and page.analytics_enabled is False
+    assert page._queue.default_concurrency_limit == 1 and page._queue.max_size == 10
+
+
+def test_a_model_that_only_hears_is_given_a_microphone(tmp_path, clip):
+    write_folder(tmp_path / "hears", "unimodal_baseline", ["audio"])
+    page = app.open_page(str(tmp_path / "hears"))
+    assert parts(page, gradio.Audio)[0].sources == ["upload", "microphone"] and not parts(page, gradio.Video)
+    assert not parts(page, gradio.Textbox)[0].visible
+    text = " ".join(part.value for part in parts(page, gradio.Markdown))
+    assert "synthetic" not in text and "It has no card" in text
+    hears = pipeline(model=str(tmp_path / "hears"), trust_remote_code=True)
+    sentence, *_ = last(app.judge(hears, clip, ""))
+    assert "Judged by audio." in sentence
+
+
+def test_the_space_is_whole(folder):
+    files = space_files("someone/affect-model")
+    assert sorted(files) == ["README.md", "app.py", "requirements.txt"]
+    data = SpaceCard(files["README.md"].decode()).data
+    assert (data.sdk, data.sdk_version, data.app_file) == ("gradio", GRADIO, "app.py")
+    assert data.models == ["someone/affect-model"] and data.license == "apache-2.0"
+    source = files["app.py"].decode()
+    compile(source, "app.py", "exec")
+    assert source.count("someone/affect-model") == 1 and "owner/name" not in source
+    assert "affecthub" not in source
+
+
+def test_the_space_installs_what_its_page_and_every_model_import(folder):
+    lines = space_files("someone/model")["requirements.txt"].decode().splitlines()
+    listed = {Requirement(line).name for line in lines}
+    needed = set()
+    for path in [*folder.glob("*.py"), Path(app.__file__)]:
+        needed |= set(re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE))
+    providers = packages_distributions()
+    for name in sorted(needed - sys.stdlib_module_names - {"gradio"}):
+        assert listed & {Requirement(found).name for found in providers[name]}, name
+
+
+def test_the_release_of_gradio_is_one_that_the_package_allows(request):
+    pages = (request.config.rootpath / "pyproject.toml").read_text()
+    allowed = Requirement(re.search(r'demo = \["(.*?)"\]', pages)[1])
+    assert allowed.specifier.contains(Version(GRADIO)) and allowed.specifier.contains(gradio.__version__)
+
+
+@pytest.mark.parametrize("name", ["a/b/c", "name with spaces", 'x"; import os #'])
+def test_a_space_for_what_can_be_no_model_is_refused(name):
+    with pytest.raises(ValueError, match="epo id"):
+        space_files(name)
+
+
+def test_a_folder_that_is_no_model_is_named(tmp_path):
+    with pytest.raises((OSError, ValueError), match=str(tmp_path)):
+        launch(tmp_path)
+
+
+def test_without_gradio_one_is_told_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.delitem(sys.modules, "affecthub.hub.space_files.app")
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(ImportError, match=r"pip install 'affecthub\[demo\]'"):
+        launch(tmp_path)
