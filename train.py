@@ -21,6 +21,8 @@ from transformers.trainer_utils import get_last_checkpoint
 from affecthub.evaluation.audit import enforce, findings_table
 from affecthub.evaluation.report import results_table, write_results
 from affecthub.hub.folder import Finished, clear_checkpoints, save_run
+from affecthub.hub.publish import publish_model
+from affecthub.hub.push import require_repo_id
 from affecthub.training.build import build_model, build_processor, check_fit
 from affecthub.training.corpus import Corpus, load_corpus
 from affecthub.training.data import SampleDataset, make_dataset
@@ -45,6 +47,8 @@ def main() -> None:
 def _run(run: Run, state: PartialState) -> None:
     recipe, folder = run.recipe, run.output_dir / "model"
     check_fit(recipe)
+    if run.push_to_hub:
+        require_repo_id(run.push_to_hub)  # now, not after hours
     set_seed(recipe.training.seed)
     with state.local_main_process_first():
         corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split)
@@ -85,7 +89,9 @@ def _run(run: Run, state: PartialState) -> None:
         save_run(folder, Finished(trainer, processor, corpus, recipe, results, seconds))
         clear_checkpoints(Path(trainer.args.output_dir))
     print(results_table(results))
-    print(how_to_load(folder, trainer.model))
+    print(how_to_load(folder))
+    if run.push_to_hub:
+        print(f"Published: {publish_model(folder, run.push_to_hub)}")
 
 
 def prepare(
@@ -128,7 +134,7 @@ def describe(recipe: Recipe, corpus: Corpus, trainer: AffectTrainer) -> str:
     )
 
 
-def how_to_load(folder: Path, model: PreTrainedModel) -> str:
+def how_to_load(folder: Path) -> str:
     """The line that loads what was saved."""
     return f'\nLoad it:\n  import affecthub\n  model = AutoModelForVideoClassification.from_pretrained("{folder}")'
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
-from affecthub.evaluation.report import replacing
+from affecthub.media.files import replacing
 from affecthub.training.augmentation import AudioAugmentation, FrameAugmentation, SpecAugment
 
 RECIPE_FILE = "recipe.yaml"
@@ -180,6 +180,9 @@ class TrainingRecipe:
     """`torch.compile` the model."""
     num_workers: int = 2
     """Processes that decode."""
+    encoder_cache: bool = True
+    """Where the encoders are frozen for the whole run: encode every sample once, and keep what they gave on disk.
+    `--no-cache` is short for false."""
     seed: int = 0
     """Seed of weights, order, dropout and augmentation."""
 
@@ -223,6 +226,8 @@ class Run:
     output_dir: Path
     resume: bool
     eval_only: bool
+    push_to_hub: str | None
+    """ "owner/name" to publish the finished model as."""
 
 
 def recipe_names() -> list[str]:
@@ -247,7 +252,7 @@ def parse_run(arguments: list[str] | None = None) -> Run:
         )
         raise SystemExit(2) from None
     recipe = Recipe(run.name, run.data, run.split, run.model, run.training, run.augmentation)
-    return Run(recipe, Path(run.output_dir or f"runs/{recipe.name}"), run.resume, run.eval_only)
+    return Run(recipe, Path(run.output_dir or f"runs/{recipe.name}"), run.resume, run.eval_only, run.push_to_hub)
 
 
 def write_recipe(recipe: Recipe, output_dir: Path) -> None:
@@ -278,15 +283,18 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--output_dir", type=str | None, default=None, help="default: runs/<name of the recipe>")
     parser.add_argument("--resume", type=bool, default=False, help="continue the newest checkpoint of the output_dir")
     parser.add_argument("--eval_only", type=bool, default=False, help="evaluate the model of the output_dir again")
+    parser.add_argument(
+        "--push_to_hub", type=str | None, default=None, help="owner/name: publish the finished model, privately"
+    )
     parser.add_class_arguments(Recipe)
     return parser
 
 
 def _with_recipe_file(arguments: list[str]) -> list[str]:
     """The command line with `--recipe NAME` first and replaced by its file, and bare switches spelled out."""
-    switches = {"--resume", "--eval_only", "--eval-only"}
-    spelled = [f"{a.replace('eval-only', 'eval_only')}=true" if a in switches else a for a in arguments]
-    spelled = [a.replace("--output-dir", "--output_dir", 1) for a in spelled]
+    spelled = [re.sub(r"^--(output|eval|push-to)-(dir|only|hub)\b", _with_underscores, a) for a in arguments]
+    spelled = [f"{a}=true" if a in ("--resume", "--eval_only") else a for a in spelled]
+    spelled = ["--training.encoder_cache=false" if a == "--no-cache" else a for a in spelled]
     name, rest, take = _recipe_of_run(spelled), [], False
     for argument in spelled:
         if take or argument.startswith("--recipe="):
@@ -298,6 +306,10 @@ def _with_recipe_file(arguments: list[str]) -> list[str]:
     if take:
         raise ValueError(f"--recipe needs a name, one of {', '.join(recipe_names())}, or the path of a .yaml file.")
     return [f"--recipe={_recipe_file(name)}", *rest]
+
+
+def _with_underscores(option: re.Match) -> str:
+    return "--" + option.group().removeprefix("--").replace("-", "_")
 
 
 def _recipe_of_run(arguments: list[str]) -> str:
