@@ -1,4 +1,4 @@
-"""The command line: `affecthub predict`, `affecthub publish` and `affecthub demo`."""
+"""The command line: `affecthub predict`, `publish`, `publish-dataset` and `demo`."""
 
 import argparse
 import sys
@@ -43,6 +43,14 @@ examples:
   affecthub demo --model owner/name --trust-remote-code --port 8080
 """
 
+PUBLISH_DATASET = """\
+Publish the annotations and features of a data set as Parquet with a card: private, and without any recording.
+
+examples:
+  affecthub publish-dataset meld path/to/MELD owner/name
+  affecthub publish-dataset genex path/to/study owner/name --study study.yaml
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, or 2 for bad input, with one line on stderr that says what."""
@@ -68,6 +76,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_predict(commands)
     add_publish(commands)
+    add_publish_dataset(commands)
     add_demo(commands)
     return parser
 
@@ -107,6 +116,20 @@ def add_publish(commands: argparse._SubParsersAction) -> None:
     command.add_argument("repo_id", metavar="OWNER/NAME", help="the repository, made if it is not there")
     command.add_argument("--public", action="store_true", help="let everybody see it")
     command.add_argument("--with-space", action="store_true", help="also make a page where one can try the model")
+
+
+def add_publish_dataset(commands: argparse._SubParsersAction) -> None:
+    """`affecthub publish-dataset`."""
+    command = add_command(commands, "publish-dataset", PUBLISH_DATASET)
+    command.set_defaults(run=publish_rows)
+    command.add_argument("dataset", choices=("meld", "genex"), help="what lies in ROOT: MELD, or an iMotions study")
+    command.add_argument("root", type=Path, metavar="ROOT", help="folder of the data set")
+    command.add_argument("repo_id", metavar="OWNER/NAME", help="the repository, made if it is not there")
+    command.add_argument("--study", metavar="YAML", help="renames a study's columns, expressions and files")
+    command.add_argument("--public", action="store_true", help="let everybody see it")
+    command.add_argument(
+        "--include-media", action="store_true", help="clips and pictures too: with everyone's consent, and the rights"
+    )
 
 
 def add_demo(commands: argparse._SubParsersAction) -> None:
@@ -150,6 +173,21 @@ def publish(options: argparse.Namespace) -> int:
     from affecthub.hub.publish import publish_model
 
     print(publish_model(options.folder, options.repo_id, private=not options.public, with_space=options.with_space))
+    return 0
+
+
+def publish_rows(options: argparse.Namespace) -> int:
+    """Build a data set, publish its rows and print the address."""
+    from affecthub.datasets_scripts.genex import load_genex
+    from affecthub.datasets_scripts.meld import load_meld
+    from affecthub.hub.publish_dataset import GENEX_FACTS, MELD_FACTS, publish_dataset
+
+    if options.dataset == "meld":
+        rows, facts = load_meld(options.root), MELD_FACTS
+    else:
+        rows, facts = load_genex(options.root, options.study), GENEX_FACTS
+    media = options.include_media
+    print(publish_dataset(rows, options.repo_id, facts=facts, private=not options.public, include_media=media))
     return 0
 
 

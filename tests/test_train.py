@@ -261,6 +261,18 @@ def test_a_text_of_ten_thousand_characters_is_cut_with_a_warning(launched, caplo
         assert torch.isfinite(model(**batch).logits).all()
 
 
+def test_a_finished_run_is_published_on_request_and_a_bad_name_stops_it_at_once(run, place, train, monkeypatch, capsys):
+    published = []
+    monkeypatch.setattr(train, "publish_model", lambda *arguments: published.append(arguments) or "https://hub/commit")
+    where = f"--output_dir={place / 'published'}"
+    with pytest.raises(SystemExit, match="'name' names no owner; give one such as owner/name"):
+        run(*TINY, where, "--push-to-hub=name")
+    assert not (place / "published").exists()
+    run(*TINY, where, "--training.epochs=1", "--push-to-hub=owner/name")
+    assert published == [(place / "published" / "model", "owner/name")]
+    assert "Published: https://hub/commit" in capsys.readouterr().out
+
+
 @pytest.fixture(scope="module")
 def damaged(place):
     """The corpus with, in train: a clip of no bytes, one cut off; in test: one whose header is all that is left."""

@@ -9,12 +9,14 @@ import tomllib
 from pathlib import Path
 
 import cv2
+import datasets
 import pytest
 from matplotlib.figure import Figure
 from transformers import BertConfig
 
+from affecthub.datasets_scripts.sample_meld import render_sample_meld
 from affecthub.evaluation.pictures import plot_timeline
-from affecthub.hub import cli, publish, space
+from affecthub.hub import cli, publish, publish_dataset, space
 from affecthub.hub.pipeline_affect import AffectRecognitionPipeline
 from affecthub.hub.travel import add_travelling_code
 
@@ -237,3 +239,16 @@ def test_the_program_runs(files):
     done = subprocess.run(command, cwd=files, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "clip.mp4" in done.stdout
+
+
+def test_the_rows_of_a_data_set_are_published_without_media(run, monkeypatch, tmp_path):
+    called = []
+    monkeypatch.setattr(publish_dataset, "publish_dataset", lambda *a, **k: called.append((a, k)) or "https://hub/x")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
+    root = render_sample_meld(tmp_path, train=2, dev=1, test=1)
+    assert run("publish-dataset", "meld", str(root), "owner/rows")[:2] == (0, "https://hub/x\n")
+    ((rows, repo_id), options) = called[0]
+    assert {name: len(split) for name, split in rows.items()} == {"train": 2, "validation": 1, "test": 1}
+    assert repo_id == "owner/rows" and options["private"] and not options["include_media"]
+    status, _, err = run("publish-dataset", "meld", str(tmp_path / "gone"), "owner/rows")
+    assert status == 2 and "gone: no such folder" in err
