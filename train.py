@@ -26,9 +26,11 @@ from affecthub.hub.push import require_repo_id
 from affecthub.training.build import build_model, build_processor, check_fit
 from affecthub.training.corpus import Corpus, load_corpus
 from affecthub.training.data import SampleDataset, make_dataset
+from affecthub.training.encoder_cache import needs_preload, use_encoder_cache
 from affecthub.training.families import modalities_of
 from affecthub.training.gate import as_results, audit_corpus
 from affecthub.training.judge import judge
+from affecthub.training.launch import describe_batches, join_launch
 from affecthub.training.recipe import Recipe, Run, parse_run, write_recipe
 from affecthub.training.run import AffectTrainer, choose_precision, make_trainer
 
@@ -37,9 +39,8 @@ def main() -> None:
     """The whole way; every process of a launch runs it, the first one writes."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     run = parse_run()
-    state = PartialState()
     try:
-        _run(run, state)
+        _run(run, join_launch())
     except (OSError, ValueError, StrictDataclassError) as error:
         raise SystemExit(f"train.py: {error}") from error
 
@@ -73,8 +74,9 @@ def _run(run: Run, state: PartialState) -> None:
     trainer, data = prepare(recipe, corpus, processor, model, run.output_dir)
     state.print(describe(recipe, corpus, trainer))
     started = time.perf_counter()
+    checkpoint = None if run.eval_only else checkpoint_to_resume(run, trainer)
+    use_encoder_cache(trainer, data, recipe)
     if not run.eval_only:
-        checkpoint = checkpoint_to_resume(run, trainer)
         if state.is_main_process:
             write_recipe(recipe, run.output_dir)
         trainer.train(resume_from_checkpoint=checkpoint)
@@ -98,7 +100,7 @@ def prepare(
     recipe: Recipe, corpus: Corpus, processor: ProcessorMixin, model: PreTrainedModel, output_dir: Path
 ) -> tuple[AffectTrainer, dict[str, SampleDataset]]:
     """The Trainer, and the samples of each split; those that learn are augmented."""
-    seed, preload, steps = recipe.training.seed, recipe.data.preload, recipe.data.physio_steps
+    seed, preload, steps = recipe.training.seed, needs_preload(recipe), recipe.data.physio_steps
     data = {
         split: make_dataset(
             corpus, split, processor, steps, recipe.augmentation if split == "train" else None, seed, preload
@@ -126,11 +128,10 @@ def describe(recipe: Recipe, corpus: Corpus, trainer: AffectTrainer) -> str:
     """What is about to run, in a few lines."""
     rows = ", ".join(f"{name} {len(split):,}" for name, split in corpus.splits.items())
     arguments = trainer.args
-    batch = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
     return (
         f"{recipe.name}: {recipe.model.architecture} on {corpus.name} ({rows})\n"
         f"{arguments.world_size} process(es) on {arguments.device.type}, "
-        f"{choose_precision(recipe.training.precision)}, global batch {batch}"
+        f"{choose_precision(recipe.training.precision)}\n{describe_batches(arguments, trainer.settings)}"
     )
 
 

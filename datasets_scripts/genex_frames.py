@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -111,8 +111,18 @@ def _store(frame: Frame, folder: Path, options: FrameOptions, detector: FaceDete
 
 def write_image(path: Path, image: np.ndarray) -> None:
     """Write RGB uint8 (height, width, 3) as JPEG, under a temporary name first."""
-    _, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _QUALITY)
-    write_file(path, content.tobytes())
+    write_file(path, encode_image(image))
+
+
+def encode_image(image: np.ndarray, options: Sequence[int] = ()) -> bytes:
+    """RGB uint8 (height, width, 3) as JPEG of quality 95; `options` are further ones of OpenCV."""
+    _, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [*_QUALITY, *options])
+    return content.tobytes()
+
+
+def decode_image(content: bytes) -> np.ndarray:
+    """RGB uint8 (height, width, 3) of a JPEG's bytes."""
+    return cv2.cvtColor(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def read_image(path: str | Path) -> np.ndarray:

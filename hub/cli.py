@@ -1,4 +1,4 @@
-"""The command line: `affecthub predict`, `publish`, `publish-dataset` and `demo`."""
+"""The command line: `affecthub predict`, `publish`, `publish-dataset`, `demo`, `cache` and `prepare`."""
 
 import argparse
 import sys
@@ -51,6 +51,31 @@ examples:
   affecthub publish-dataset genex path/to/study owner/name --study study.yaml
 """
 
+CACHE = """\
+List or delete what frozen encoders gave in training; a later run encodes anew what it does not find.
+
+examples:
+  affecthub cache list
+  affecthub cache prune --older-than 30
+  affecthub cache prune 3f2a 90b1
+"""
+
+PREPARE = """\
+Turn a data set into Parquet shards that hold frames as JPEG and sound as FLAC, for training that decodes no video.
+
+Any number of processes share the work, and the result is the same for all: start it by `accelerate launch`, on every
+machine, with an OUT that all of them see. Interrupted, the same command goes on; what is complete is kept.
+
+examples:
+  affecthub prepare meld path/to/MELD prepared/meld
+  affecthub prepare sample_meld samples prepared/sample --num-frames 4 --frame-size 64
+  accelerate launch --config_file accelerate_configs/cpu.yaml \\
+      -m affecthub.hub.cli prepare meld path/to/MELD prepared/meld
+
+then train with the same numbers of frames, pixels and seconds:
+  python train.py --recipe meld_ensemble --data.root=prepared/meld
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, or 2 for bad input, with one line on stderr that says what."""
@@ -78,6 +103,8 @@ def make_parser() -> argparse.ArgumentParser:
     add_publish(commands)
     add_publish_dataset(commands)
     add_demo(commands)
+    add_cache(commands)
+    add_prepare(commands)
     return parser
 
 
@@ -141,6 +168,44 @@ def add_demo(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--trust-remote-code", action="store_true", help="needed: the page runs the model's own code")
 
 
+def add_cache(commands: argparse._SubParsersAction) -> None:
+    """`affecthub cache list` and `affecthub cache prune`."""
+    actions = add_command(commands, "cache", CACHE).add_subparsers(metavar="ACTION", required=True)
+    add_command(actions, "list", "Show what is kept, what was used last first.").set_defaults(run=list_cache)
+    command = add_command(actions, "prune", "Delete entries.")
+    command.set_defaults(run=prune_cache)
+    command.add_argument("keys", nargs="*", metavar="KEY", help="of an entry, or how it begins")
+    command.add_argument("--older-than", type=float, metavar="DAYS", help="those that were not used for so long")
+    command.add_argument("--all", action="store_true", help="every entry")
+
+
+def add_prepare(commands: argparse._SubParsersAction) -> None:
+    """`affecthub prepare`."""
+    command = add_command(commands, "prepare", PREPARE)
+    command.set_defaults(run=prepare_shards)
+    command.add_argument("dataset", choices=("meld", "sample_meld"), help="MELD, or the synthetic corpus of its shape")
+    command.add_argument("root", type=Path, metavar="ROOT", help="folder of the data set; or where to render it")
+    command.add_argument("folder", type=Path, metavar="OUT", help="folder for the shards, new or interrupted")
+    command.add_argument("--num-frames", type=int, default=8, metavar="N", help="frames of a clip; default: 8")
+    command.add_argument("--frame-size", type=int, default=224, metavar="PX", help="their shorter side; default: 224")
+    command.add_argument("--max-seconds", type=float, default=15.0, metavar="S", help="of a clip; default: 15")
+    command.add_argument(
+        "--twin-policy", default="prefer_final", metavar="POLICY", help="which of two clips is right; or: plain"
+    )
+    command.add_argument("--shard-rows", type=int, default=256, metavar="N", help="rows of a shard; default: 256")
+    command.add_argument(
+        "--time-limit", type=float, default=60.0, metavar="S", help="a clip that takes longer is left out; default: 60"
+    )
+    command.add_argument(
+        "--sample-rows",
+        nargs=3,
+        type=int,
+        default=(800, 200, 300),
+        metavar=("TRAIN", "DEV", "TEST"),
+        help="of the synthetic corpus; default: 800 200 300",
+    )
+
+
 def predict(options: argparse.Namespace) -> int:
     """Judge each file, tell of those that cannot be judged, and go on with the rest."""
     if not options.files and options.text is None:
@@ -198,6 +263,45 @@ def demo(options: argparse.Namespace) -> int:
     from affecthub.hub.space import launch
 
     launch(options.model, options.port)
+    return 0
+
+
+def list_cache(options: argparse.Namespace) -> int:
+    """Print the entries of the encoder cache."""
+    from affecthub.training.cache_entries import entries, entries_table
+
+    print(entries_table(entries()))
+    return 0
+
+
+def prune_cache(options: argparse.Namespace) -> int:
+    """Delete entries of the encoder cache and print how much that was."""
+    from affecthub.training.cache_entries import prune
+
+    if not (options.keys or options.all or options.older_than is not None):
+        raise ValueError("Nothing to delete: pass KEY, --older-than or --all.")
+    sizes = prune(options.keys, options.older_than, options.all)
+    print(f"Deleted {len(sizes)} {'entry' if len(sizes) == 1 else 'entries'}, {sum(sizes.values()) / 1e6:,.1f} MB")
+    return 0
+
+
+def prepare_shards(options: argparse.Namespace) -> int:
+    """Prepare a data set and print what became of its rows."""
+    from affecthub.datasets_scripts.prepared_clips import ClipForm
+    from affecthub.training.prepare import prepare, summary
+
+    manifest = prepare(
+        options.dataset,
+        options.root,
+        options.folder,
+        ClipForm(options.num_frames, options.frame_size, options.max_seconds),
+        twin_policy=options.twin_policy,
+        sample_rows=options.sample_rows,
+        shard_rows=options.shard_rows,
+        time_limit=options.time_limit,
+    )
+    if manifest:
+        print(summary(manifest))
     return 0
 
 

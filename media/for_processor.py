@@ -70,7 +70,7 @@ def _forms(processor: object) -> dict[str, int | None]:
     whole = sees and not processor.crop_faces
     return {
         "num_frames": processor.video_processor.num_frames if sees else 1,
-        "frame_size": _shorter_side(processor.video_processor.size) if whole else None,
+        "frame_size": shorter_side(processor.video_processor.size) if whole else None,
         "sampling_rate": processor.sampling_rate or 16_000,
     }
 
@@ -95,7 +95,7 @@ def _faces_of(processor: object, frames: np.ndarray) -> tuple[np.ndarray | None,
     return (stack_frames(processor, [crops[i] for i in seen]) if seen else None), seen
 
 
-def _shorter_side(size: dict[str, int | None]) -> int:
+def shorter_side(size: dict[str, int | None]) -> int:
     """Pixels of a frame's shorter side after the video processor's resizing; decoding to more would be waste."""
     return size["shortest_edge"] or min(size["height"], size["width"])
 

@@ -29,7 +29,7 @@ from .encoders import (
 )
 from .fusion import PathWeights
 from .heads import ClassifierHead, classification_loss
-from .modalities import AUDIO, TEXT, VIDEO, blank_absent, resolve_presence
+from .modalities import AUDIO, MAIN_INPUTS, TEXT, VIDEO, blank_absent, resolve_presence
 from .outputs import TrimodalClassifierOutput, TrimodalModelOutput
 
 
@@ -100,6 +100,8 @@ class TrimodalModel(TrimodalPreTrainedModel):
         pixel_values_videos: torch.FloatTensor | None = None,
         video_attention_mask: torch.LongTensor | None = None,
         video_present: Tensor | None = None,
+        text_features: torch.FloatTensor | None = None,
+        video_features: torch.FloatTensor | None = None,
         output_attentions: bool = False,
         **kwargs,
     ) -> TrimodalModelOutput:
@@ -116,26 +118,35 @@ class TrimodalModel(TrimodalPreTrainedModel):
             pixel_values_videos (batch, frames, 3, height, width), optional: normalised RGB.
             video_attention_mask (batch, frames), optional: 1 = real.
             video_present (batch,), optional.
+            text_features (batch, size), optional: instead of `input_ids`, what `get_text_features` gave for them.
+            video_features (batch, size), optional: likewise, of `get_video_features`.
             output_attentions: also return the encoders' attentions (needs `attn_implementation="eager"`).
 
         Raises:
-            ValueError: a modality that the model has no encoder for, or a sample without any modality.
+            ValueError: a modality that the model has no encoder for, one that was passed twice, or a sample without
+                any modality.
         """
-        inputs = {TEXT: input_ids, AUDIO: input_features, VIDEO: pixel_values_videos}
+        text = _either(TEXT, input_ids, text_features)
+        video = _either(VIDEO, pixel_values_videos, video_features)
+        inputs = {TEXT: text, AUDIO: input_features, VIDEO: video}
         given = {TEXT: text_present, AUDIO: audio_present, VIDEO: video_present}
         present = {name: resolve_presence(name, inputs[name], given[name]) for name in inputs}
         presence = self.presence_matrix(present)
         embeddings, attentions = {}, {}
         if present[TEXT] is not None:
-            embeddings[TEXT], attentions[TEXT] = self.embed_text(
-                input_ids, attention_mask, token_type_ids, present[TEXT], output_attentions
-            )
+            if text_features is None:
+                text_features, attentions[TEXT] = self.get_text_features(
+                    input_ids, attention_mask, token_type_ids, present[TEXT], output_attentions
+                )
+            embeddings[TEXT] = self.text_projection(blank_absent(text_features, present[TEXT]).to(self.dtype))
         if present[AUDIO] is not None:
             embeddings[AUDIO] = self.embed_audio(input_features, feature_attention_mask, present[AUDIO])
         if present[VIDEO] is not None:
-            embeddings[VIDEO], attentions[VIDEO] = self.embed_video(
-                pixel_values_videos, video_attention_mask, present[VIDEO], output_attentions
-            )
+            if video_features is None:
+                video_features, attentions[VIDEO] = self.get_video_features(
+                    pixel_values_videos, video_attention_mask, present[VIDEO], output_attentions
+                )
+            embeddings[VIDEO] = self.vision_projection(blank_absent(video_features, present[VIDEO]).to(self.dtype))
         return TrimodalModelOutput(
             embeddings=self._stack(embeddings, presence),
             presence=presence,
@@ -143,7 +154,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
             vision_attentions=attentions.get(VIDEO),
         )
 
-    def embed_text(
+    def get_text_features(
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None,
@@ -151,7 +162,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         present: Tensor,
         output_attentions: bool = False,
     ) -> tuple[Tensor, tuple | None]:
-        """Mean over the real tokens' last hidden states, projected: (batch, hidden size), and the attentions."""
+        """Mean over the real tokens' last hidden states (batch, text hidden size), and the attentions."""
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         mask = blank_absent(attention_mask, present, fill=1)  # a row without any token would be NaN after softmax
@@ -162,32 +173,39 @@ class TrimodalModel(TrimodalPreTrainedModel):
             output_attentions=output_attentions,
             **kwargs,
         )
-        return self.text_projection(masked_mean(output.last_hidden_state, mask)), output.get("attentions")
+        return masked_mean(output.last_hidden_state, mask), output.get("attentions")
 
     def embed_audio(self, input_features: Tensor, feature_attention_mask: Tensor | None, present: Tensor) -> Tensor:
         """The audio CNN's average, projected: (batch, hidden size)."""
         features = blank_absent(input_features, present).to(self.dtype)
         return self.audio_projection(self.audio_model(features, blank_absent(feature_attention_mask, present)))
 
-    def embed_video(
+    def get_video_features(
         self,
         pixel_values_videos: Tensor,
         video_attention_mask: Tensor | None,
         present: Tensor,
         output_attentions: bool = False,
     ) -> tuple[Tensor, tuple | None]:
-        """Mean over the real frames' vectors, projected: (batch, hidden size), and the attentions."""
+        """Mean over the real frames' vectors (batch, `vision_output_size`), and the attentions."""
         if video_attention_mask is None:
             video_attention_mask = torch.ones(pixel_values_videos.shape[:2], device=pixel_values_videos.device)
         pixels = blank_absent(pixel_values_videos, present).to(self.dtype)
         vectors, attentions = encode_frames(self.vision_model, pixels, output_attentions=output_attentions)
-        return self.vision_projection(masked_mean(vectors, blank_absent(video_attention_mask, present))), attentions
+        return masked_mean(vectors, blank_absent(video_attention_mask, present)), attentions
 
     def _stack(self, embeddings: dict, presence: Tensor) -> Tensor:
         """Embeddings (batch, modalities, hidden size), 0 where absent."""
         blank = torch.zeros_like(next(iter(embeddings.values())))
         stacked = torch.stack([embeddings.get(name, blank) for name in self.config.modalities], dim=1)
         return stacked * presence.unsqueeze(-1).to(stacked.dtype)
+
+
+def _either(modality: str, inputs: Tensor | None, features: Tensor | None) -> Tensor | None:
+    """What was passed of a modality: an encoder's inputs or what it gave for them; ValueError for both."""
+    if inputs is not None and features is not None:
+        raise ValueError(f"Both `{MAIN_INPUTS[modality]}` and `{modality}_features` were passed: leave one out.")
+    return features if inputs is None else inputs
 
 
 class TrimodalForVideoClassification(TrimodalPreTrainedModel):
@@ -262,6 +280,8 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
         pixel_values_videos: torch.FloatTensor | None = None,
         video_attention_mask: torch.LongTensor | None = None,
         video_present: Tensor | None = None,
+        text_features: torch.FloatTensor | None = None,
+        video_features: torch.FloatTensor | None = None,
         labels: Tensor | None = None,
         sentiment_labels: torch.LongTensor | None = None,
         output_attentions: bool = False,
@@ -289,6 +309,8 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
             pixel_values_videos=pixel_values_videos,
             video_attention_mask=video_attention_mask,
             video_present=video_present,
+            text_features=text_features,
+            video_features=video_features,
             output_attentions=output_attentions,
         )
         modality_logits = self._modality_logits(trunk.embeddings, trunk.presence)

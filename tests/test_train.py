@@ -261,9 +261,9 @@ def test_a_text_of_ten_thousand_characters_is_cut_with_a_warning(launched, caplo
         assert torch.isfinite(model(**batch).logits).all()
 
 
-def test_a_finished_run_is_published_on_request_and_a_bad_name_stops_it_at_once(run, place, train, monkeypatch, capsys):
+def test_a_finished_run_is_published_on_request(run, place, train, monkeypatch, capsys):
     published = []
-    monkeypatch.setattr(train, "publish_model", lambda *arguments: published.append(arguments) or "https://hub/commit")
+    monkeypatch.setattr(train, "publish_model", lambda *a: published.append(a) or "https://hub/commit")
     where = f"--output_dir={place / 'published'}"
     with pytest.raises(SystemExit, match="'name' names no owner; give one such as owner/name"):
         run(*TINY, where, "--push-to-hub=name")

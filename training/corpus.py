@@ -14,6 +14,7 @@ from affecthub.datasets_scripts.genex_frames import FrameOptions
 from affecthub.datasets_scripts.genex_study import TARGETS
 from affecthub.datasets_scripts.genex_variants import add_colour_variants
 from affecthub.datasets_scripts.meld import load_meld
+from affecthub.datasets_scripts.prepared_shards import Prepared, open_prepared
 from affecthub.datasets_scripts.sample_genex import render_sample_genex
 from affecthub.datasets_scripts.sample_meld import render_sample_meld
 from affecthub.datasets_scripts.splits import train_validation_test
@@ -72,6 +73,8 @@ class Corpus:
     """Of a synthetic corpus: the best expected accuracy of the main target by subset of modalities."""
     frames: Dataset | None = None
     """All rows of all recordings, in order of time; `position` of a split's row is its place there."""
+    prepared: Prepared | None = None
+    """Where the media of the rows were prepared, instead of lying in files of their own."""
 
 
 def load_corpus(data: DataRecipe, modalities: Sequence[str], split: SplitRecipe | None = None) -> Corpus:
@@ -99,11 +102,15 @@ def _load_utterances(data: DataRecipe, modalities: list[str], split: SplitRecipe
             f"data.target={data.target}, split.protocol={split.protocol}: MELD is annotated with emotion and split by "
             "its authors (fixed); leave both out."
         )
-    root, bayes = data.root, {}
-    if data.dataset == "sample_meld":
+    root, bayes, prepared = data.root, {}, open_prepared(data.root)
+    if prepared:
+        prepared.check({"dataset": data.dataset, "twin_policy": data.twin_policy})
+    elif data.dataset == "sample_meld":
         root = render_sample_meld(data.root, train=data.train_rows, dev=data.validation_rows, test=data.test_rows)
+    if data.dataset == "sample_meld":
         bayes = _optimum(Path(root) / "sample_corpus.json")
-    splits = load_meld(root, "text" if modalities == [TEXT] else "multimodal", twin_policy=data.twin_policy)
+    config = "text" if modalities == [TEXT] else "multimodal"
+    splits = prepared.splits() if prepared else load_meld(root, config, twin_policy=data.twin_policy)
     if "train" not in splits:
         raise ValueError(f"{root}: no train_sent_emo.csv, and so nothing to learn from; found {list(splits)}.")
     limited = {name: _limit(rows, data.limit) for name, rows in splits.items()}
@@ -120,6 +127,7 @@ def _load_utterances(data: DataRecipe, modalities: list[str], split: SplitRecipe
         protocol="fixed: as the corpus' authors split it",
         synthetic=bool(bayes),
         bayes_accuracy=bayes,
+        prepared=prepared,
     )
 
 

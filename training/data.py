@@ -14,11 +14,13 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from affecthub.datasets_scripts.genex_frames import read_image
 from affecthub.datasets_scripts.genex_variants import preceding_rows
+from affecthub.datasets_scripts.prepared_clips import decode_audio, decode_frames
 from affecthub.media.decode import MediaError, read_clip
 from affecthub.media.for_processor import read_clip_for, stack_frames
 from affecthub.modeling.modalities import AUDIO, MODALITIES, PHYSIO, TEXT, VIDEO
 from affecthub.training.augmentation import SpecAugment, augment_audio, augment_frames, spec_augment
 from affecthub.training.corpus import Corpus, Target, rows_with_any
+from affecthub.training.encoded_samples import EncodedSamples, encode_samples
 from affecthub.training.recipe import AugmentationRecipe
 
 logger = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ class SampleDataset(torch.utils.data.Dataset):
         self.epoch = 0
         self._failed = torch.zeros(len(rows), dtype=torch.bool).share_memory_()  # the loader's workers write to it
         self.modalities = list(processor.modalities)
+        self.features: EncodedSamples | None = None
         self.kept = self._read_all() if preload else None
 
     def at_hand(self, row: dict) -> Inputs:
@@ -81,6 +84,27 @@ class SampleDataset(torch.utils.data.Dataset):
         """Samples whose media were asked for and could not be decoded."""
         return int(self._failed.sum())
 
+    @property
+    def raw_modalities(self) -> list[str]:
+        """Those that are read as they are, and not as what an encoder gave for them."""
+        encoded = () if self.features is None else self.features.modalities
+        return [name for name in self.modalities if name not in encoded]
+
+    def use_features(self, features: EncodedSamples) -> None:
+        """From now on, take what the encoders gave instead of what they would be given."""
+        self.features = features
+        self._failed |= features.failed
+
+    def unaugmented(self, modalities: Sequence[str]) -> "SampleDataset":
+        """The same samples as evaluation sees them, all of them, with all other modalities hidden."""
+        view = copy.copy(self)
+        view.modalities, view.augmentation = list(modalities), None
+        return view
+
+    def failed(self, indices: Sequence[int]) -> torch.Tensor:
+        """bool (samples,): whose media were asked for and could not be decoded."""
+        return self._failed[list(indices)]
+
     def only(self, modalities: Sequence[str]) -> "SampleDataset":
         """The same samples with all other modalities hidden; without those that have nothing left.
 
@@ -94,6 +118,7 @@ class SampleDataset(torch.utils.data.Dataset):
         view.rows = self.rows.select(kept)
         view._failed = self._failed[kept]
         view.kept = [self.kept[i] for i in kept] if self.kept else None
+        view.features = None if self.features is None else self.features.take(kept)
         return view
 
     def __len__(self) -> int:
@@ -108,13 +133,15 @@ class SampleDataset(torch.utils.data.Dataset):
 
         Returns:
             text, audio: float32 (samples,), video: uint8 (time, height, width, 3), physio: float32 (steps, features),
-            each None where absent or hidden; the labels; draw: what seeds the sample's augmentation, None for
-            evaluation.
+            or what an encoder gave, as `Encoded`; each None where absent or hidden; the labels; draw: what seeds the
+            sample's augmentation, None for evaluation.
         """
         row = self.rows[index]
         draw = [self.seed, self.epoch, index]
         rng = np.random.default_rng(draw)
         found = self.kept[index] if self.kept else self._read(index, row, rng)
+        if self.features is not None:
+            found = found | self.features[index]
         inputs = {name: found.get(name) if name in self.modalities else None for name in MODALITIES}
         if self.augmentation:
             if inputs[AUDIO] is not None:
@@ -125,6 +152,8 @@ class SampleDataset(torch.utils.data.Dataset):
         return inputs | self.labels(row) | {"draw": draw if self.augmentation else None}
 
     def _read(self, index: int, row: dict, rng: np.random.Generator | None) -> Inputs:
+        if not self.raw_modalities:
+            return {}
         jitter = self.augmentation is not None and self.augmentation.temporal_jitter
         try:
             return self.at_hand(row) | self.media(row, rng if jitter else None)
@@ -149,7 +178,8 @@ class UtteranceDataset(SampleDataset):
 
     def media(self, row: dict, rng: np.random.Generator | None) -> Inputs:
         """Sound and frames of the clip, where the row and the processor have them."""
-        paths = {name: row.get(f"{name}_path") if name in self.modalities else None for name in (AUDIO, VIDEO)}
+        wanted = self.raw_modalities
+        paths = {name: row.get(f"{name}_path") if name in wanted else None for name in (AUDIO, VIDEO)}
         if not any(paths.values()):
             return {}
         clip = read_clip_for(
@@ -235,6 +265,18 @@ class RecordingDataset(SampleDataset):
         return {"labels": np.asarray(row[self.target.column], dtype=np.float32).reshape(-1)}
 
 
+class PreparedDataset(UtteranceDataset):
+    """Utterances whose frames and sound `affecthub prepare` has put into their rows."""
+
+    def media(self, row: dict, rng: np.random.Generator | None) -> Inputs:
+        """Sound and frames, where the row and the processor have them."""
+        wanted = self.raw_modalities
+        if row["media_status"] not in ("kept", "none") and {AUDIO, VIDEO} & set(wanted):
+            raise MediaError(f"it was {row['media_status']} when the data were prepared; see their manifest")
+        held = {AUDIO: (row["audio_flac"], decode_audio), VIDEO: (row["video_jpeg"], decode_frames)}
+        return {name: decode(kept) for name, (kept, decode) in held.items() if name in wanted and kept is not None}
+
+
 def _chosen(sequences: tuple[np.ndarray, np.ndarray], position: int) -> np.ndarray:
     """The rows that lead up to one, by `preceding_rows`; those before the recording began left out."""
     rows, begun = sequences
@@ -254,10 +296,23 @@ def make_dataset(
         others: augmentation, seed and preload, as `SampleDataset`.
     """
     rows = corpus.splits[split]
+    if corpus.prepared:
+        corpus.prepared.check_processor(processor)
+        return _without_jitter(PreparedDataset(rows, processor, *others))
     if corpus.frames is None:
         return UtteranceDataset(rows, processor, *others)
     target = corpus.targets[0]
     return RecordingDataset(rows, processor, *others, frames=corpus.frames, target=target, physio_steps=physio_steps)
+
+
+def _without_jitter(samples: PreparedDataset) -> PreparedDataset:
+    """The samples; ValueError when other frames of them are wanted than were kept."""
+    if samples.augmentation and samples.augmentation.temporal_jitter:
+        raise ValueError(
+            "augmentation.temporal_jitter: prepared rows hold the same frames in every epoch; set it to false, or "
+            "train on the clips themselves."
+        )
+    return samples
 
 
 class LengthGroupedSampler(torch.utils.data.Sampler):
@@ -267,7 +322,7 @@ class LengthGroupedSampler(torch.utils.data.Sampler):
 
     Args:
         lengths: one a sample, in any unit.
-        batch_size: samples an update takes on this process.
+        batch_size: samples an update takes, over all processes.
         seed: of the order.
     """
 
@@ -309,7 +364,7 @@ class Collator:
         A sample whose clip was all it had, and could not be decoded, is left out; the data set counts it.
         """
         samples = [s for s in samples if any(s[name] is not None for name in MODALITIES)] or samples
-        batch = self.processor.encode(samples)
+        batch = encode_samples(self.processor, samples)
         if "input_features" in batch:
             self._mask_features(batch, samples)
         for key in self.label_names:

@@ -1,6 +1,6 @@
 """Freezing, gradual unfreezing and the two learning rates of a fine-tuned encoder."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
@@ -43,6 +43,11 @@ def phase_of(phases: Iterable[Phase], epoch: int) -> Phase | None:
     return max(started, key=lambda phase: phase.start_epoch, default=None)
 
 
+def always_frozen(phases: Sequence[Phase]) -> bool:
+    """Whether the encoders learn in no epoch."""
+    return phase_of(phases, 0) is not None and all(phase.encoder_layers == 0 for phase in phases)
+
+
 def apply_phase(model: PreTrainedModel, phase: Phase | None) -> None:
     """Freeze and unfreeze the encoders as the phase says; without one, everything learns."""
     for encoder in split_encoders(model)[0]:
@@ -78,10 +83,10 @@ def make_optimizer(model: PreTrainedModel, recipe: TrainingRecipe) -> torch.opti
     Frozen parameters that a later phase unfreezes are in it from the start: AdamW passes over what has no gradient.
     """
     encoder_names = split_encoders(model)[1]
-    always_frozen = phase_of(recipe.phases, 0) and all(phase.encoder_layers == 0 for phase in recipe.phases)
+    frozen = always_frozen(recipe.phases)
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        if not (always_frozen and name in encoder_names):
+        if not (frozen and name in encoder_names):
             groups.setdefault((name in encoder_names, parameter.dim() > 1), []).append(parameter)
     settings = [
         {

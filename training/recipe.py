@@ -35,7 +35,8 @@ class DataRecipe:
     dataset: Literal["sample_meld", "meld", "sample_genex", "genex"] = "sample_meld"
     """`sample_...`: a synthetic data set, rendered on first use; `meld`, `genex`: your copy or study, at `root`."""
     root: str | None = None
-    """Folder of the data set; for a synthetic one, where to render it (default: the cache)."""
+    """Folder of the data set, or of what `affecthub prepare` made of it; for a synthetic one, where to render it
+    (default: the cache)."""
     target: Literal["emotion", "attention", "attention_level", "affect"] | None = None
     """Of an utterance: emotion (default). Of a recording: attention, high or not (default); attention_level, 0..1; or
     affect, the 17 affect targets."""
@@ -151,6 +152,9 @@ class TrainingRecipe:
     """Peak rate of everything but the encoders."""
     encoder_learning_rate: float = 1e-5
     """Peak rate of the encoders."""
+    scale_learning_rate: bool = False
+    """Multiply both rates by the rows of an update, over all processes and accumulated steps, divided by
+    `batch_size`."""
     weight_decay: float = 0.01
     """AdamW's weight decay (not on biases and norms)."""
     scheduler: str = "linear"
@@ -178,6 +182,9 @@ class TrainingRecipe:
     """Recompute activations in the backward pass: less memory, more time."""
     compile: bool = False
     """`torch.compile` the model."""
+    attention: Literal["auto", "sdpa", "eager"] = "auto"
+    """How encoders attend: sdpa, by PyTorch's fused kernels; eager, step by step; auto: by sdpa where an encoder has
+    it."""
     num_workers: int = 2
     """Processes that decode."""
     encoder_cache: bool = True

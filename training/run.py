@@ -11,6 +11,7 @@ from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel,
 from affecthub.evaluation.report import HEADLINES, LOWER_IS_BETTER, headline, judged, kind_of
 from affecthub.training.corpus import Corpus, Target
 from affecthub.training.data import Collator, LengthGroupedSampler, SampleDataset
+from affecthub.training.launch import global_batch, runs_on_cpu, scaled_rates
 from affecthub.training.phases import PhaseCallback, make_optimizer
 from affecthub.training.recipe import Recipe, TrainingRecipe
 
@@ -59,7 +60,7 @@ def training_arguments(recipe: TrainingRecipe, output_dir: Path, preloaded: bool
         max_grad_norm=recipe.max_gradient_norm,
         fp16=precision == "fp16",
         bf16=precision == "bf16",
-        use_cpu=precision == "bf16" and not torch.cuda.is_available(),  # bf16 on a CPU is refused unless it is named
+        use_cpu=runs_on_cpu(),  # unless it is named, bf16 is refused there and processes do not find each other
         activation_checkpointing=recipe.gradient_checkpointing,
         torch_compile=recipe.compile,
         eval_strategy="epoch",
@@ -94,6 +95,10 @@ def make_trainer(
         known = ", ".join(names)
         raise ValueError(f"training.best_metric={settings.best_metric}: this model is measured by {known}.")
     arguments = training_arguments(settings, output_dir, recipe.data.preload)
+    settings = scaled_rates(settings, global_batch(arguments))
+    arguments.learning_rate = settings.learning_rate
+    if settings.attention != "auto":
+        model.set_attn_implementation(settings.attention)
     arguments.label_names = ["labels", "sentiment_labels"][: len(metrics.tasks)]
     callbacks = [PhaseCallback(settings.phases)] if settings.phases else []
     if settings.patience is not None:
@@ -138,8 +143,8 @@ class AffectTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: SampleDataset | None = None) -> torch.utils.data.Sampler | None:
         if not self.settings.group_by_length:
             return super()._get_train_sampler(train_dataset)
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthGroupedSampler((train_dataset or self.train_dataset).lengths, batch, self.args.seed)
+        lengths = (train_dataset or self.train_dataset).lengths
+        return LengthGroupedSampler(lengths, global_batch(self.args), self.args.seed)
 
 
 class Metrics:

@@ -1,0 +1,113 @@
+"""Training with frozen base-size encoders: with the encoder cache, and encoding anew in every epoch.
+
+    python benchmarks/encoder_cache.py [--clips 400] [--epochs 15] [--rounds N] [--output FILE]
+
+The recipe is `meld_ensemble`, on rendered clips and with encoders of random weights, which cost what trained ones do.
+Every round begins with an empty cache. The floor is one encoder pass without any cache, and the head's own steps.
+"""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from measure import Goal, parser_of, ratio, report, table
+from torch.utils.data import DataLoader
+from transformers import ProcessorMixin, set_seed
+
+from affecthub.training.augmentation import SpecAugment
+from affecthub.training.build import build_model, build_processor
+from affecthub.training.cache_entries import prune
+from affecthub.training.corpus import Corpus, load_corpus
+from affecthub.training.data import Collator, UtteranceDataset
+from affecthub.training.encoder_cache import encode_batch, use_encoder_cache
+from affecthub.training.recipe import Recipe, load_recipe
+from affecthub.training.run import AffectTrainer, make_trainer
+
+CACHED, PLAIN, PASS, HEAD = "affecthub, from an empty cache", "encoding in every epoch", "one encoder pass", "the head"
+
+SMALL = "{hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32, model_type: %s}"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Time all of it round by round, and compare the losses."""
+    parser = parser_of(__doc__, rounds=3)
+    parser.add_argument("--clips", type=int, default=400, help="to learn from; a quarter as many validate")
+    parser.add_argument("--epochs", type=int, default=15)
+    options = parser.parse_args(arguments)
+    clips, epochs, rounds = (16, 2, 1) if options.quick else (options.clips, options.epochs, options.rounds)
+    times: dict[str, list[float]] = {CACHED: [], PLAIN: [], PASS: [], HEAD: []}
+    differences = []
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["AFFECTHUB_CACHE"] = str(Path(folder, "cache"))
+        recipe = recipe_of(Path(folder), clips, epochs, options.quick)
+        corpus = load_corpus(recipe.data, ["text", "audio", "video"], recipe.split)
+        processor = build_processor(recipe, corpus)
+        for _ in range(rounds):
+            prune(everything=True)
+            losses = {}
+            for name, cache in ((CACHED, True), (PLAIN, False)):
+                trainer, data = prepared(recipe, corpus, processor, Path(folder))
+                begin = time.perf_counter()
+                if cache:
+                    use_encoder_cache(trainer, data, recipe)
+                middle = time.perf_counter()
+                trainer.train()
+                times[name].append(time.perf_counter() - begin)
+                if cache:
+                    times[HEAD].append(time.perf_counter() - middle)
+                losses[name] = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+            times[PASS].append(pass_seconds(trainer, data))
+            differences.append(max(abs(a - b) for a, b in zip(losses[CACHED], losses[PLAIN], strict=True)))
+    floor = "one encoder pass and the head"
+    times[floor] = [sum(pair) for pair in zip(times[PASS], times[HEAD], strict=True)]
+    goals = [
+        Goal("encoding in every epoch, times ours", ratio(times, PLAIN, CACHED), at_least=10),
+        Goal("ours, times one encoder pass and the head's steps", ratio(times, CACHED, floor), at_most=1.2),
+        Goal("largest difference of a validation loss", max(differences), at_most=1e-4),
+    ]
+    title = f"{epochs} epochs of meld_ensemble, {clips} clips, frozen encoders"
+    report(title, table(times, CACHED, "s"), goals, options.output, times=times)
+
+
+def recipe_of(folder: Path, clips: int, epochs: int, quick: bool) -> Recipe:
+    """`meld_ensemble` on rendered clips, its encoders from scratch: of base size, or tiny with `quick`."""
+    configs = [f"{{model_type: {kind}}}" for kind in ("bert", "clip_vision_model")]
+    if quick:
+        configs = [SMALL % kind for kind in ("bert", "clip_vision_model")]
+    few = max(2, clips // 4)
+    return load_recipe(
+        "meld_ensemble",
+        *("--data.dataset=sample_meld", f"--data.root={folder / 'data'}", f"--data.train_rows={clips}"),
+        *(f"--data.validation_rows={few}", "--data.test_rows=2", f"--training.epochs={epochs}"),
+        *("--model.text_encoder=null", "--model.vision_encoder=null", "--training.precision=fp32"),
+        *(f"--model.text_config={configs[0]}", f"--model.vision_config={configs[1]}"),
+    )
+
+
+def prepared(
+    recipe: Recipe, corpus: Corpus, processor: ProcessorMixin, folder: Path
+) -> tuple[AffectTrainer, dict[str, UtteranceDataset]]:
+    """A fresh Trainer, and its samples."""
+    set_seed(0)
+    data = {name: UtteranceDataset(corpus.splits[name], processor) for name in ("train", "validation")}
+    model = build_model(recipe, corpus, processor)
+    return make_trainer(model, recipe, folder / "run", corpus, data["train"], data["validation"]), data
+
+
+@torch.no_grad()
+def pass_seconds(trainer: AffectTrainer, data: dict[str, UtteranceDataset]) -> float:
+    """s that a plain loop takes to decode and encode every sample once."""
+    trunk = trainer.model.eval().base_model
+    begin = time.perf_counter()
+    for samples in data.values():
+        collator = Collator(samples.processor, [], SpecAugment())
+        workers, size = trainer.args.dataloader_num_workers, trainer.args.eval_batch_size
+        for batch in DataLoader(samples, size, collate_fn=collator, num_workers=workers):
+            encode_batch(trunk, {name: values.to(trunk.device) for name, values in batch.items()})
+    return time.perf_counter() - begin
+
+
+if __name__ == "__main__":
+    main()

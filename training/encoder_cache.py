@@ -1,0 +1,360 @@
+"""Encoders that are frozen for a whole run encode each sample once; what they gave is kept on disk and read there.
+
+A split has a folder of its own below $AFFECTHUB_CACHE/encoders. Its name is a digest of everything that its content
+depends on, so nothing old is ever read; an interrupted pass goes on with the shards that are not there yet, and runs
+that fill the same folder at once write the same content.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
+
+import affecthub.media
+import affecthub.processing
+from affecthub.modeling import encoders, modalities, modeling_trimodal
+from affecthub.modeling.encoders import vision_output_size
+from affecthub.modeling.modalities import AUDIO, MODALITIES, TEXT, VIDEO
+from affecthub.training import data, encoded_samples
+from affecthub.training.augmentation import AudioAugmentation, FrameAugmentation
+from affecthub.training.cache_entries import Entry, cache_folder
+from affecthub.training.data import SampleDataset
+from affecthub.training.encoded_samples import Encoded, shard_path, shard_ranges, write_shard
+from affecthub.training.families import UTTERANCE_TYPES, modalities_of
+from affecthub.training.phases import always_frozen
+from affecthub.training.recipe import Recipe
+from affecthub.training.run import AffectTrainer
+
+LIBRARIES = (
+    "affecthub",
+    "av",
+    "numpy",
+    "opencv-python-headless",
+    "tokenizers",
+    "torch",
+    "torchvision",
+    "transformers",
+)
+"""What decodes, processes and encodes."""
+
+UNSTABLE = ("_name_or_path", "dtype")
+"""Fields of an encoder's configuration that say how it was loaded; the weights tell their type themselves."""
+
+_CODE = [
+    *(path for room in (affecthub.media, affecthub.processing) for path in Path(room.__file__).parent.glob("*.py")),
+    *(Path(module.__file__) for module in (encoders, modalities, modeling_trimodal, data, encoded_samples)),
+    Path(__file__),
+]
+
+
+def plan_cache(recipe: Recipe) -> tuple[list[str], str]:
+    """The modalities of a run that are encoded once, and a sentence about it.
+
+    What is changed at random in training is encoded anew each time; log-mel features count as encoded, and
+    SpecAugment masks what was read. Where the encoders learn there is nothing to say.
+    """
+    architecture, names, random = recipe.model.architecture, modalities_of(recipe.model), recipe.augmentation
+    if not always_frozen(recipe.training.phases):
+        return [], ""
+    if not recipe.training.encoder_cache:
+        return [], "Encoder cache: off, as the recipe says; the frozen encoders run in every epoch."
+    if architecture not in UTTERANCE_TYPES:
+        return [], f"Encoder cache: off, because {architecture} takes more of its encoder than one vector a sample."
+    changed = {
+        AUDIO: random.audio != AudioAugmentation(),
+        VIDEO: random.frames != FrameAugmentation() or random.temporal_jitter,
+    }
+    kept = [name for name in names if not changed.get(name)]
+    anew = [f"{name} is augmented anew in each epoch" for name in names if name not in kept]
+    if not {TEXT, VIDEO} & set(kept):
+        return [], f"Encoder cache: off, because {' and '.join(anew) or 'there is no pretrained encoder'}."
+    return kept, f"Encoder cache: {'; '.join([', '.join(kept), *anew])}."
+
+
+def needs_preload(recipe: Recipe) -> bool:
+    """Whether samples are to be decoded into memory: where the recipe says so, unless all of it will be encoded."""
+    return recipe.data.preload and plan_cache(recipe)[0] != modalities_of(recipe.model)
+
+
+def use_encoder_cache(trainer: AffectTrainer, splits: dict[str, SampleDataset], recipe: Recipe) -> None:
+    """Where a recipe's encoders are frozen: encode what is not in the cache yet, and make the samples read it.
+
+    Each process of a launch takes every so-many-th shard, waits for the others, and then reads all of them; it encodes
+    itself what is still missing. So machines should share the folder: each alone would encode everything.
+
+    Args:
+        trainer: with the model, before it trains or evaluates.
+        splits: name -> its samples, which are changed.
+        recipe: of the run.
+
+    Raises:
+        OSError: the folder cannot be written, or has too little space; nothing was trained yet.
+    """
+    names, sentence = plan_cache(recipe)
+    accelerator = trainer.accelerator
+    if sentence:
+        accelerator.print(sentence)
+    if not names:
+        return
+    run = EncoderPass(trainer, names, recipe.training.num_workers)
+    entries = {split: run.entry_of(split, samples) for split, samples in splits.items() if len(samples)}
+    missing = {split: entry.missing() for split, entry in entries.items()}
+    bytes_missing = run.estimate(splits, missing)
+    accelerator.print(_announcement(entries, missing, bytes_missing))
+    with _with_remedy():
+        if bytes_missing:
+            _require_space(bytes_missing)
+        for split in (split for split, numbers in missing.items() if numbers):
+            if accelerator.is_local_main_process:
+                entries[split].describe()
+            # by their numbers, because another process may have found fewer of them missing
+            mine = [n for n in missing[split] if n % accelerator.num_processes == accelerator.process_index]
+            run.fill(entries[split], splits[split], mine)
+        accelerator.wait_for_everyone()
+        for split, entry in entries.items():
+            run.fill(entry, splits[split], entry.missing())
+            splits[split].use_features(entry.open(names))
+    if names == trainer.model.config.modalities:
+        trainer.args.dataloader_num_workers = 0  # they would copy what lies in memory
+
+
+class EncoderPass:
+    """Runs a trainer's frozen encoders over samples.
+
+    Args:
+        trainer: says on which device, in which precision and in batches of which size.
+        names: the modalities that are kept.
+        workers: processes that decode.
+    """
+
+    def __init__(self, trainer: AffectTrainer, names: Sequence[str], workers: int):
+        self.trainer, self.names, self.workers = trainer, list(names), workers
+        self.trunk = trainer.model.base_model
+        self.processor = trainer.train_dataset.processor
+        self._facts = self._common_facts()
+
+    def _common_facts(self) -> dict:
+        """What the samples of every split depend on."""
+        config, arguments = self.trunk.config, self.trainer.args
+        parts = {TEXT: ("text_model", "text_config"), VIDEO: ("vision_model", "vision_config")}
+        return {
+            "modalities": self.names,
+            "encoders": {
+                name: {
+                    "config": getattr(config, settings).to_dict() | dict.fromkeys(UNSTABLE),
+                    "weights": weights_digest(getattr(self.trunk, module)),
+                }
+                for name, (module, settings) in parts.items()
+                if name in self.names
+            },
+            "processor": processor_digest(self.processor),
+            "precision": "fp16" if arguments.fp16 else "bf16" if arguments.bf16 else "fp32",
+            "device": arguments.device.type,
+            "libraries": {name: version(name) for name in LIBRARIES},
+            "code": _digest(path.read_bytes() for path in sorted(_CODE)),
+        }
+
+    def entry_of(self, split: str, samples: SampleDataset) -> Entry:
+        """The cache's entry of a split, whether it is there or not."""
+        rows = {"split": split, "samples": len(samples), "rows": rows_digest(samples.rows, self.names)}
+        facts = json.loads(json.dumps({**rows, **self._facts}, default=str))
+        key = _digest([json.dumps(facts, sort_keys=True).encode()])
+        return Entry(cache_folder() / key, facts)
+
+    def estimate(self, splits: dict[str, SampleDataset], missing: dict[str, list[int]]) -> int:
+        """Bytes that the missing shards will take, at 4 a number."""
+        config = self.trunk.config
+        values = config.text_config.hidden_size if TEXT in self.names else 0
+        values += vision_output_size(config.vision_config) if VIDEO in self.names else 0
+        total = 0
+        for split, numbers in missing.items():
+            lengths, ranges = splits[split].lengths, shard_ranges(len(splits[split]))
+            rows = [row for number in numbers for row in ranges[number]]
+            total += 4 * values * len(rows)
+            if AUDIO in self.names:
+                extractor, longest = self.processor.feature_extractor, self.processor.max_seconds
+                seconds = sum(min(lengths[row], longest) for row in rows)
+                total += int(4 * config.num_mel_bins * seconds * extractor.sampling_rate / extractor.hop_length)
+        return total
+
+    def fill(self, entry: Entry, samples: SampleDataset, numbers: Sequence[int]) -> None:
+        """Encode and write some shards of an entry.
+
+        Args:
+            entry: of the split.
+            samples: of the split.
+            numbers: of the shards.
+        """
+        if not numbers:
+            return
+        ranges, plain = shard_ranges(entry.samples), samples.unaugmented(self.names)
+        for number, encoded in zip(numbers, self._encode(plain, [ranges[n] for n in numbers]), strict=True):
+            failed = plain.failed(ranges[number])
+            write_shard(shard_path(entry.folder, number), entry.key, encoded, failed)
+
+    def _encode(self, samples: SampleDataset, ranges: Sequence[range]) -> Iterator[list[Encoded]]:
+        """What is kept of the samples of each shard; batches hold samples of about the same length."""
+        size, lengths = self.trainer.args.eval_batch_size, samples.lengths
+        batches = [
+            order[start : start + size]
+            for order in (sorted(rows, key=lengths.__getitem__) for rows in ranges)
+            for start in range(0, len(order), size)
+        ]
+        loader = DataLoader(
+            samples,
+            batch_sampler=batches,
+            collate_fn=partial(_encode_held, self.processor),
+            num_workers=self.workers,
+            generator=torch.Generator(),  # so that nothing is drawn from the run's own
+        )
+        shown = self.trainer.accelerator.is_local_main_process
+        bar = tqdm(total=sum(map(len, ranges)), desc="encoding", unit="sample", disable=not shown)
+        results, encoded = zip(batches, loader, strict=True), {}
+        for rows in ranges:
+            while len(encoded) < len(rows):
+                indices, (held, batch) = next(results)
+                encoded |= dict.fromkeys(indices, dict.fromkeys(self.names))
+                found = self._forward(batch) if held else []
+                encoded |= {indices[i]: sample for i, sample in zip(held, found, strict=True)}
+                bar.update(len(indices))
+            yield [encoded[row] for row in rows]
+            encoded = {}
+        bar.close()
+
+    @torch.no_grad()
+    def _forward(self, batch: BatchFeature) -> list[Encoded]:
+        """What is kept of each sample of a batch, in the order of the batch."""
+        self.trunk.eval()
+        batch = {name: values.to(self.trunk.device) for name, values in batch.items()}
+        with self.trainer.accelerator.autocast():
+            kept = encode_batch(self.trunk, batch)
+        count = len(next(iter(batch.values())))
+        return [{name: kept[name][i] if name in kept else None for name in self.names} for i in range(count)]
+
+
+def encode_batch(trunk: PreTrainedModel, batch: dict[str, torch.Tensor]) -> dict[str, list[torch.Tensor | None]]:
+    """Modality -> what is kept of each sample of a batch, on the CPU, None where it is absent.
+
+    Args:
+        trunk: of an utterance model.
+        batch: of its processor.
+    """
+    kept: dict[str, list[torch.Tensor | None]] = {}
+    if "text_present" in batch:
+        present = batch["text_present"].bool()
+        vectors, _ = trunk.get_text_features(
+            batch["input_ids"], batch.get("attention_mask"), batch.get("token_type_ids"), present
+        )
+        kept[TEXT] = _rows(vectors.unsqueeze(1), present)
+    if "video_present" in batch:
+        present = batch["video_present"].bool()
+        vectors, _ = trunk.get_video_features(batch["pixel_values_videos"], batch["video_attention_mask"], present)
+        kept[VIDEO] = _rows(vectors.unsqueeze(1), present)
+    if "audio_present" in batch:
+        lengths = batch["feature_attention_mask"].sum(dim=1).tolist()
+        clips = _rows(batch["input_features"], batch["audio_present"].bool())
+        kept[AUDIO] = [clip if clip is None else clip[:n] for clip, n in zip(clips, lengths, strict=True)]
+    return kept
+
+
+def weights_digest(module: nn.Module) -> str:
+    """16 hexadecimal digits of the names, types, shapes and values of a module's tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
+def processor_digest(processor: ProcessorMixin) -> str:
+    """16 hexadecimal digits of everything that a processor saves: its settings, its vocabulary, its statistics.
+
+    A tokenizer also saves how it was last called, and whether it was loaded: so it is called, and loaded, first.
+    """
+    if TEXT in processor.modalities:
+        processor(text="")
+    with tempfile.TemporaryDirectory() as folder:
+        processor.save_pretrained(folder)
+        type(processor).from_pretrained(folder).save_pretrained(folder)
+        paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+        return _digest(part for path in paths for part in (path.name.encode(), path.read_bytes()))
+
+
+def rows_digest(rows: Dataset, names: Sequence[str]) -> str:
+    """16 hexadecimal digits of what rows hold of the modalities: texts; paths, sizes and times of the media."""
+
+    @cache
+    def state(path: str | None) -> tuple:
+        try:
+            found = os.stat(path) if path else None
+        except OSError:
+            found = None  # which the decoder will say
+        return (path, found and (found.st_size, found.st_mtime_ns))
+
+    columns = [(rows["text"] if name == TEXT else map(state, rows[f"{name}_path"])) for name in names]
+    return _digest(repr(row).encode() for row in zip(*columns, strict=True))
+
+
+def _announcement(entries: dict[str, Entry], missing: dict[str, list[int]], size: int) -> str:
+    """What is in the cache, and what will be written."""
+    samples = ", ".join(f"{split} {entry.samples:,}" for split, entry in entries.items())
+    shards = sum(len(shard_ranges(entry.samples)) for entry in entries.values())
+    lacking = sum(map(len, missing.values()))
+    found = f"{samples} samples in {shards} shards, {shards - lacking} of them there"
+    writes = f"; the others take about {size / 1e6:,.1f} MB" if lacking else ""
+    return f"{found}{writes}, below {cache_folder()}"
+
+
+def _require_space(size: int) -> None:
+    """OSError unless the cache's disk has so many bytes left."""
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache_folder()).free
+    if free < size:
+        raise OSError(errno.ENOSPC, f"{free / 1e6:,.1f} MB are free, {size / 1e6:,.1f} MB are needed")
+
+
+@contextmanager
+def _with_remedy() -> Iterator[None]:
+    """Says what can be done about a full disk or a folder that is read-only."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"The encoder cache below {cache_folder()} cannot be written ({error.strerror or error}): make room there "
+            "(`affecthub cache prune`), set AFFECTHUB_CACHE to another folder, or train with --no-cache.",
+        ) from error
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    """16 hexadecimal digits of parts, and of where one ends and the next begins."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()[:16]
+
+
+def _encode_held(processor: ProcessorMixin, samples: list[dict]) -> tuple[list[int], BatchFeature]:
+    """Which samples of a batch hold anything, and the processor's tensors of those."""
+    held = [i for i, sample in enumerate(samples) if any(sample[name] is not None for name in MODALITIES)]
+    return held, processor.encode([samples[i] for i in held]) if held else BatchFeature()
+
+
+def _rows(values: torch.Tensor, present: torch.Tensor) -> list[torch.Tensor | None]:
+    """The rows of a batch, on the CPU; None for those that are not present."""
+    return [row if here else None for row, here in zip(values.cpu(), present.tolist(), strict=True)]

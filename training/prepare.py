@@ -1,0 +1,120 @@
+"""`affecthub prepare`: utterances become Parquet shards that hold their media, by any number of processes.
+
+Shard i belongs to process i modulo their number; what a shard holds depends on its rows alone, so that the result is
+the same for any number of them. All need to see the same output folder.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+from accelerate import PartialState
+from tqdm.auto import tqdm
+
+from affecthub.datasets_scripts.meld import load_meld
+from affecthub.datasets_scripts.prepared_clips import STATUSES, ClipForm, ClipReader, PreparedClip
+from affecthub.datasets_scripts.prepared_shards import Shard, alone, begin, finish, shards_of
+from affecthub.datasets_scripts.sample_meld import MARKER, render_sample_meld
+from affecthub.media.files import write_file
+from affecthub.training.launch import LONGEST_WAIT, check_processes
+
+SHARD_ROWS = 256
+"""What an interrupted process loses at most, and holds in memory, compressed."""
+
+TIME_LIMIT = 60.0
+"""s a clip."""
+
+
+def prepare(
+    dataset: str,
+    root: str | Path,
+    folder: str | Path,
+    form: ClipForm | None = None,
+    *,
+    twin_policy: str = "prefer_final",
+    sample_rows: Sequence[int] = (800, 200, 300),
+    shard_rows: int = SHARD_ROWS,
+    time_limit: float = TIME_LIMIT,
+) -> dict:
+    """Prepare a data set; what an earlier, interrupted call completed is checked and kept.
+
+    Args:
+        dataset: "meld" or "sample_meld".
+        root: folder of the data set; of the synthetic one, where to render it.
+        folder: where the shards go; the same for all processes of a launch.
+        form: what to keep of each clip.
+        twin_policy: as `load_meld`.
+        sample_rows: of the synthetic corpus: utterances for training, validation and testing.
+        shard_rows: rows a shard.
+        time_limit: s a clip; one that takes longer stays as a row without media.
+
+    Returns:
+        The manifest, in the main process; elsewhere an empty dictionary.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_meld`; the folder holds something else; other processes run than were
+            asked for.
+        OSError: the folder cannot be written, the disk is full, or another launch is at work there.
+    """
+    if shard_rows < 1 or time_limit <= 0:
+        raise ValueError(f"shard_rows={shard_rows}, time_limit={time_limit}: both have to be above 0.")
+    folder, state = Path(folder), PartialState(cpu=True, timeout=LONGEST_WAIT)
+    check_processes(state.num_processes)
+    settings = {"dataset": dataset, **asdict(form or ClipForm()), "twin_policy": twin_policy, "shard_rows": shard_rows}
+    with state.local_main_process_first():
+        root = _rendered(root, sample_rows) if dataset == "sample_meld" else Path(root)
+        splits = load_meld(root, twin_policy=twin_policy)
+    shards = shards_of(splits, folder, settings, shard_rows)
+    with alone(folder) if state.is_main_process else nullcontext():
+        if state.is_main_process:
+            begin(folder, settings)
+            if (root / MARKER).is_file():
+                write_file(folder / MARKER, (root / MARKER).read_bytes())
+        state.wait_for_everyone()
+        state.print(f"{len(shards)} shards of up to {shard_rows} rows, by {state.num_processes} process(es)")
+        write_shards(shards[state.process_index :: state.num_processes], form or ClipForm(), time_limit)
+        state.wait_for_everyone()
+        return finish(folder, shards, settings) if state.is_main_process else {}
+
+
+def write_shards(shards: Sequence[Shard], form: ClipForm, time_limit: float) -> None:
+    """Write those of some shards that are not there yet."""
+    total = sum(len(shard.rows) for shard in shards)
+    bar = tqdm(total=total, desc="preparing", unit="row", disable=not PartialState().is_local_main_process)
+    with ClipReader(form, time_limit) as reader, bar:
+
+        def read(row: dict) -> PreparedClip:
+            bar.update()
+            return _read(reader, row)
+
+        for shard in shards:
+            if shard.is_complete():
+                bar.update(len(shard.rows))
+            else:
+                shard.write(read)
+
+
+def summary(manifest: Mapping) -> str:
+    """What was prepared, in a few lines: rows by split and status, the first failures, and the size."""
+    lines = [
+        f"{split:<12}{count:>8,}  {status}: {STATUSES[status]}"
+        for split, counts in manifest["statuses"].items()
+        for status, count in counts.items()
+    ]
+    failures = [f"{key}: {detail}" for note in manifest["shards"] for key, detail in note["failures"].items()]
+    lines += [f"  {line}" for line in failures[:20]] + ([f"  and {len(failures) - 20} more"] if failures[20:] else [])
+    size = sum(note["bytes"] for note in manifest["shards"]) / 1e6
+    return "\n".join([*lines, f"{len(manifest['shards'])} shards, {size:,.1f} MB, content {manifest['content'][:16]}"])
+
+
+def _read(reader: ClipReader, row: dict) -> PreparedClip:
+    path = row["video_path"] or row["audio_path"]
+    if path is None:
+        return PreparedClip("none")
+    return reader.read(path, video=row["video_path"] is not None, audio=row["audio_path"] is not None)
+
+
+def _rendered(root: str | Path, rows: Sequence[int]) -> Path:
+    train, dev, test = rows
+    return render_sample_meld(root, train=train, dev=dev, test=test)
