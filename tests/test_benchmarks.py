@@ -1,0 +1,44 @@
+"""Every benchmark that is quick enough runs once, at a size at which its figures mean nothing."""
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """Import a script of the folder as Python does when it is run."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the scripts set both; here they are put back
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    return importlib.import_module
+
+
+@pytest.mark.parametrize("name", ["decoding", "log_mel", "pipeline_overhead"])
+def test_a_benchmark_prints_its_table_and_writes_its_figures(name, benchmark, tmp_path, capsys):
+    benchmark(name).main(["--quick", "--output", str(tmp_path / "figures.json")])
+    written = json.loads((tmp_path / "figures.json").read_text())
+    assert written["title"] in capsys.readouterr().out
+    assert written["figures"] and written["goals"] and written["machine"]["cores"] > 0
+    assert all(len(seconds) == 1 and seconds[0] > 0 for seconds in written["seconds"].values())
+
+
+def test_the_ratio_is_the_median_of_the_rounds_ratios(benchmark):
+    measure = benchmark("measure")
+    times = {"a": [1.0, 4.0, 9.0], "b": [1.0, 2.0, 3.0]}
+    assert measure.ratio(times, "a", "b") == 2.0
+    assert measure.Goal("", 2.0, at_least=2).met and not measure.Goal("", 2.0, at_most=1.9).met
+
+
+def test_a_repeated_clip_is_as_many_times_as_long(benchmark, tmp_path):
+    from affecthub.media.decode import read_clip
+
+    media = benchmark("sample_media")
+    one = media.write_clip(tmp_path / "one.mp4", seconds=1, size=(64, 48))
+    clip = read_clip(media.repeat_clip(one, tmp_path / "three.mp4", 3))
+    assert clip.complete and clip.bad_packets == 0
+    assert clip.video_duration == pytest.approx(3, abs=0.1) and clip.audio_duration == pytest.approx(3, abs=0.1)
