@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from transformers.utils import logging
 
 from affecthub.evaluation.pictures import plot_timeline
-from affecthub.hub.predict import Judged, judge, load_pipeline, render, write
+from affecthub.hub.predict import SYNTHETIC, Judged, is_synthetic, judge, load_pipeline, render, write
 
 BAD_INPUT = 2
 """Exit status when something that was passed cannot be used, as argparse's own."""
@@ -218,6 +218,9 @@ def predict(options: argparse.Namespace) -> int:
         device=options.device,
         revision=options.revision,
     )
+    synthetic = is_synthetic(options.model, options.revision)
+    if synthetic:
+        print(f"affecthub: {options.model} was {SYNTHETIC}.", file=sys.stderr)
     judged: Judged = {}
     status = 0
     for file in options.files or [None]:
@@ -229,7 +232,8 @@ def predict(options: argparse.Namespace) -> int:
         write(render(judged, options.format, options.model), options.output)
     if judged and options.picture:
         ((name, answers),) = judged.items()
-        plot_timeline(answers, options.picture, f"{Path(name).name}, judged by {Path(options.model).name}")
+        title = f"{Path(name).name}, judged by {'/'.join(Path(options.model).parts[-2:])}"
+        plot_timeline(answers, options.picture, f"{title}\n{SYNTHETIC}" if synthetic else title)
     return status
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from huggingface_hub import ModelCard
 from tqdm.auto import tqdm
 from transformers import AutoConfig, pipeline
+from transformers.utils import cached_file
 
 from affecthub.hub.inputs import ADDRESSES
 from affecthub.hub.pipeline_affect import TASK, AffectRecognitionPipeline, Answer
@@ -15,6 +17,8 @@ from affecthub.media.windows import duration_of
 
 Judged = dict[str, list[Answer]]
 """Input, as it was named -> its answers in order of time."""
+
+SYNTHETIC = "trained on synthetic people alone: what it says about a real person means nothing"
 
 
 def load_pipeline(
@@ -49,6 +53,17 @@ def load_pipeline(
         return pipeline(TASK, model=model, pipeline_class=AffectRecognitionPipeline, device=device, **options)
     except RuntimeError as error:  # PyTorch's, for a device that is none or not there
         raise ValueError(f"{model}: cannot be loaded on the device {device!r} ({error}).") from error
+
+
+def is_synthetic(model: str, revision: str | None = None) -> bool:
+    """Whether the model's card says that it has only seen rendered people; not without a card.
+
+    Args:
+        model, revision: as `load_pipeline`.
+    """
+    missing = {f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "connection_errors")}
+    card = cached_file(model, "README.md", revision=revision, **missing)
+    return card is not None and "synthetic" in (ModelCard.load(card).data.tags or [])
 
 
 def judge(

@@ -252,3 +252,13 @@ def test_the_rows_of_a_data_set_are_published_without_media(run, monkeypatch, tm
     assert repo_id == "owner/rows" and options["private"] and not options["include_media"]
     status, _, err = run("publish-dataset", "meld", str(tmp_path / "gone"), "owner/rows")
     assert status == 2 and "gone: no such folder" in err
+
+
+def test_a_model_of_synthetic_people_says_so(run, files):
+    card = files / "watcher" / "README.md"
+    assert "synthetic" not in run("predict", "clip.mp4", "--model", "watcher")[2]
+    card.write_text("---\ntags: [affecthub, synthetic]\n---\n# A card\n", encoding="utf-8")
+    status, out, err = run("predict", "clip.mp4", "--model", "watcher", "--picture", "one.png")
+    assert status == 0 and "watcher was trained on synthetic people alone" in err
+    assert "synthetic" not in out  # what machines read stays as it is
+    card.unlink()
