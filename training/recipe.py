@@ -321,7 +321,8 @@ def _with_underscores(option: re.Match) -> str:
 
 def _recipe_of_run(arguments: list[str]) -> str:
     """The recipe where none is named: of a run that is resumed or evaluated, its own; else the quick start's."""
-    values = dict(argument.split("=", 1) for argument in arguments if argument.startswith("--") and "=" in argument)
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)  # --option=value, or --option value
+    values = {name: value or following for (name, _, value), following in ((a.partition("="), f) for a, f in pairs)}
     kept = Path(values.get("--output_dir", "runs/quickstart"), RECIPE_FILE)
     again = any(values.get(switch) == "true" for switch in ("--resume", "--eval_only"))
     return str(kept) if again and kept.is_file() else "quickstart"

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from affecthub.training.families import modalities_of
-from affecthub.training.recipe import RECIPES, Phase, Recipe, load_recipe, parse_run, recipe_names
+from affecthub.training.recipe import RECIPES, Phase, Recipe, load_recipe, parse_run, recipe_names, write_recipe
 
 WRONG_FILES = {
     "trainign: {epochs: 3}": "unknown key 'trainign'; did you mean training?",
@@ -176,3 +176,15 @@ def test_a_recipe_survives_its_own_plain_form(tmp_path):
     path.write_text(yaml.safe_dump(recipe.to_dict()), encoding="utf-8")
     assert load_recipe(str(path)) == recipe
     assert isinstance(recipe, Recipe)
+
+
+@pytest.mark.parametrize("where", [["--output_dir={}"], ["--output-dir", "{}"]])
+@pytest.mark.parametrize("switch", ["--resume", "--eval-only"])
+def test_a_run_that_goes_on_keeps_its_recipe(where, switch, tmp_path):
+    kept = load_recipe("meld_text", "--training.epochs=3", "--training.seed=7")
+    write_recipe(kept, tmp_path)
+    where = [part.format(tmp_path) for part in where]
+    assert parse_run([switch, *where]).recipe == kept
+    assert parse_run([switch, *where, "--training.seed=8"]).recipe.training.seed == 8
+    assert parse_run([switch, *where, "--recipe=quickstart"]).recipe.name == "quickstart"
+    assert parse_run(where).recipe.name == "quickstart"
