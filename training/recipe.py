@@ -1,6 +1,7 @@
 """Recipes: what a run does, as typed and documented values read from YAML and overridden on the command line."""
 
 import difflib
+import itertools
 import re
 import sys
 from collections.abc import Iterable
@@ -321,7 +322,7 @@ def _with_underscores(option: re.Match) -> str:
 
 def _recipe_of_run(arguments: list[str]) -> str:
     """The recipe where none is named: of a run that is resumed or evaluated, its own; else the quick start's."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)  # --option=value, or --option value
+    pairs = itertools.pairwise([*arguments, ""])  # --option=value, or --option value
     values = {name: value or following for (name, _, value), following in ((a.partition("="), f) for a, f in pairs)}
     kept = Path(values.get("--output_dir", "runs/quickstart"), RECIPE_FILE)
     again = any(values.get(switch) == "true" for switch in ("--resume", "--eval_only"))
