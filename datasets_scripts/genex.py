@@ -10,7 +10,6 @@
 
 import argparse
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -27,7 +26,8 @@ from affecthub.datasets_scripts.genex_rows import frame_rows
 from affecthub.datasets_scripts.genex_study import FEATURES, TABLE_SUFFIXES, TARGETS, VIDEO_SUFFIXES, Study
 from affecthub.datasets_scripts.genex_tables import read_study_tables
 from affecthub.datasets_scripts.meld_files import existing_folder
-from affecthub.media.faces import FaceDetector, MtcnnDetector
+from affecthub.media.faces import FaceDetector, default_detector
+from affecthub.media.files import cache_root
 
 ATTENTION_LABELS = ("low", "high")
 """Names of the binary attention label, in the order of their ids."""
@@ -125,7 +125,7 @@ class Genex(datasets.GeneratorBasedBuilder):
         recordings = find_recordings(root, study, tables)
         detector = self.detector
         if options.crop_faces and detector is None:
-            detector = MtcnnDetector()
+            detector = default_detector()
         cache = frame_cache()
         rows = [
             row
@@ -222,7 +222,7 @@ def _changed(options: Study | FrameOptions | AlignOptions) -> dict:
 
 def frame_cache() -> Path:
     """Where extracted pictures lie: below $AFFECTHUB_CACHE, or else ~/.cache/affecthub."""
-    return Path(os.environ.get("AFFECTHUB_CACHE") or Path.home() / ".cache" / "affecthub").expanduser() / "frames"
+    return cache_root() / "frames"
 
 
 def fingerprint(root: Path) -> str:

@@ -8,7 +8,6 @@ cartoons, and its figures say nothing about people.
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -31,7 +30,7 @@ from affecthub.datasets_scripts.sample_genex_plan import (
     realised_attention,
 )
 from affecthub.datasets_scripts.sample_voice import RATE, speak
-from affecthub.media.files import write_file
+from affecthub.media.files import cache_root, write_file
 
 MARKER = "sample_study.json"
 """Written last: its presence says that the study is complete."""
@@ -70,7 +69,7 @@ def render_sample_genex(
     if seconds < 1 or not 1 <= recordings <= len(STIMULI):
         raise ValueError(f"seconds={seconds} must be at least 1, and recordings={recordings} 1 or 2")
     parameters = {"seed": seed, "seconds": seconds, "recordings": recordings}
-    base = Path(root or os.environ.get("AFFECTHUB_CACHE") or Path.home() / ".cache" / "affecthub").expanduser()
+    base = Path(root or cache_root()).expanduser()
     key = json.dumps({**parameters, "renderer": RENDERER_VERSION}, sort_keys=True)
     study = base / f"synthetic_sample_genex-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
     if not (study / MARKER).is_file():

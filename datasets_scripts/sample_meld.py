@@ -7,7 +7,6 @@ is trained on it has learned cartoons; its figures say nothing about people.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +18,7 @@ from affecthub.datasets_scripts.sample_clip import render_clip
 from affecthub.datasets_scripts.sample_plan import RENDERER_VERSION, SPLITS, SampleUtterance, draw_split
 from affecthub.datasets_scripts.sample_tables import annotations, cue_table, describe, readme, short_hours
 from affecthub.datasets_scripts.sample_traps import Trap, draw_traps
-from affecthub.media.files import write_file
+from affecthub.media.files import cache_root, write_file
 
 MARKER = "sample_corpus.json"  # written last: its presence says that the corpus is complete
 
@@ -67,7 +66,7 @@ def render_sample_meld(
 
 
 def _corpus_path(root: Path | str | None, parameters: Mapping[str, int]) -> Path:
-    root = Path(root or os.environ.get("AFFECTHUB_CACHE") or Path.home() / ".cache" / "affecthub")
+    root = Path(root or cache_root())
     key = json.dumps({**parameters, "renderer": RENDERER_VERSION}, sort_keys=True)
     return root.expanduser() / f"synthetic_sample_meld-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
 

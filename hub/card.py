@@ -24,7 +24,7 @@ from ..evaluation.report import (
     baseline_name,
     metric_rows,
 )
-from ..media.files import replacing
+from ..media.files import write_file
 
 logger = logging.getLogger(__name__)
 
@@ -166,8 +166,7 @@ def write_card(folder: str | Path, facts: CardFacts) -> Path:
     if missing := [name for name in facts.pictures.values() if not (folder / name).is_file()]:
         raise FileNotFoundError(f"{folder}: no pictures {missing}; draw them into the folder before the card.")
     for name, text in ((FACTS, facts.to_json()), ("README.md", render_card(facts).content)):
-        with replacing(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_file(folder / name, text.encode())
     return folder / "README.md"
 
 
@@ -201,8 +200,7 @@ def keep_card(source: str | Path, cards: str | Path = CARDS) -> Path:
     facts = replace(read_facts(source / FACTS if source.is_dir() else source), pictures={})
     kept = Path(cards) / f"{facts.architecture}.md"
     for path, text in ((kept.with_suffix(".json"), facts.to_json()), (kept, render_card(facts).content)):
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_file(path, text.encode())
     return kept
 
 

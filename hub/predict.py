@@ -12,7 +12,7 @@ from transformers.utils import cached_file
 
 from affecthub.hub.inputs import ADDRESSES
 from affecthub.hub.pipeline_affect import TASK, AffectRecognitionPipeline, Answer
-from affecthub.media.files import replacing
+from affecthub.media.files import write_file
 from affecthub.media.windows import duration_of
 
 Judged = dict[str, list[Answer]]
@@ -138,5 +138,4 @@ def write(text: str, path: Path | None) -> None:
     if path is None:
         print(text, end="")
         return
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_file(path, text.encode())

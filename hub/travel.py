@@ -12,7 +12,7 @@ from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 from affecthub.hub.pipeline_affect import TASK, AffectRecognitionPipeline
-from affecthub.media.files import replacing
+from affecthub.media.files import write_file
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,16 +49,16 @@ def add_travelling_code(folder: str | Path) -> None:
     if taken := [name for name in modules if _of_the_model(folder / f"{name}.py", modules[name])]:
         raise ValueError(f"{folder}: {taken} are modules of the model and of the pipeline; rename one of each.")
     for name, source in modules.items():
-        _write(folder / f"{name}.py", source)
-    _write(folder / HANDLER, (ROOT / "hub" / HANDLER).read_text(encoding="utf-8"))
+        write_file(folder / f"{name}.py", source.encode())
+    write_file(folder / HANDLER, (ROOT / "hub" / HANDLER).read_bytes())
     crops = json.loads((folder / "processor_config.json").read_text(encoding="utf-8")).get("crop_faces", False)
-    _write(folder / "requirements.txt", "\n".join(requirements(folder, with_faces=crops)) + "\n")
+    write_file(folder / "requirements.txt", ("\n".join(requirements(folder, with_faces=crops)) + "\n").encode())
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     implementation = f"{ENTRY[1]}.{AffectRecognitionPipeline.__name__}"
     config["custom_pipelines"] = {
         TASK: {"impl": implementation, "pt": ["AutoModelForVideoClassification"], "type": "multimodal"}
     }
-    _write(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
+    write_file(folder / "config.json", (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
 
 
 def travelling_modules() -> dict[str, str]:
@@ -106,9 +106,3 @@ def _of_the_model(path: Path, source: str) -> bool:
     return path.is_file() and ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) != ast.get_docstring(
         ast.parse(source)
     )
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

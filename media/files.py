@@ -1,9 +1,14 @@
-"""Files are written whole or not at all: beside their place, then renamed."""
+"""Files are written whole or not at all, beside their place and then renamed; and where a cache lies."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def cache_root() -> Path:
+    """Where this package keeps what it makes: $AFFECTHUB_CACHE, or else ~/.cache/affecthub."""
+    return Path(os.environ.get("AFFECTHUB_CACHE") or Path.home() / ".cache" / "affecthub").expanduser()
 
 
 @contextmanager

@@ -10,8 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from affecthub.datasets_scripts.genex import frame_cache
-from affecthub.evaluation.report import replacing
+from affecthub.media.files import cache_root, write_file
 from affecthub.training.encoded_samples import EncodedSamples, read_shard, shard_path, shard_ranges
 
 logger = logging.getLogger(__name__)
@@ -22,7 +21,7 @@ ABOUT = "about.json"
 
 def cache_folder() -> Path:
     """Where the entries lie."""
-    return frame_cache().with_name("encoders")
+    return cache_root() / "encoders"
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,7 @@ class Entry:
             OSError: the folder cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with replacing(self.folder / ABOUT) as temporary:
-            temporary.write_text(json.dumps(self.facts, indent=2) + "\n", encoding="utf-8")
+        write_file(self.folder / ABOUT, (json.dumps(self.facts, indent=2) + "\n").encode())
 
     def missing(self) -> list[int]:
         """Numbers of the shards that are not there or cannot be used, of which a warning tells."""

@@ -9,7 +9,7 @@ from safetensors.torch import save
 from torch.nn.utils.rnn import pad_sequence
 from transformers import BatchFeature, ProcessorMixin
 
-from affecthub.evaluation.report import replacing
+from affecthub.media.files import write_file
 from affecthub.modeling.modalities import AUDIO, MODALITIES, presence_argument
 from affecthub.processing.batching import presence_of, scatter
 
@@ -53,8 +53,7 @@ def write_shard(path: Path, key: str, samples: Sequence[Encoded], failed: torch.
             tensors[name] = torch.cat(steps)
     content = save(tensors, metadata={"key": key})
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+    write_file(path, content)
 
 
 def read_shard(path: Path, key: str, rows: int) -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
-from affecthub.media.files import replacing
+from affecthub.media.files import write_file
 from affecthub.training.augmentation import AudioAugmentation, FrameAugmentation, SpecAugment
 
 RECIPE_FILE = "recipe.yaml"
@@ -266,8 +266,7 @@ def parse_run(arguments: list[str] | None = None) -> Run:
 def write_recipe(recipe: Recipe, output_dir: Path) -> None:
     """Keep a run's recipe in its folder, where --resume and --eval_only find it again."""
     output_dir.mkdir(parents=True, exist_ok=True)
-    with replacing(output_dir / RECIPE_FILE) as temporary:
-        temporary.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), encoding="utf-8")
+    write_file(output_dir / RECIPE_FILE, yaml.safe_dump(recipe.to_dict(), sort_keys=False).encode())
 
 
 def load_recipe(name: str, *overrides: str) -> Recipe:
