@@ -1,5 +1,6 @@
 """A recipe's data set: the rows of each split, what is learned from them, and what a report has to say of them."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -156,7 +157,8 @@ def _load_recordings(data: DataRecipe, modalities: list[str], split: SplitRecipe
         labels=AlignOptions(attention_source=data.attention_source),
     )
     if data.colour_variants:
-        frames = add_colour_variants(frames, frame_cache() / "variants")
+        originals = hashlib.sha256("\n".join(frames["image_path"]).encode()).hexdigest()[:16]  # keys repeat in studies
+        frames = add_colour_variants(frames, frame_cache() / "variants" / originals)
     frames = frames.add_column("position", np.arange(len(frames))).add_column("audio_present", _audible(frames))
     known = ~np.isnan(target.values(frames)).any(axis=1)
     known &= np.asarray(frames["targets_present" if target.name == "affect" else "attention_present"])

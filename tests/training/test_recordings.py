@@ -249,6 +249,9 @@ def test_colour_variants_stay_on_the_side_of_their_recording(tiny_study, loaded)
     recipe = tiny_study("frame_cnn", "--data.colour_variants=true")
     corpus = loaded(recipe)
     assert len(corpus.frames) == 5 * len(loaded(tiny_study("frame_cnn")).frames)
+    other = loaded(tiny_study("frame_cnn", "--data.colour_variants=true", "--data.every=60"))
+    variants = [{r["image_path"] for r in c.frames if r["variant"] != "original"} for c in (corpus, other)]
+    assert variants[0].isdisjoint(variants[1])  # another extraction has pictures of its own, under the same keys
     findings = audit_corpus(corpus, build_processor(recipe, corpus))
     assert not [found for found in findings if found.severity == "severe"]
 
