@@ -2,9 +2,9 @@
 
     python benchmarks/processes.py [--clips N] [--rounds N] [--output FILE]
 
-The corpus is the synthetic one with a clip of 3 s at 640 x 360 behind each row. What is measured is a whole command, and
-the work alone: of a preparation without what the same command takes when all shards are there, of a training what its
-metrics file says. Two learn with half the batch each. Time is the clock's, so nothing else should be running.
+The corpus is the synthetic one with a clip of 3 s at 640 x 360 behind each row. What is measured is a whole command,
+and the work alone: of a preparation without what the same command takes when all shards are there, of a training what
+its metrics file says. Two learn with half the batch each. Time is the clock's: nothing else should be running.
 """
 
 import json
