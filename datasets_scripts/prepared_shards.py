@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
@@ -35,6 +36,9 @@ MEDIA = {
     "media_status": datasets.Value("string"),
 }
 """Columns that a shard has instead."""
+
+HEAVY = ("video_jpeg", "audio_flac")
+"""Those of them that take room."""
 
 LIBRARIES = ("av", "datasets", "numpy", "opencv-python-headless", "pyarrow", "soundfile")
 """What decides the bytes of a shard."""
@@ -192,11 +196,15 @@ class Prepared:
     folder: Path
     manifest: dict
 
-    def splits(self) -> datasets.DatasetDict:
+    def splits(self, streamed: Collection[str] = ()) -> datasets.DatasetDict:
         """The rows, memory-mapped from the cache of `datasets`; columns as the builder's, and those of `MEDIA`.
 
         `video_path` and `audio_path` are no files: they name a row's shard, its content and the row's key, so that a
         cache sees when a clip has changed; None where the row has no such track.
+
+        Args:
+            streamed: splits whose frames and sound stay in their shards; their rows have `shard_place` instead, the
+                place of a row among those of all shards of the split.
 
         Raises:
             ValueError: a shard is missing or truncated; with the remedy.
@@ -212,8 +220,19 @@ class Prepared:
                 )
             notes.setdefault(note["split"], []).append(note)
         files = {split: [str(self.folder / note["file"]) for note in found] for split, found in notes.items()}
-        loaded = datasets.load_dataset("parquet", data_files=files)
-        return datasets.DatasetDict({split: _with_paths(loaded[split], files[split], notes[split]) for split in notes})
+        splits = {}
+        for split, paths in files.items():
+            kept = [name for name in pq.read_schema(paths[0]).names if name not in HEAVY or split not in streamed]
+            rows = datasets.load_dataset("parquet", data_files=paths, columns=kept, split="train")
+            splits[split] = _with_paths(rows, paths, notes[split])
+            if split in streamed:
+                splits[split] = splits[split].add_column("shard_place", np.arange(len(rows)))
+        return datasets.DatasetDict(splits)
+
+    def shards(self, split: str) -> tuple[list[Path], list[int]]:
+        """The files of a split, and the rows of each."""
+        notes = [note for note in self.manifest["shards"] if note["split"] == split]
+        return [self.folder / note["file"] for note in notes], [note["rows"] for note in notes]
 
     def check(self, values: Mapping[str, object]) -> None:
         """ValueError for the first setting that is not as a reader needs it; `values` has the names of settings."""

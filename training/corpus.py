@@ -22,6 +22,7 @@ from affecthub.datasets_scripts.splits import train_validation_test
 from affecthub.media.container import MediaError, probe
 from affecthub.modeling.modalities import TEXT
 from affecthub.training.recipe import DataRecipe, SplitRecipe
+from affecthub.training.stream import ShardStream
 
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 
@@ -76,6 +77,8 @@ class Corpus:
     """All rows of all recordings, in order of time; `position` of a split's row is its place there."""
     prepared: Prepared | None = None
     """Where the media of the rows were prepared, instead of lying in files of their own."""
+    stream: ShardStream | None = None
+    """Where the training split is read from its shards in turn: its rows are without their media."""
 
 
 def load_corpus(data: DataRecipe, modalities: Sequence[str], split: SplitRecipe | None = None) -> Corpus:
@@ -93,8 +96,20 @@ def load_corpus(data: DataRecipe, modalities: Sequence[str], split: SplitRecipe 
     split = split or SplitRecipe()
     if data.root is None and not data.dataset.startswith("sample_"):
         raise ValueError(f"The data set {data.dataset!r} needs its folder: pass --data.root=PATH.")
+    if data.streaming:
+        _check_streaming(data)
     load = _load_utterances if data.dataset.endswith("meld") else _load_recordings
     return load(data, list(modalities), split)
+
+
+def _check_streaming(data: DataRecipe) -> None:
+    if data.preload:
+        raise ValueError("data.streaming and data.preload exclude each other: set one of them to false.")
+    if not data.dataset.endswith("meld") or open_prepared(data.root) is None:
+        raise ValueError(
+            f"data.streaming: data.dataset={data.dataset}, data.root={data.root}: what is streamed are the shards "
+            "that `affecthub prepare` makes of utterances; pass their folder as --data.root, or set it to false."
+        )
 
 
 def _load_utterances(data: DataRecipe, modalities: list[str], split: SplitRecipe) -> Corpus:
@@ -111,12 +126,17 @@ def _load_utterances(data: DataRecipe, modalities: list[str], split: SplitRecipe
     if data.dataset == "sample_meld":
         bayes = _optimum(Path(root) / "sample_corpus.json")
     config = "text" if modalities == [TEXT] else "multimodal"
-    splits = prepared.splits() if prepared else load_meld(root, config, twin_policy=data.twin_policy)
+    streamed = ("train",) if data.streaming else ()
+    splits = prepared.splits(streamed) if prepared else load_meld(root, config, twin_policy=data.twin_policy)
     if "train" not in splits:
         raise ValueError(f"{root}: no train_sent_emo.csv, and so nothing to learn from; found {list(splits)}.")
     limited = {name: _limit(rows, data.limit) for name, rows in splits.items()}
     usable = {name: rows.select(rows_with_any(rows, modalities)) for name, rows in limited.items()}
-    features = splits["train"].features
+    features, stream = splits["train"].features, None
+    if data.streaming:
+        stream = ShardStream(
+            *prepared.shards("train"), np.asarray(usable["train"]["shard_place"]), data.shuffle_buffer
+        )
     return Corpus(
         name="synthetic sample corpus in MELD's layout" if bayes else MELD,
         unit="utterances",
@@ -129,6 +149,7 @@ def _load_utterances(data: DataRecipe, modalities: list[str], split: SplitRecipe
         synthetic=bool(bayes),
         bayes_accuracy=bayes,
         prepared=prepared,
+        stream=stream,
     )
 
 

@@ -22,6 +22,7 @@ from affecthub.training.augmentation import SpecAugment, augment_audio, augment_
 from affecthub.training.corpus import Corpus, Target, rows_with_any
 from affecthub.training.encoded_samples import EncodedSamples, encode_samples
 from affecthub.training.recipe import AugmentationRecipe
+from affecthub.training.stream import ShardStream
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +137,9 @@ class SampleDataset(torch.utils.data.Dataset):
             or what an encoder gave, as `Encoded`; each None where absent or hidden; the labels; draw: what seeds the
             sample's augmentation, None for evaluation.
         """
-        row = self.rows[index]
+        return self._sample(index, self.rows[index])
+
+    def _sample(self, index: int, row: dict) -> dict:
         draw = [self.seed, self.epoch, index]
         rng = np.random.default_rng(draw)
         found = self.kept[index] if self.kept else self._read(index, row, rng)
@@ -265,6 +268,10 @@ class RecordingDataset(SampleDataset):
         return {"labels": np.asarray(row[self.target.column], dtype=np.float32).reshape(-1)}
 
 
+HELD = {AUDIO: ("audio_flac", decode_audio), VIDEO: ("video_jpeg", decode_frames)}
+"""Modality -> the column of a prepared row that holds it, and what reads it."""
+
+
 class PreparedDataset(UtteranceDataset):
     """Utterances whose frames and sound `affecthub prepare` has put into their rows."""
 
@@ -273,8 +280,49 @@ class PreparedDataset(UtteranceDataset):
         wanted = self.raw_modalities
         if row["media_status"] not in ("kept", "none") and {AUDIO, VIDEO} & set(wanted):
             raise MediaError(f"it was {row['media_status']} when the data were prepared; see their manifest")
-        held = {AUDIO: (row["audio_flac"], decode_audio), VIDEO: (row["video_jpeg"], decode_frames)}
-        return {name: decode(kept) for name, (kept, decode) in held.items() if name in wanted and kept is not None}
+        held = {name: (row[column], decode) for name, (column, decode) in HELD.items() if name in wanted}
+        return {name: decode(kept) for name, (kept, decode) in held.items() if kept is not None}
+
+
+class StreamedDataset(PreparedDataset, torch.utils.data.IterableDataset):
+    """Prepared utterances in the order in which their shards are read, by one process or by each its own part.
+
+    Args:
+        rows, processor, others: as `SampleDataset`; rows without their frames and sound.
+        stream: where these lie.
+    """
+
+    def __init__(self, rows: Dataset, processor: ProcessorMixin, *others: object, stream: ShardStream):
+        super().__init__(rows, processor, *others)
+        self.stream, self._part, self._batch_size = stream, (0, 1), 1
+
+    def part(self, process: int, processes: int, batch_size: int) -> "StreamedDataset":
+        """What one of so many processes reads.
+
+        Args:
+            process: which one, from 0.
+            processes: of the launch.
+            batch_size: of a loader; its workers take batches in turn, so that their number changes nothing.
+        """
+        view = copy.copy(self)
+        view._part, view._batch_size = (process, processes), batch_size
+        return view
+
+    def __len__(self) -> int:
+        """Rows that the process reads in an epoch; the same number for all processes."""
+        return -(-len(self.rows) // self._part[1])
+
+    def __getitem__(self, index: int) -> dict:
+        """TypeError: a stream is read from front to back."""
+        raise TypeError("A streamed split has no samples by index; iterate over it, or set data.streaming to false.")
+
+    def __iter__(self) -> Iterator[dict]:
+        order, worker = self.stream.order(self.seed, self.epoch, *self._part), torch.utils.data.get_worker_info()
+        if worker:
+            order = order[np.arange(len(order)) // self._batch_size % worker.num_workers == worker.id]
+        columns = [HELD[name][0] for name in self.raw_modalities if name in HELD]
+        for index, held in self.stream.read(order, ["key", *columns]):
+            yield self._sample(index, self.rows[index] | held)
 
 
 def _chosen(sequences: tuple[np.ndarray, np.ndarray], position: int) -> np.ndarray:
@@ -298,6 +346,8 @@ def make_dataset(
     rows = corpus.splits[split]
     if corpus.prepared:
         corpus.prepared.check_processor(processor)
+        if corpus.stream and split == "train":
+            return _without_jitter(StreamedDataset(rows, processor, *others, stream=corpus.stream))
         return _without_jitter(PreparedDataset(rows, processor, *others))
     if corpus.frames is None:
         return UtteranceDataset(rows, processor, *others)

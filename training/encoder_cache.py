@@ -72,6 +72,8 @@ def plan_cache(recipe: Recipe) -> tuple[list[str], str]:
         return [], ""
     if not recipe.training.encoder_cache:
         return [], "Encoder cache: off, as the recipe says; the frozen encoders run in every epoch."
+    if recipe.data.streaming:
+        return [], "Encoder cache: off, because it finds samples by index, and the training split is streamed."
     if architecture not in UTTERANCE_TYPES:
         return [], f"Encoder cache: off, because {architecture} takes more of its encoder than one vector a sample."
     changed = {

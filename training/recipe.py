@@ -76,6 +76,10 @@ class DataRecipe:
     """Longer texts are cut there."""
     preload: bool = False
     """Decode everything once, into memory, before training; for small sets, and without temporal jitter."""
+    streaming: bool = False
+    """Prepared utterances only: read the training split from its shards in turn, without a second copy on disk."""
+    shuffle_buffer: int = 1000
+    """Streaming only: rows, besides whole shards, among which the order is random; so many are held in memory."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate.data_loader import prepare_data_loader
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LRScheduler
+from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
 
 from affecthub.evaluation.report import HEADLINES, LOWER_IS_BETTER, headline, judged, kind_of
 from affecthub.training.corpus import Corpus, Target
-from affecthub.training.data import Collator, LengthGroupedSampler, SampleDataset
+from affecthub.training.data import Collator, LengthGroupedSampler, SampleDataset, StreamedDataset
 from affecthub.training.launch import global_batch, runs_on_cpu, scaled_rates
 from affecthub.training.phases import PhaseCallback, make_optimizer
 from affecthub.training.recipe import Recipe, TrainingRecipe
@@ -94,6 +96,8 @@ def make_trainer(
     if settings.best_metric not in names:
         known = ", ".join(names)
         raise ValueError(f"training.best_metric={settings.best_metric}: this model is measured by {known}.")
+    if settings.group_by_length and isinstance(train, StreamedDataset):
+        raise ValueError("training.group_by_length: a stream is read in the order of its shards; set one to false.")
     arguments = training_arguments(settings, output_dir, recipe.data.preload)
     settings = scaled_rates(settings, global_batch(arguments))
     arguments.learning_rate = settings.learning_rate
@@ -139,6 +143,21 @@ class AffectTrainer(Trainer):
                 optimizer or self.optimizer, T_0=round(options.pop("T_0", 10) * steps), **options
             )
         return super().create_scheduler(num_training_steps, optimizer)
+
+    def get_train_dataloader(self) -> DataLoader:
+        """As the base class; of a stream each process reads its own part, which accelerate would divide again."""
+        if not isinstance(self.train_dataset, StreamedDataset):
+            return super().get_train_dataloader()
+        settings, size = self.args, self._train_batch_size
+        loader = DataLoader(
+            self.train_dataset.part(settings.process_index, settings.world_size, size),
+            size,
+            collate_fn=self.data_collator,
+            num_workers=settings.dataloader_num_workers,
+            pin_memory=settings.dataloader_pin_memory,
+        )
+        undivided = {"num_processes": 1, "process_index": 0, "dispatch_batches": False}
+        return prepare_data_loader(loader, self.accelerator.device, put_on_device=True, **undivided)
 
     def _get_train_sampler(self, train_dataset: SampleDataset | None = None) -> torch.utils.data.Sampler | None:
         if not self.settings.group_by_length:

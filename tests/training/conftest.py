@@ -4,11 +4,13 @@ import datasets
 import pytest
 from transformers import set_seed
 
+from affecthub.datasets_scripts.prepared_clips import ClipForm
 from affecthub.datasets_scripts.sample_meld import render_sample_meld
 from affecthub.training.build import build_model, build_processor
 from affecthub.training.corpus import load_corpus
 from affecthub.training.data import UtteranceDataset
 from affecthub.training.families import modalities_of
+from affecthub.training.prepare import prepare
 from affecthub.training.recipe import load_recipe
 from affecthub.training.run import make_trainer
 
@@ -40,6 +42,15 @@ def sample_root(tmp_path_factory):
 def tiny(sample_root):
     """A function: the quick start's recipe at tiny size, with overrides."""
     return lambda *overrides: load_recipe("quickstart", *TINY, f"--data.root={sample_root}", *overrides)
+
+
+@pytest.fixture(scope="session")
+def prepared(sample_root, tmp_path_factory):
+    """The tiny corpus, prepared by the one call that the command makes; its training split has 4 shards of 12 rows."""
+    folder = tmp_path_factory.mktemp("prepared") / "out"
+    form = ClipForm(num_frames=2, frame_size=32)
+    prepare("sample_meld", sample_root, folder, form, sample_rows=tuple(ROWS.values()), shard_rows=12)
+    return folder
 
 
 @pytest.fixture(scope="session")

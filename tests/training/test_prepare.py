@@ -31,14 +31,6 @@ SETTINGS = {"shard_rows": 12}
 
 
 @pytest.fixture(scope="module")
-def prepared(sample_root, tmp_path_factory):
-    """The tiny corpus, prepared by the one call that the command makes."""
-    folder = tmp_path_factory.mktemp("prepared") / "out"
-    prepare("sample_meld", sample_root, folder, FORM, sample_rows=ROWS, shard_rows=12)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def clips(sample_root):
     """Two short splits of the tiny corpus' rows, as the builder gives them."""
     train, dev, test = ROWS
