@@ -28,6 +28,7 @@ from affecthub.training.corpus import Corpus, load_corpus
 from affecthub.training.data import SampleDataset, make_dataset
 from affecthub.training.encoder_cache import needs_preload, use_encoder_cache
 from affecthub.training.families import modalities_of
+from affecthub.training.features import check_features
 from affecthub.training.gate import as_results, audit_corpus
 from affecthub.training.judge import judge
 from affecthub.training.launch import describe_batches, join_launch
@@ -101,6 +102,7 @@ def prepare(
 ) -> tuple[AffectTrainer, dict[str, SampleDataset]]:
     """The Trainer, and the samples of each split; those that learn are augmented."""
     seed, preload, steps = recipe.training.seed, needs_preload(recipe), recipe.data.physio_steps
+    check_features(corpus.prepared, recipe, processor, model.base_model)
     data = {
         split: make_dataset(
             corpus, split, processor, steps, recipe.augmentation if split == "train" else None, seed, preload

@@ -110,6 +110,18 @@ def decode_frames(pictures: Sequence[bytes]) -> np.ndarray:
     return np.stack([decode_image(picture) for picture in pictures])
 
 
+def encode_array(values: np.ndarray) -> bytes:
+    """The content of a .npy file, which says type and shape itself."""
+    file = io.BytesIO()
+    np.save(file, values, allow_pickle=False)
+    return file.getvalue()
+
+
+def decode_array(content: bytes) -> np.ndarray:
+    """float32, of `encode_array`'s bytes."""
+    return np.load(io.BytesIO(content), allow_pickle=False).astype(np.float32, copy=False)
+
+
 class ClipReader:
     """Reads clips in a process of its own, which is ended and replaced when a clip takes too long or breaks it.
 

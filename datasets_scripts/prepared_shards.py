@@ -37,8 +37,8 @@ MEDIA = {
 }
 """Columns that a shard has instead."""
 
-HEAVY = ("video_jpeg", "audio_flac")
-"""Those of them that take room."""
+HEAVY = ("video_jpeg", "audio_flac", "video_npy", "audio_npy")
+"""Those of them, or of the features in their place, that take room."""
 
 LIBRARIES = ("av", "datasets", "numpy", "opencv-python-headless", "pyarrow", "soundfile")
 """What decides the bytes of a shard."""
@@ -87,11 +87,16 @@ class Shard:
         note = json.loads(self.note_path.read_bytes())
         return note["key"] == self.key and note["sha256"] == _sha256(self.path)
 
-    def write(self, read: Callable[[dict], PreparedClip]) -> None:
+    def write(
+        self,
+        read: Callable[[dict], PreparedClip],
+        encode: Callable[[datasets.Dataset], dict[str, list[bytes | None]]] | None = None,
+    ) -> None:
         """Write the file, and then its note, each whole or not at all.
 
         Args:
             read: gives a row's media.
+            encode: gives the columns that the shard has instead of frames and sound; none: it has these.
 
         Raises:
             OSError: a full disk or a folder that is read-only, naming the file and the remedy.
@@ -106,8 +111,14 @@ class Shard:
             clip = read(row)
             clips.append(clip)
             row |= {"video_jpeg": clip.video, "audio_flac": clip.audio, "media_status": clip.status}
+        table = pa.Table.from_pylist(rows, schema=schema)
+        if encode:
+            encoded = encode(datasets.Dataset(table))
+            features |= {"media_status": MEDIA["media_status"], **dict.fromkeys(encoded, datasets.Value("binary"))}
+            schema = datasets.Features(features).arrow_schema
+            table = pa.Table.from_pydict(dict(zip(table.column_names, table.columns, strict=True)) | encoded, schema)
         with replacing(self.path) as temporary:
-            pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
+            pq.write_table(table, temporary)
         note = {
             "file": self.path.name,
             "split": self.split,
@@ -237,7 +248,7 @@ class Prepared:
     def check(self, values: Mapping[str, object]) -> None:
         """ValueError for the first setting that is not as a reader needs it; `values` has the names of settings."""
         for name, wanted in values.items():
-            if (found := self.manifest["settings"][name]) != wanted:
+            if (found := self.manifest["settings"].get(name)) != wanted:
                 raise ValueError(
                     f"{self.folder} was prepared with {name}={found}, and {name}={wanted} is needed: change that in "
                     "the recipe, or prepare another folder."
@@ -245,13 +256,23 @@ class Prepared:
 
     def check_processor(self, processor: object) -> None:
         """ValueError when a processor takes other frames, or other sound, than were kept."""
-        values = {}
-        if "video" in processor.modalities:
-            frames = processor.video_processor
-            values |= {"num_frames": frames.num_frames, "frame_size": shorter_side(frames.size)}
-        if "audio" in processor.modalities:
-            values["sampling_rate"] = processor.sampling_rate
-        self.check(values | ({"max_seconds": processor.max_seconds} if values else {}))
+        self.check(form_values(processor))
+
+    @property
+    def features(self) -> list[str]:
+        """The modalities of which it holds features instead of sound or frames."""
+        return [name for name in ("audio", "video") if f"{name}_processor" in self.manifest["settings"]]
+
+
+def form_values(processor: object) -> dict[str, object]:
+    """The values of a `ClipForm` that a processor decides; none where it takes neither frames nor sound."""
+    values = {}
+    if "video" in processor.modalities:
+        frames = processor.video_processor
+        values |= {"num_frames": frames.num_frames, "frame_size": shorter_side(frames.size)}
+    if "audio" in processor.modalities:
+        values["sampling_rate"] = processor.sampling_rate
+    return values | ({"max_seconds": processor.max_seconds} if values else {})
 
 
 def open_prepared(folder: str | Path | None) -> Prepared | None:

@@ -71,6 +71,7 @@ examples:
   affecthub prepare sample_meld samples prepared/sample --num-frames 4 --frame-size 64
   accelerate launch --config_file accelerate_configs/cpu.yaml \\
       -m affecthub.hub.cli prepare meld path/to/MELD prepared/meld
+  affecthub prepare meld path/to/MELD prepared/encoded --features meld_ensemble
 
 then train with the same numbers of frames, pixels and seconds:
   python train.py --recipe meld_ensemble --data.root=prepared/meld
@@ -186,6 +187,11 @@ def add_prepare(commands: argparse._SubParsersAction) -> None:
     command.add_argument("dataset", choices=("meld", "sample_meld"), help="MELD, or the synthetic corpus of its shape")
     command.add_argument("root", type=Path, metavar="ROOT", help="folder of the data set; or where to render it")
     command.add_argument("folder", type=Path, metavar="OUT", help="folder for the shards, new or interrupted")
+    command.add_argument(
+        "--features",
+        metavar="RECIPE",
+        help="recipe with frozen encoders: keep what they make of frames and sound; it says the three numbers below",
+    )
     command.add_argument("--num-frames", type=int, default=8, metavar="N", help="frames of a clip; default: 8")
     command.add_argument("--frame-size", type=int, default=224, metavar="PX", help="their shorter side; default: 224")
     command.add_argument("--max-seconds", type=float, default=15.0, metavar="S", help="of a clip; default: 15")
@@ -293,6 +299,7 @@ def prepare_shards(options: argparse.Namespace) -> int:
     """Prepare a data set and print what became of its rows."""
     from affecthub.datasets_scripts.prepared_clips import ClipForm
     from affecthub.training.prepare import prepare, summary
+    from affecthub.training.recipe import load_recipe
 
     manifest = prepare(
         options.dataset,
@@ -303,6 +310,7 @@ def prepare_shards(options: argparse.Namespace) -> int:
         sample_rows=options.sample_rows,
         shard_rows=options.shard_rows,
         time_limit=options.time_limit,
+        features=load_recipe(options.features) if options.features else None,
     )
     if manifest:
         print(summary(manifest))

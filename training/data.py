@@ -14,7 +14,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from affecthub.datasets_scripts.genex_frames import read_image
 from affecthub.datasets_scripts.genex_variants import preceding_rows
-from affecthub.datasets_scripts.prepared_clips import decode_audio, decode_frames
+from affecthub.datasets_scripts.prepared_clips import decode_array, decode_audio, decode_frames
 from affecthub.media.decode import MediaError, read_clip
 from affecthub.media.for_processor import read_clip_for, stack_frames
 from affecthub.modeling.modalities import AUDIO, MODALITIES, PHYSIO, TEXT, VIDEO
@@ -268,8 +268,13 @@ class RecordingDataset(SampleDataset):
         return {"labels": np.asarray(row[self.target.column], dtype=np.float32).reshape(-1)}
 
 
-HELD = {AUDIO: ("audio_flac", decode_audio), VIDEO: ("video_jpeg", decode_frames)}
-"""Modality -> the column of a prepared row that holds it, and what reads it."""
+READERS = {
+    "audio_flac": (AUDIO, decode_audio),
+    "video_jpeg": (VIDEO, decode_frames),
+    "audio_npy": (AUDIO, lambda content: torch.from_numpy(decode_array(content))),
+    "video_npy": (VIDEO, lambda content: torch.from_numpy(decode_array(content))),
+}
+"""Column of a prepared row -> what it holds, and what reads it: raw, or encoded, as a tensor of `Encoded`."""
 
 
 class PreparedDataset(UtteranceDataset):
@@ -280,8 +285,11 @@ class PreparedDataset(UtteranceDataset):
         wanted = self.raw_modalities
         if row["media_status"] not in ("kept", "none") and {AUDIO, VIDEO} & set(wanted):
             raise MediaError(f"it was {row['media_status']} when the data were prepared; see their manifest")
-        held = {name: (row[column], decode) for name, (column, decode) in HELD.items() if name in wanted}
-        return {name: decode(kept) for name, (kept, decode) in held.items() if kept is not None}
+        return {
+            name: decode(row[column])
+            for column, (name, decode) in READERS.items()
+            if name in wanted and row.get(column) is not None
+        }
 
 
 class StreamedDataset(PreparedDataset, torch.utils.data.IterableDataset):
@@ -320,7 +328,7 @@ class StreamedDataset(PreparedDataset, torch.utils.data.IterableDataset):
         order, worker = self.stream.order(self.seed, self.epoch, *self._part), torch.utils.data.get_worker_info()
         if worker:
             order = order[np.arange(len(order)) // self._batch_size % worker.num_workers == worker.id]
-        columns = [HELD[name][0] for name in self.raw_modalities if name in HELD]
+        columns = [column for column, (name, _) in READERS.items() if name in self.raw_modalities]
         for index, held in self.stream.read(order, ["key", *columns]):
             yield self._sample(index, self.rows[index] | held)
 

@@ -11,8 +11,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +27,7 @@ from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
 import affecthub.media
 import affecthub.processing
+from affecthub.datasets_scripts.prepared_shards import open_prepared
 from affecthub.modeling import encoders, modalities, modeling_trimodal
 from affecthub.modeling.encoders import vision_output_size
 from affecthub.modeling.modalities import AUDIO, MODALITIES, TEXT, VIDEO
@@ -51,6 +53,9 @@ LIBRARIES = (
 )
 """What decodes, processes and encodes."""
 
+ENCODERS = {TEXT: ("text_model", "text_config"), VIDEO: ("vision_model", "vision_config")}
+"""Modality -> where an utterance model has its encoder, and where its configuration."""
+
 UNSTABLE = ("_name_or_path", "dtype")
 """Fields of an encoder's configuration that say how it was loaded; the weights tell their type themselves."""
 
@@ -67,7 +72,7 @@ def plan_cache(recipe: Recipe) -> tuple[list[str], str]:
     What is changed at random in training is encoded anew each time; log-mel features count as encoded, and
     SpecAugment masks what was read. Where the encoders learn there is nothing to say.
     """
-    architecture, names, random = recipe.model.architecture, modalities_of(recipe.model), recipe.augmentation
+    architecture, names = recipe.model.architecture, modalities_of(recipe.model)
     if not always_frozen(recipe.training.phases):
         return [], ""
     if not recipe.training.encoder_cache:
@@ -76,15 +81,24 @@ def plan_cache(recipe: Recipe) -> tuple[list[str], str]:
         return [], "Encoder cache: off, because it finds samples by index, and the training split is streamed."
     if architecture not in UTTERANCE_TYPES:
         return [], f"Encoder cache: off, because {architecture} takes more of its encoder than one vector a sample."
+    changed, prepared = augmented(recipe), open_prepared(recipe.data.root)
+    ready = prepared.features if prepared else []
+    kept = [name for name in names if name not in {*changed, *ready}]
+    others = [f"{name} is augmented anew in each epoch" for name in names if name in changed]
+    others += [f"{name} was encoded when the data were prepared" for name in names if name in ready]
+    if not {TEXT, VIDEO} & set(kept):
+        return [], f"Encoder cache: off, because {' and '.join(others) or 'there is no pretrained encoder'}."
+    return kept, f"Encoder cache: {'; '.join([', '.join(kept), *others])}."
+
+
+def augmented(recipe: Recipe) -> list[str]:
+    """The modalities whose sound or frames a recipe changes at random in training."""
+    random = recipe.augmentation
     changed = {
         AUDIO: random.audio != AudioAugmentation(),
         VIDEO: random.frames != FrameAugmentation() or random.temporal_jitter,
     }
-    kept = [name for name in names if not changed.get(name)]
-    anew = [f"{name} is augmented anew in each epoch" for name in names if name not in kept]
-    if not {TEXT, VIDEO} & set(kept):
-        return [], f"Encoder cache: off, because {' and '.join(anew) or 'there is no pretrained encoder'}."
-    return kept, f"Encoder cache: {'; '.join([', '.join(kept), *anew])}."
+    return [name for name, value in changed.items() if value]
 
 
 def needs_preload(recipe: Recipe) -> bool:
@@ -134,6 +148,65 @@ def use_encoder_cache(trainer: AffectTrainer, splits: dict[str, SampleDataset], 
         trainer.args.dataloader_num_workers = 0  # they would copy what lies in memory
 
 
+@dataclass(frozen=True)
+class FrozenEncoders:
+    """The encoders of an utterance model, run over samples."""
+
+    trunk: PreTrainedModel
+    names: Sequence[str]
+    """The modalities that are kept."""
+    autocast: Callable[[], AbstractContextManager]
+    """The precision to compute in."""
+    batch_size: int
+    workers: int
+    """Processes that decode."""
+    shown: bool
+    """Whether to show progress."""
+
+    def encode(self, samples: SampleDataset, ranges: Sequence[range]) -> Iterator[list[Encoded]]:
+        """What is kept of the samples of each shard; batches hold samples of about the same length of one shard.
+
+        Args:
+            samples: unaugmented, with all other modalities hidden.
+            ranges: the samples of each shard.
+        """
+        size, lengths = self.batch_size, samples.lengths
+        batches = [
+            order[start : start + size]
+            for order in (sorted(rows, key=lengths.__getitem__) for rows in ranges)
+            for start in range(0, len(order), size)
+        ]
+        loader = DataLoader(
+            samples,
+            batch_sampler=batches,
+            collate_fn=partial(_encode_held, samples.processor),
+            num_workers=self.workers,
+            generator=torch.Generator(),  # so that nothing is drawn from the run's own
+        )
+        bar = tqdm(total=sum(map(len, ranges)), desc="encoding", unit="sample", disable=not self.shown)
+        results, encoded = zip(batches, loader, strict=True), {}
+        for rows in ranges:
+            while len(encoded) < len(rows):
+                indices, (held, batch) = next(results)
+                encoded |= dict.fromkeys(indices, dict.fromkeys(self.names))
+                found = self._forward(batch) if held else []
+                encoded |= {indices[i]: sample for i, sample in zip(held, found, strict=True)}
+                bar.update(len(indices))
+            yield [encoded[row] for row in rows]
+            encoded = {}
+        bar.close()
+
+    @torch.no_grad()
+    def _forward(self, batch: BatchFeature) -> list[Encoded]:
+        """What is kept of each sample of a batch, in the order of the batch."""
+        self.trunk.eval()
+        batch = {name: values.to(self.trunk.device) for name, values in batch.items()}
+        with self.autocast():
+            kept = encode_batch(self.trunk, batch)
+        count = len(next(iter(batch.values())))
+        return [{name: kept[name][i] if name in kept else None for name in self.names} for i in range(count)]
+
+
 class EncoderPass:
     """Runs a trainer's frozen encoders over samples.
 
@@ -144,37 +217,31 @@ class EncoderPass:
     """
 
     def __init__(self, trainer: AffectTrainer, names: Sequence[str], workers: int):
-        self.trainer, self.names, self.workers = trainer, list(names), workers
-        self.trunk = trainer.model.base_model
+        self.trainer, self.names, self.trunk = trainer, list(names), trainer.model.base_model
+        accelerator, size = trainer.accelerator, trainer.args.eval_batch_size
+        self.encoders = FrozenEncoders(
+            self.trunk, self.names, accelerator.autocast, size, workers, accelerator.is_local_main_process
+        )
         self.processor = trainer.train_dataset.processor
         self._facts = self._common_facts()
 
     def _common_facts(self) -> dict:
         """What the samples of every split depend on."""
-        config, arguments = self.trunk.config, self.trainer.args
-        parts = {TEXT: ("text_model", "text_config"), VIDEO: ("vision_model", "vision_config")}
+        arguments = self.trainer.args
         return {
             "modalities": self.names,
-            "encoders": {
-                name: {
-                    "config": getattr(config, settings).to_dict() | dict.fromkeys(UNSTABLE),
-                    "weights": weights_digest(getattr(self.trunk, module)),
-                }
-                for name, (module, settings) in parts.items()
-                if name in self.names
-            },
+            "encoders": {name: encoder_facts(self.trunk, name) for name in self.names if name in ENCODERS},
             "processor": processor_digest(self.processor),
             "precision": "fp16" if arguments.fp16 else "bf16" if arguments.bf16 else "fp32",
             "device": arguments.device.type,
-            "libraries": {name: version(name) for name in LIBRARIES},
-            "code": _digest(path.read_bytes() for path in sorted(_CODE)),
+            **software_facts(),
         }
 
     def entry_of(self, split: str, samples: SampleDataset) -> Entry:
         """The cache's entry of a split, whether it is there or not."""
         rows = {"split": split, "samples": len(samples), "rows": rows_digest(samples.rows, self.names)}
         facts = json.loads(json.dumps({**rows, **self._facts}, default=str))
-        key = _digest([json.dumps(facts, sort_keys=True).encode()])
+        key = digest([json.dumps(facts, sort_keys=True).encode()])
         return Entry(cache_folder() / key, facts)
 
     def estimate(self, splits: dict[str, SampleDataset], missing: dict[str, list[int]]) -> int:
@@ -204,48 +271,9 @@ class EncoderPass:
         if not numbers:
             return
         ranges, plain = shard_ranges(entry.samples), samples.unaugmented(self.names)
-        for number, encoded in zip(numbers, self._encode(plain, [ranges[n] for n in numbers]), strict=True):
+        for number, encoded in zip(numbers, self.encoders.encode(plain, [ranges[n] for n in numbers]), strict=True):
             failed = plain.failed(ranges[number])
             write_shard(shard_path(entry.folder, number), entry.key, encoded, failed)
-
-    def _encode(self, samples: SampleDataset, ranges: Sequence[range]) -> Iterator[list[Encoded]]:
-        """What is kept of the samples of each shard; batches hold samples of about the same length."""
-        size, lengths = self.trainer.args.eval_batch_size, samples.lengths
-        batches = [
-            order[start : start + size]
-            for order in (sorted(rows, key=lengths.__getitem__) for rows in ranges)
-            for start in range(0, len(order), size)
-        ]
-        loader = DataLoader(
-            samples,
-            batch_sampler=batches,
-            collate_fn=partial(_encode_held, self.processor),
-            num_workers=self.workers,
-            generator=torch.Generator(),  # so that nothing is drawn from the run's own
-        )
-        shown = self.trainer.accelerator.is_local_main_process
-        bar = tqdm(total=sum(map(len, ranges)), desc="encoding", unit="sample", disable=not shown)
-        results, encoded = zip(batches, loader, strict=True), {}
-        for rows in ranges:
-            while len(encoded) < len(rows):
-                indices, (held, batch) = next(results)
-                encoded |= dict.fromkeys(indices, dict.fromkeys(self.names))
-                found = self._forward(batch) if held else []
-                encoded |= {indices[i]: sample for i, sample in zip(held, found, strict=True)}
-                bar.update(len(indices))
-            yield [encoded[row] for row in rows]
-            encoded = {}
-        bar.close()
-
-    @torch.no_grad()
-    def _forward(self, batch: BatchFeature) -> list[Encoded]:
-        """What is kept of each sample of a batch, in the order of the batch."""
-        self.trunk.eval()
-        batch = {name: values.to(self.trunk.device) for name, values in batch.items()}
-        with self.trainer.accelerator.autocast():
-            kept = encode_batch(self.trunk, batch)
-        count = len(next(iter(batch.values())))
-        return [{name: kept[name][i] if name in kept else None for name in self.names} for i in range(count)]
 
 
 def encode_batch(trunk: PreTrainedModel, batch: dict[str, torch.Tensor]) -> dict[str, list[torch.Tensor | None]]:
@@ -273,13 +301,28 @@ def encode_batch(trunk: PreTrainedModel, batch: dict[str, torch.Tensor]) -> dict
     return kept
 
 
+def encoder_facts(trunk: PreTrainedModel, name: str) -> dict:
+    """What a modality's encoder gives depends on: its configuration, and the digest of its weights."""
+    module, settings = ENCODERS[name]
+    config = getattr(trunk.config, settings).to_dict() | dict.fromkeys(UNSTABLE)
+    return {"config": config, "weights": weights_digest(getattr(trunk, module))}
+
+
+def software_facts() -> dict:
+    """Versions of the libraries, and the digest of our own code, that decode, process and encode."""
+    return {
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "code": digest(path.read_bytes() for path in sorted(_CODE)),
+    }
+
+
 def weights_digest(module: nn.Module) -> str:
     """16 hexadecimal digits of the names, types, shapes and values of a module's tensors."""
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
+        found.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()[:16]
 
 
 def processor_digest(processor: ProcessorMixin) -> str:
@@ -293,7 +336,7 @@ def processor_digest(processor: ProcessorMixin) -> str:
         processor.save_pretrained(folder)
         type(processor).from_pretrained(folder).save_pretrained(folder)
         paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-        return _digest(part for path in paths for part in (path.name.encode(), path.read_bytes()))
+        return digest(content for path in paths for content in (path.name.encode(), path.read_bytes()))
 
 
 def rows_digest(rows: Dataset, names: Sequence[str]) -> str:
@@ -308,7 +351,7 @@ def rows_digest(rows: Dataset, names: Sequence[str]) -> str:
         return (path, found and (found.st_size, found.st_mtime_ns))
 
     columns = [(rows["text"] if name == TEXT else map(state, rows[f"{name}_path"])) for name in names]
-    return _digest(repr(row).encode() for row in zip(*columns, strict=True))
+    return digest(repr(row).encode() for row in zip(*columns, strict=True))
 
 
 def _announcement(entries: dict[str, Entry], missing: dict[str, list[int]], size: int) -> str:
@@ -342,13 +385,13 @@ def _with_remedy() -> Iterator[None]:
         ) from error
 
 
-def _digest(parts: Iterable[bytes]) -> str:
+def digest(parts: Iterable[bytes]) -> str:
     """16 hexadecimal digits of parts, and of where one ends and the next begins."""
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.hexdigest()[:16]
+        found.update(len(part).to_bytes(8, "big"))
+        found.update(part)
+    return found.hexdigest()[:16]
 
 
 def _encode_held(processor: ProcessorMixin, samples: list[dict]) -> tuple[list[int], BatchFeature]:

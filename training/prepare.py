@@ -17,7 +17,9 @@ from affecthub.datasets_scripts.prepared_clips import STATUSES, ClipForm, ClipRe
 from affecthub.datasets_scripts.prepared_shards import Shard, alone, begin, finish, shards_of
 from affecthub.datasets_scripts.sample_meld import MARKER, render_sample_meld
 from affecthub.media.files import write_file
-from affecthub.training.launch import LONGEST_WAIT, check_processes
+from affecthub.training.features import FeatureEncoder, clips_of
+from affecthub.training.launch import LONGEST_WAIT, check_processes, runs_on_cpu
+from affecthub.training.recipe import Recipe
 
 SHARD_ROWS = 256
 """What an interrupted process loses at most, and holds in memory, compressed."""
@@ -32,6 +34,7 @@ def prepare(
     folder: str | Path,
     form: ClipForm | None = None,
     *,
+    features: Recipe | None = None,
     twin_policy: str = "prefer_final",
     sample_rows: Sequence[int] = (800, 200, 300),
     shard_rows: int = SHARD_ROWS,
@@ -44,6 +47,7 @@ def prepare(
         root: folder of the data set; of the synthetic one, where to render it.
         folder: where the shards go; the same for all processes of a launch.
         form: what to keep of each clip.
+        features: keep what this recipe's processor and frozen encoder make of the clips; then it says the form.
         twin_policy: as `load_meld`.
         sample_rows: of the synthetic corpus: utterances for training, validation and testing.
         shard_rows: rows a shard.
@@ -59,12 +63,18 @@ def prepare(
     """
     if shard_rows < 1 or time_limit <= 0:
         raise ValueError(f"shard_rows={shard_rows}, time_limit={time_limit}: both have to be above 0.")
-    folder, state = Path(folder), PartialState(cpu=True, timeout=LONGEST_WAIT)
+    folder, state = Path(folder), PartialState(cpu=features is None or runs_on_cpu(), timeout=LONGEST_WAIT)
     check_processes(state.num_processes)
-    settings = {"dataset": dataset, **asdict(form or ClipForm()), "twin_policy": twin_policy, "shard_rows": shard_rows}
     with state.local_main_process_first():
         root = _rendered(root, sample_rows) if dataset == "sample_meld" else Path(root)
         splits = load_meld(root, twin_policy=twin_policy)
+    encode, form = None, form or ClipForm()
+    if features:
+        recipe = clips_of(features, dataset="meld", root=str(root), twin_policy=twin_policy)
+        encode = FeatureEncoder(recipe, state.device)
+        form = encode.form
+    settings = {"dataset": dataset, **asdict(form), "twin_policy": twin_policy, "shard_rows": shard_rows}
+    settings |= encode.settings if encode else {}
     shards = shards_of(splits, folder, settings, shard_rows)
     with alone(folder) if state.is_main_process else nullcontext():
         if state.is_main_process:
@@ -73,12 +83,14 @@ def prepare(
                 write_file(folder / MARKER, (root / MARKER).read_bytes())
         state.wait_for_everyone()
         state.print(f"{len(shards)} shards of up to {shard_rows} rows, by {state.num_processes} process(es)")
-        write_shards(shards[state.process_index :: state.num_processes], form or ClipForm(), time_limit)
+        write_shards(shards[state.process_index :: state.num_processes], form, time_limit, encode)
         state.wait_for_everyone()
         return finish(folder, shards, settings) if state.is_main_process else {}
 
 
-def write_shards(shards: Sequence[Shard], form: ClipForm, time_limit: float) -> None:
+def write_shards(
+    shards: Sequence[Shard], form: ClipForm, time_limit: float, encode: FeatureEncoder | None = None
+) -> None:
     """Write those of some shards that are not there yet."""
     total = sum(len(shard.rows) for shard in shards)
     bar = tqdm(total=total, desc="preparing", unit="row", disable=not PartialState().is_local_main_process)
@@ -92,7 +104,7 @@ def write_shards(shards: Sequence[Shard], form: ClipForm, time_limit: float) -> 
             if shard.is_complete():
                 bar.update(len(shard.rows))
             else:
-                shard.write(read)
+                shard.write(read, encode)
 
 
 def summary(manifest: Mapping) -> str:

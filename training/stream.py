@@ -50,7 +50,7 @@ class ShardStream:
 
         Args:
             indices: of used rows, int (rows,), each once.
-            columns: at least one.
+            columns: at least one that the shards have; those that they have not are left out.
         """
         ends = np.cumsum(self.sizes)
         shards, held = np.searchsorted(ends, self.places[indices], side="right"), {}
@@ -58,6 +58,6 @@ class ShardStream:
             if index not in held:
                 due = indices[shards == shard]
                 rows = self.places[due] - (ends[shard] - self.sizes[shard])
-                table = pq.read_table(self.files[shard], columns=list(columns)).take(rows)
+                table = pq.ParquetFile(self.files[shard]).read(list(columns)).take(rows)
                 held |= zip(due.tolist(), table.to_pylist(), strict=True)
             yield index, held.pop(index)

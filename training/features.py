@@ -1,0 +1,132 @@
+"""Prepared features: `affecthub prepare --features` keeps what frozen encoders and log-mel extraction give."""
+
+import json
+from dataclasses import replace
+from functools import partial
+
+import torch
+from datasets import Dataset
+from transformers import PreTrainedModel, ProcessorMixin, set_seed
+
+from affecthub.datasets_scripts.prepared_clips import ClipForm, encode_array
+from affecthub.datasets_scripts.prepared_shards import Prepared, form_values
+from affecthub.modeling.modalities import AUDIO, VIDEO
+from affecthub.training.build import build_model, build_processor
+from affecthub.training.corpus import load_corpus
+from affecthub.training.data import PreparedDataset
+from affecthub.training.encoder_cache import (
+    FrozenEncoders,
+    augmented,
+    digest,
+    encoder_facts,
+    processor_digest,
+    software_facts,
+)
+from affecthub.training.families import modalities_of
+from affecthub.training.phases import always_frozen
+from affecthub.training.recipe import Recipe
+from affecthub.training.run import choose_precision
+
+HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class FeatureEncoder:
+    """What a recipe's processor and frozen vision encoder make of prepared rows.
+
+    Args:
+        recipe: its data are the clips.
+        device: to encode on.
+
+    Raises:
+        ValueError: the recipe uses neither sound nor frames, changes them at random, or lets the encoder learn.
+    """
+
+    def __init__(self, recipe: Recipe, device: torch.device):
+        check_recipe(recipe, f"--features={recipe.name}")
+        modalities = modalities_of(recipe.model)
+        names = [name for name in (AUDIO, VIDEO) if name in modalities]
+        if not names:
+            raise ValueError(f"--features={recipe.name}: it uses {modalities}, without sound and frames to encode.")
+        set_seed(recipe.training.seed)
+        corpus = load_corpus(recipe.data, modalities)
+        self.processor = build_processor(recipe, corpus)
+        trunk = build_model(recipe, corpus, self.processor).base_model.to(device)
+        precision = choose_precision(recipe.training.precision)
+        autocast = partial(torch.autocast, device.type, HALF.get(precision), enabled=precision in HALF)
+        self.encoders = FrozenEncoders(trunk, names, autocast, recipe.training.batch_size, workers=0, shown=False)
+        self.form = ClipForm(**form_values(self.processor))
+        self.settings = feature_settings(names, self.processor, trunk) | {
+            "precision": precision,
+            "device": device.type,
+            "batch_size": recipe.training.batch_size,
+            "software": _facts_digest(software_facts()),
+        }
+        """What the features depend on besides the clips, in the folder's settings."""
+
+    def __call__(self, rows: Dataset) -> dict[str, list[bytes | None]]:
+        """Columns that take the place of frames and sound.
+
+        Args:
+            rows: of one shard, as they are prepared without features.
+        """
+        samples = PreparedDataset(rows, self.processor).unaugmented(self.encoders.names)
+        (encoded,) = self.encoders.encode(samples, [range(len(rows))])
+        return {f"{name}_npy": [as_npy(sample[name]) for sample in encoded] for name in self.encoders.names}
+
+
+def feature_settings(names: list[str], processor: ProcessorMixin, trunk: PreTrainedModel) -> dict[str, str]:
+    """Digests of what makes the features of some modalities, as the settings of a prepared folder name them."""
+    found = {}
+    for name in names:
+        part = processor.part_of[name]
+        alone = type(processor)(**{part: getattr(processor, part)}, max_seconds=processor.max_seconds)
+        found[f"{name}_processor"] = processor_digest(alone)
+    if VIDEO in names:
+        found["video_encoder"] = _facts_digest(encoder_facts(trunk, VIDEO))
+    return found
+
+
+def check_recipe(recipe: Recipe, source: str) -> None:
+    """ValueError where features cannot stand for a recipe's sound and frames.
+
+    Args:
+        recipe: of a run.
+        source: what the message is to name.
+    """
+    remedy = "or prepare the data without --features."
+    if VIDEO in modalities_of(recipe.model) and not always_frozen(recipe.training.phases):
+        raise ValueError(
+            f"{source}: features need an encoder that never learns: set "
+            f"--training.phases=[{{start_epoch: 0, encoder_layers: 0}}], {remedy}"
+        )
+    if changed := [name for name in augmented(recipe) if name in modalities_of(recipe.model)]:
+        raise ValueError(
+            f"{source}: features of {' and '.join(changed)} cannot be augmented as sound or frames are: switch "
+            f"augmentation.audio, augmentation.frames and augmentation.temporal_jitter off, {remedy}"
+        )
+
+
+def check_features(
+    prepared: Prepared | None, recipe: Recipe, processor: ProcessorMixin, trunk: PreTrainedModel
+) -> None:
+    """ValueError unless the features of a prepared folder, where it holds some, are those that a run would make."""
+    names = [name for name in (AUDIO, VIDEO) if name in processor.modalities]
+    if prepared and prepared.features and names:
+        check_recipe(recipe, str(prepared.folder))
+        prepared.check(feature_settings(names, processor, trunk))
+
+
+def clips_of(recipe: Recipe, **data: object) -> Recipe:
+    """A recipe on other data, all of it, read in the plain way."""
+    return replace(recipe, data=replace(recipe.data, limit=None, preload=False, streaming=False, **data))
+
+
+def _facts_digest(facts: dict) -> str:
+    return digest([json.dumps(facts, sort_keys=True, default=str).encode()])
+
+
+def as_npy(values: torch.Tensor | None) -> bytes | None:
+    """A .npy file; NumPy lacks bfloat16, whose values float32 holds exactly."""
+    if values is None:
+        return None
+    return encode_array((values.float() if values.dtype == torch.bfloat16 else values).numpy())
