@@ -11,13 +11,13 @@ from transformers import set_seed
 
 from affecthub.datasets_scripts.meld import load_meld
 from affecthub.datasets_scripts.prepared_clips import decode_array
-from affecthub.datasets_scripts.prepared_shards import open_prepared, shards_of
+from affecthub.datasets_scripts.prepared_shards import Prepared, finish, open_prepared, shards_of
 from affecthub.datasets_scripts.sample_meld import render_sample_meld
 from affecthub.hub import cli
 from affecthub.training import data as data_module
 from affecthub.training.build import build_model
 from affecthub.training.corpus import load_corpus
-from affecthub.training.data import make_dataset
+from affecthub.training.data import PreparedDataset, make_dataset
 from affecthub.training.encoder_cache import plan_cache
 from affecthub.training.families import modalities_of
 from affecthub.training.features import FeatureEncoder, as_npy, check_features, check_recipe, clips_of
@@ -37,6 +37,24 @@ def encoded(tiny, sample_root, tmp_path_factory):
     arguments += ["--features", str(place / "recipe.yaml"), "--sample-rows", "48", "16", "16", "--shard-rows", "12"]
     assert cli.main(arguments) == 0
     return place / "out", arguments
+
+
+@pytest.fixture(scope="module")
+def root(sample_root):
+    """The folder of the tiny corpus, as MELD's."""
+    return str(render_sample_meld(sample_root, train=48, dev=16, test=16))
+
+
+@pytest.fixture(scope="module")
+def sample_rows(root):
+    """Its training rows, as the builder gives them."""
+    return load_meld(root)["train"]
+
+
+@pytest.fixture(scope="module")
+def encoder(root, tiny):
+    """What the command encodes by."""
+    return FeatureEncoder(clips_of(tiny(*FROZEN), dataset="meld", root=root), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -107,15 +125,33 @@ def test_half_precision_is_kept_where_numpy_has_it_and_read_as_float32():
     assert sizes[1] < sizes[0] == sizes[2] and as_npy(None) is None
 
 
-def test_the_bytes_do_not_depend_on_the_number_of_processes(encoded, tiny, sample_root, tmp_path):
+def test_the_bytes_do_not_depend_on_the_number_of_processes(encoded, encoder, sample_rows, tmp_path):
     folder, settings = encoded[0], open_prepared(encoded[0]).manifest["settings"]
-    root = str(render_sample_meld(sample_root, train=48, dev=16, test=16))
-    encode = FeatureEncoder(clips_of(tiny(*FROZEN), dataset="meld", root=root), torch.device("cpu"))
-    shards = shards_of({"train": load_meld(root)["train"]}, tmp_path, settings, 12)[1::2]
-    write_shards(shards, encode.form, 60.0, encode)  # as the second of two processes
+    shards = shards_of({"train": sample_rows}, tmp_path, settings, 12)[1::2]
+    write_shards(shards, encoder.form, 60.0, encoder)  # as the second of two processes
     for shard in shards:
         assert shard.path.read_bytes() == (folder / shard.path.name).read_bytes()
         assert shard.is_complete()
+
+
+def test_a_broken_clip_stays_as_a_row_without_features_and_is_counted(encoder, sample_rows, tmp_path, processor):
+    (tmp_path / "broken.mp4").write_bytes(b"no clip")
+    paths = [str(tmp_path / "broken.mp4"), None, sample_rows["video_path"][2]]
+    rows = sample_rows.select(range(3)).map(
+        lambda row, i: {
+            **{f"{name}_path": paths[i] for name in ("video", "audio")},
+            **{f"{name}_present": paths[i] is not None for name in ("video", "audio")},
+        },
+        with_indices=True,
+    )
+    shards = shards_of({"train": rows}, tmp_path / "out", {}, 3)
+    (tmp_path / "out").mkdir()
+    write_shards(shards, encoder.form, 60.0, encoder)
+    manifest = finish(tmp_path / "out", shards, {})
+    assert manifest["statuses"] == {"train": {"kept": 1, "none": 1, "undecodable": 1}}
+    samples = PreparedDataset(Prepared(tmp_path / "out", manifest).splits()["train"], processor)
+    held = [sample["video"] is not None and sample["audio"] is not None for sample in (samples[i] for i in range(3))]
+    assert held == [False, False, True] and samples.failures == 1
 
 
 def test_the_cache_keeps_the_text_alone(encoded, prepared, tiny):
