@@ -11,6 +11,7 @@
 import argparse
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -19,13 +20,14 @@ import pandas as pd
 
 import affecthub.media
 from affecthub.datasets_scripts.genex_align import AlignOptions
-from affecthub.datasets_scripts.genex_frames import COMPLETE, FrameOptions
+from affecthub.datasets_scripts.genex_frames import COMPLETE, FrameOptions, extract_frames
 from affecthub.datasets_scripts.genex_manifest import summarise_study, write_study_manifest
 from affecthub.datasets_scripts.genex_recordings import find_recordings
 from affecthub.datasets_scripts.genex_rows import frame_rows
 from affecthub.datasets_scripts.genex_study import FEATURES, TABLE_SUFFIXES, TARGETS, VIDEO_SUFFIXES, Study
 from affecthub.datasets_scripts.genex_tables import read_study_tables
 from affecthub.datasets_scripts.meld_files import existing_folder
+from affecthub.media.container import MediaError
 from affecthub.media.faces import FaceDetector, default_detector
 from affecthub.media.files import cache_root
 
@@ -123,9 +125,7 @@ class Genex(datasets.GeneratorBasedBuilder):
         options, labels = FrameOptions(**self.config.frames), AlignOptions(**self.config.labels)
         tables = read_study_tables(root, study)
         recordings = find_recordings(root, study, tables)
-        detector = self.detector
-        if options.crop_faces and detector is None:
-            detector = default_detector()
+        detector = _detector(options, self.detector)
         cache = frame_cache()
         rows = [
             row
@@ -172,6 +172,32 @@ def load_genex(
     return _prepared(root, study, frames, labels, detector, cache_dir).as_dataset(split="frames")
 
 
+def extract_study(
+    root: str | Path,
+    study: Study | str | Path | None = None,
+    *,
+    frames: FrameOptions | None = None,
+    detector: FaceDetector | None = None,
+    part: slice = slice(None),
+) -> None:
+    """Extract the pictures of a part of a study's recordings, so that several processes share what takes longest.
+
+    `load_genex` finds them in the cache, and extracts itself what is not there.
+
+    Args:
+        root, study, frames, detector: as `load_genex`.
+        part: of the recordings, by participant and stimulus.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    root, study, frames = existing_folder(root), _described(study), frames or FrameOptions()
+    detector = _detector(frames, detector)
+    for recording in find_recordings(root, study, read_study_tables(root, study))[part]:
+        with suppress(MediaError):  # which load_genex notes
+            extract_frames(recording.path, frame_cache(), frames, detector)
+
+
 def genex_manifest(
     root: str | Path,
     study: Study | str | Path | None = None,
@@ -198,12 +224,11 @@ def _prepared(
     detector: FaceDetector | None,
     cache_dir: str | Path | None,
 ) -> Genex:
-    study = Study.from_yaml(study) if isinstance(study, str | Path) else study or Study()
     builder = Genex(
         data_dir=root,
         detector=detector,
         cache_dir=cache_dir and str(cache_dir),
-        study=_changed(study),
+        study=study_facts(study),
         frames=_changed(frames or FrameOptions()),
         labels=_changed(labels or AlignOptions()),
     )
@@ -214,10 +239,24 @@ def _prepared(
     return builder
 
 
+def _described(study: Study | str | Path | None) -> Study:
+    return Study.from_yaml(study) if isinstance(study, str | Path) else study or Study()
+
+
+def study_facts(study: Study | str | Path | None) -> dict:
+    """In what a study differs from GENEX's names; `study` as in `load_genex`."""
+    return _changed(_described(study))
+
+
 def _changed(options: Study | FrameOptions | AlignOptions) -> dict:
     """The fields that differ from the defaults: they alone name the cache."""
     default, values = type(options)(), asdict(options)
     return {f.name: values[f.name] for f in fields(options) if values[f.name] != getattr(default, f.name)}
+
+
+def _detector(options: FrameOptions, given: FaceDetector | None) -> FaceDetector | None:
+    """The detector that is given, or the default one where faces are wanted."""
+    return default_detector() if options.crop_faces and given is None else given
 
 
 def frame_cache() -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from filelock import FileLock
 from tqdm.auto import tqdm
 
 from affecthub.media.faces import MARGIN, MIN_CONFIDENCE, FaceDetector, choose_face, crop, crop_box
@@ -19,6 +20,9 @@ INDEX = "frames.jsonl"
 
 COMPLETE = "complete.json"
 """Written last: how many frames the file states, and the index of the last one handed out."""
+
+LOCK = ".lock"
+"""Held while a process extracts there; the system lets go of it when the process dies."""
 
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95]
 
@@ -78,20 +82,27 @@ def extract_frames(
     stated = count_frames(path)
     folder = cache / _folder_name(path, options, detector)
     folder.mkdir(parents=True, exist_ok=True)
-    done = _stored(folder)
     if not (folder / COMPLETE).is_file():
-        start = done[-1].index + 1 if done else 0
-        frames = sample_frames(path, every=options.every, rate=options.rate, start=start)
-        step = options.every if options.rate is None else 1
-        total = -(-stated // step) if options.rate is None else None
-        with (folder / INDEX).open("a", encoding="utf-8") as index:
-            for frame in tqdm(frames, desc=path.name, total=total, initial=len(done), unit="frame"):
-                stored = _store(frame, folder, options, detector)
-                index.write(json.dumps(asdict(stored)) + "\n")
-                index.flush()
-        write_file(folder / COMPLETE, json.dumps({"recording": str(path)}).encode())
-        done = _stored(folder)
+        with FileLock(folder / LOCK):
+            _extract(path, folder, options, detector, stated)
+    done = _stored(folder)
     return folder, done, _ends_early(path, done, stated)
+
+
+def _extract(path: Path, folder: Path, options: FrameOptions, detector: FaceDetector | None, stated: int) -> None:
+    """Store the frames that are not there yet; none where another process has just finished."""
+    if (folder / COMPLETE).is_file():
+        return
+    done = _stored(folder)
+    start = done[-1].index + 1 if done else 0
+    frames = sample_frames(path, every=options.every, rate=options.rate, start=start)
+    total = -(-stated // options.every) if options.rate is None else None
+    with (folder / INDEX).open("a", encoding="utf-8") as index:
+        for frame in tqdm(frames, desc=path.name, total=total, initial=len(done), unit="frame"):
+            stored = _store(frame, folder, options, detector)
+            index.write(json.dumps(asdict(stored)) + "\n")
+            index.flush()
+    write_file(folder / COMPLETE, json.dumps({"recording": str(path)}).encode())
 
 
 def _folder_name(path: Path, options: FrameOptions, detector: FaceDetector | None) -> str:

@@ -2,8 +2,9 @@
 
 import io
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Self
 
 import cv2
 import numpy as np
@@ -11,12 +12,13 @@ import soundfile
 
 from affecthub.datasets_scripts.genex_frames import decode_image, encode_image
 from affecthub.media.decode import MediaError, read_clip
+from affecthub.media.windows import Sound
 
 STATUSES = {
     "kept": "its frames, its sound, or both are there",
     "none": "the row has no clip that could be read",
-    "undecodable": "nothing in the clip could be decoded; the row stays, without media",
-    "timed_out": "reading took longer than the time limit, or broke the reader; the row stays, without media",
+    "undecodable": "its clip, or its recording's sound, could not be decoded; the row stays without it",
+    "timed_out": "reading that took longer than the time limit, or broke the reader; the row stays without it",
 }
 """What `media_status` of a row says."""
 
@@ -101,8 +103,13 @@ def encode_audio(samples: np.ndarray, sampling_rate: int) -> bytes:
 
 def decode_audio(content: bytes) -> np.ndarray:
     """Samples float32 (samples,) in [-1, 1] of `encode_audio`'s bytes."""
-    samples, _ = soundfile.read(io.BytesIO(content), dtype="int16")
-    return samples.astype(np.float32) / FULL_SCALE
+    return decode_sound(content, 0.0).samples
+
+
+def decode_sound(content: bytes, start: float) -> Sound:
+    """`encode_audio`'s bytes as sound that begins at `start` s."""
+    samples, rate = soundfile.read(io.BytesIO(content), dtype="int16")
+    return Sound(start, samples.astype(np.float32) / FULL_SCALE, rate)
 
 
 def decode_frames(pictures: Sequence[bytes]) -> np.ndarray:
@@ -122,22 +129,21 @@ def decode_array(content: bytes) -> np.ndarray:
     return np.load(io.BytesIO(content), allow_pickle=False).astype(np.float32, copy=False)
 
 
-class ClipReader:
-    """Reads clips in a process of its own, which is ended and replaced when a clip takes too long or breaks it.
+class ReadingProcess:
+    """A process of its own that reads, ended and replaced when a call takes too long or breaks it.
 
     A decoder that hangs is deep in a library, where nothing but the end of its process stops it.
 
     Args:
-        form: what to keep of each clip.
-        time_limit: s a clip.
+        time_limit: s a call.
     """
 
-    def __init__(self, form: ClipForm, time_limit: float):
-        self.form, self.time_limit = form, time_limit
+    def __init__(self, time_limit: float):
+        self.time_limit = time_limit
         self._context = multiprocessing.get_context("forkserver")  # its server imports once, and has no threads
         self._context.set_forkserver_preload([__name__])
 
-    def __enter__(self) -> "ClipReader":
+    def __enter__(self) -> Self:
         self._start()
         return self
 
@@ -152,12 +158,31 @@ class ClipReader:
         self._pool.terminate()
         self._pool.join()
 
-    def read(self, path: str, *, video: bool, audio: bool) -> PreparedClip:
-        """As `prepare_clip`, or "timed_out"."""
-        wanted = {"video": video, "audio": audio}
+    def call(self, function: Callable[..., object], *arguments: object, **keywords: object) -> object:
+        """What a function of a module returns, or raises; TimeoutError where that takes too long."""
         try:
-            return self._pool.apply_async(prepare_clip, (path, self.form), wanted).get(self.time_limit)
-        except multiprocessing.TimeoutError:
+            return self._pool.apply_async(function, arguments, keywords).get(self.time_limit)
+        except multiprocessing.TimeoutError as error:
             self._stop()
             self._start()
-            return PreparedClip("timed_out", detail=f"not read within {self.time_limit:g} s")
+            raise TimeoutError(f"not read within {self.time_limit:g} s") from error
+
+
+class ClipReader(ReadingProcess):
+    """Reads clips.
+
+    Args:
+        form: what to keep of each clip.
+        time_limit: s a clip.
+    """
+
+    def __init__(self, form: ClipForm, time_limit: float):
+        super().__init__(time_limit)
+        self.form = form
+
+    def read(self, path: str, *, video: bool, audio: bool) -> PreparedClip:
+        """As `prepare_clip`, or "timed_out"."""
+        try:
+            return self.call(prepare_clip, path, self.form, video=video, audio=audio)
+        except TimeoutError as error:
+            return PreparedClip("timed_out", detail=str(error))

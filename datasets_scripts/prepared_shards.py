@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,15 +27,21 @@ SETTINGS, MANIFEST = "settings.json", "manifest.json"
 LOCK = ".lock"
 """Held while a launch is at work in the folder; the system lets go of it when the process dies."""
 
-PATHS = ("video_path", "audio_path")
-"""Columns of the builder that say where a clip lies on this machine; a shard leaves them out."""
+CLIPS = ("video_path", "audio_path")
+"""Columns of MELD's builder that say where a clip lies on this machine."""
+
+SOURCES = (*CLIPS, "recording_path")
+"""Columns of any builder that name what is read; a shard is made anew when a file there has changed."""
+
+PATHS = (*SOURCES, "image_path")
+"""Columns that a shard leaves out; a picture follows from its recording."""
 
 MEDIA = {
     "video_jpeg": datasets.List(datasets.Value("binary")),
     "audio_flac": datasets.Value("binary"),
     "media_status": datasets.Value("string"),
 }
-"""Columns that a shard has instead."""
+"""Columns that a shard has instead; of a recording's frame, `video_jpeg` holds the one picture."""
 
 HEAVY = ("video_jpeg", "audio_flac", "video_npy", "audio_npy")
 """Those of them, or of the features in their place, that take room."""
@@ -74,9 +80,9 @@ class Shard:
         digest = hashlib.sha256()
         for path in sorted(_CODE):
             digest.update(path.read_bytes())
-        plain = self.rows.remove_columns(PATHS)
-        clips = [_state(path) for name in PATHS for path in self.rows[name]]
-        facts = [plain[:], clips, dict(self.settings), {name: version(name) for name in LIBRARIES}]
+        plain = self.rows.select_columns([name for name in self.rows.column_names if name not in PATHS])
+        sources = [_state(path) for name in SOURCES if name in self.rows.column_names for path in self.rows[name]]
+        facts = [plain[:], sources, dict(self.settings), {name: version(name) for name in LIBRARIES}]
         digest.update(json.dumps(facts, sort_keys=True).encode())
         return digest.hexdigest()[:16]
 
@@ -89,26 +95,23 @@ class Shard:
 
     def write(
         self,
-        read: Callable[[dict], PreparedClip],
+        read: Callable[[list[dict]], Iterable[PreparedClip]],
         encode: Callable[[datasets.Dataset], dict[str, list[bytes | None]]] | None = None,
     ) -> None:
         """Write the file, and then its note, each whole or not at all.
 
         Args:
-            read: gives a row's media.
+            read: gives the media of rows, in their order.
             encode: gives the columns that the shard has instead of frames and sound; none: it has these.
 
         Raises:
             OSError: a full disk or a folder that is read-only, naming the file and the remedy.
         """
         self.note_path.unlink(missing_ok=True)
-        features = self.rows.features.copy()
-        for name in PATHS:
-            del features[name]
+        features = {name: value for name, value in self.rows.features.items() if name not in PATHS}
         schema = datasets.Features(features | MEDIA).arrow_schema
         rows, clips = list(self.rows), []
-        for row in rows:
-            clip = read(row)
+        for row, clip in zip(rows, read(rows), strict=True):
             clips.append(clip)
             row |= {"video_jpeg": clip.video, "audio_flac": clip.audio, "media_status": clip.status}
         table = pa.Table.from_pylist(rows, schema=schema)
@@ -296,7 +299,7 @@ def _with_paths(rows: datasets.Dataset, files: Sequence[str], notes: Sequence[di
         f"{file}#{note['sha256'][:16]}" for file, note in zip(files, notes, strict=True) for _ in range(note["rows"])
     ]
     places = [f"{shard}/{key}" for shard, key in zip(shards, rows["key"], strict=True)]
-    for name in PATHS:
+    for name in CLIPS:
         present = rows[name.replace("_path", "_present")]
         column = [place if there else None for place, there in zip(places, present, strict=True)]
         rows = rows.add_column(name, column, feature=datasets.Value("string"))

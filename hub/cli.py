@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from transformers.utils import logging
 
+from affecthub.datasets_scripts.genex_align import ATTENTION_SOURCES
 from affecthub.evaluation.pictures import plot_timeline
 from affecthub.hub.predict import SYNTHETIC, Judged, is_synthetic, judge, load_pipeline, render, write
 
@@ -69,12 +70,15 @@ machine, with an OUT that all of them see. Interrupted, the same command goes on
 examples:
   affecthub prepare meld path/to/MELD prepared/meld
   affecthub prepare sample_meld samples prepared/sample --num-frames 4 --frame-size 64
+  affecthub prepare genex path/to/study prepared/study --study study.yaml --every 15
   accelerate launch --config_file accelerate_configs/cpu.yaml \\
       -m affecthub.hub.cli prepare meld path/to/MELD prepared/meld
   affecthub prepare meld path/to/MELD prepared/encoded --features meld_ensemble
 
-then train with the same numbers of frames, pixels and seconds:
+then train with the same values in the recipe's `data`:
   python train.py --recipe meld_ensemble --data.root=prepared/meld
+  python train.py --recipe physio_concat --data.dataset=genex --data.root=prepared/study --data.study=study.yaml \\
+      --data.every=15
 """
 
 
@@ -184,25 +188,27 @@ def add_prepare(commands: argparse._SubParsersAction) -> None:
     """`affecthub prepare`."""
     command = add_command(commands, "prepare", PREPARE)
     command.set_defaults(run=prepare_shards)
-    command.add_argument("dataset", choices=("meld", "sample_meld"), help="MELD, or the synthetic corpus of its shape")
+    names = ("meld", "sample_meld", "genex", "sample_genex")
+    command.add_argument("dataset", choices=names, help="MELD, an iMotions study, or synthetic data in their shape")
     command.add_argument("root", type=Path, metavar="ROOT", help="folder of the data set; or where to render it")
     command.add_argument("folder", type=Path, metavar="OUT", help="folder for the shards, new or interrupted")
-    command.add_argument(
-        "--features",
-        metavar="RECIPE",
-        help="recipe with frozen encoders: keep what they make of frames and sound; it says the three numbers below",
-    )
-    command.add_argument("--num-frames", type=int, default=8, metavar="N", help="frames of a clip; default: 8")
-    command.add_argument("--frame-size", type=int, default=224, metavar="PX", help="their shorter side; default: 224")
-    command.add_argument("--max-seconds", type=float, default=15.0, metavar="S", help="of a clip; default: 15")
-    command.add_argument(
-        "--twin-policy", default="prefer_final", metavar="POLICY", help="which of two clips is right; or: plain"
-    )
     command.add_argument("--shard-rows", type=int, default=256, metavar="N", help="rows of a shard; default: 256")
     command.add_argument(
         "--time-limit", type=float, default=60.0, metavar="S", help="a clip that takes longer is left out; default: 60"
     )
-    command.add_argument(
+    clips = command.add_argument_group("MELD")
+    clips.add_argument(
+        "--features",
+        metavar="RECIPE",
+        help="recipe with frozen encoders: keep what they make of frames and sound; it says the three numbers below",
+    )
+    clips.add_argument("--num-frames", type=int, default=8, metavar="N", help="frames of a clip; default: 8")
+    clips.add_argument("--frame-size", type=int, default=224, metavar="PX", help="their shorter side; default: 224")
+    clips.add_argument("--max-seconds", type=float, default=15.0, metavar="S", help="of a clip; default: 15")
+    clips.add_argument(
+        "--twin-policy", default="prefer_final", metavar="POLICY", help="which of two clips is right; or: plain"
+    )
+    clips.add_argument(
         "--sample-rows",
         nargs=3,
         type=int,
@@ -210,6 +216,14 @@ def add_prepare(commands: argparse._SubParsersAction) -> None:
         metavar=("TRAIN", "DEV", "TEST"),
         help="of the synthetic corpus; default: 800 200 300",
     )
+    study = command.add_argument_group("recordings")
+    study.add_argument("--study", metavar="YAML", help="renames a study's columns, expressions and files")
+    study.add_argument("--every", type=int, default=30, metavar="N", help="take every so-many-th frame; default: 30")
+    study.add_argument("--crop-faces", action=argparse.BooleanOptionalAction, default=True, help="keep the face alone")
+    study.add_argument(
+        "--attention-source", choices=ATTENTION_SOURCES, default="frame", help="of the label; default: frame"
+    )
+    study.add_argument("--seconds", type=int, default=60, metavar="S", help="of the synthetic recordings; default: 60")
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -298,20 +312,25 @@ def prune_cache(options: argparse.Namespace) -> int:
 def prepare_shards(options: argparse.Namespace) -> int:
     """Prepare a data set and print what became of its rows."""
     from affecthub.datasets_scripts.prepared_clips import ClipForm
-    from affecthub.training.prepare import prepare, summary
-    from affecthub.training.recipe import load_recipe
+    from affecthub.training.prepare import prepare, prepare_study, summary
+    from affecthub.training.recipe import DataRecipe, load_recipe
 
-    manifest = prepare(
-        options.dataset,
-        options.root,
-        options.folder,
-        ClipForm(options.num_frames, options.frame_size, options.max_seconds),
-        twin_policy=options.twin_policy,
-        sample_rows=options.sample_rows,
-        shard_rows=options.shard_rows,
-        time_limit=options.time_limit,
-        features=load_recipe(options.features) if options.features else None,
-    )
+    shared = {"shard_rows": options.shard_rows, "time_limit": options.time_limit}
+    if options.dataset.endswith("genex"):
+        names = ("dataset", "study", "every", "crop_faces", "attention_source", "seconds")
+        data = DataRecipe(root=str(options.root), **{name: getattr(options, name) for name in names})
+        manifest = prepare_study(data, options.folder, **shared)
+    else:
+        manifest = prepare(
+            options.dataset,
+            options.root,
+            options.folder,
+            ClipForm(options.num_frames, options.frame_size, options.max_seconds),
+            twin_policy=options.twin_policy,
+            sample_rows=options.sample_rows,
+            features=load_recipe(options.features) if options.features else None,
+            **shared,
+        )
     if manifest:
         print(summary(manifest))
     return 0

@@ -106,8 +106,13 @@ def duration_of(source: Source) -> float:
     return last
 
 
-def events_of(source: Source, *, video: bool = True, audio: bool = True) -> Iterator[Event]:
+def events_of(source: Source, *, video: bool = True, audio: bool = True, start: float = 0.0) -> Iterator[Event]:
     """What happens in a file, decoded once from front to back; what cannot be decoded is counted and left out.
+
+    Args:
+        source: path, or a binary file object.
+        video, audio: whether to read pictures, and sound.
+        start: s; what lies before the last keyframe by then is left out.
 
     Raises:
         MediaError: as `open_media`.
@@ -116,7 +121,7 @@ def events_of(source: Source, *, video: bool = True, audio: bool = True) -> Iter
         picture, sound = main_streams(container, source)
         origin, clock, bad = (container.start_time or 0) / av.time_base, None, 0
         wanted = [s for s, asked in ((picture, video), (sound, audio)) if s is not None and asked]
-        for packet in _packets(container, wanted):
+        for packet in _packets(container, wanted, start):
             frames, failed = _decoded(packet)
             bad += failed
             for frame in frames:
@@ -133,9 +138,13 @@ def events_of(source: Source, *, video: bool = True, audio: bool = True) -> Iter
             logger.warning("%s: %d packets could not be decoded; the rest was used.", name_of(source), bad)
 
 
-def _packets(container: av.container.InputContainer, streams: list[av.stream.Stream]) -> Iterator[av.Packet]:
+def _packets(
+    container: av.container.InputContainer, streams: list[av.stream.Stream], start: float
+) -> Iterator[av.Packet]:
     """Packets to the end of the file, or as far as it can be read."""
     try:
+        if start > 0:
+            container.seek(int(start * av.time_base) + (container.start_time or 0))
         yield from container.demux(streams) if streams else ()
     except (av.error.FFmpegError, IndexError) as error:  # PyAV's IndexError: a stream that begins in mid-file
         logger.warning("%s: reading ended early (%s); what came before was used.", container.name, error)
@@ -232,6 +241,14 @@ def windows_of(
     yield from (window.close(sampling_rate) for window in waiting)
 
 
+def sound_within(sounds: Iterable[Sound], span: Span, sampling_rate: int) -> np.ndarray | None:
+    """Samples of one span as in `windows_of`, float32 (samples,) at `sampling_rate` Hz; None where none is heard."""
+    window = _OpenWindow(span, 1, None)
+    for sound in sounds:
+        window.take(sound)
+    return window.close(sampling_rate).audio
+
+
 class _OpenWindow:
     """A window that still gathers."""
 
@@ -261,10 +278,11 @@ class _OpenWindow:
 
     def _hear(self, sound: Sound) -> None:
         """Place samples by their time; what is never filled stays silent."""
+        self.rate = self.rate or sound.rate
+        first, end = (round(time * self.rate) for time in self.span)  # each by itself: spans that meet share no sample
         if self.line is None:
-            self.rate = sound.rate
-            self.line = np.zeros(round((self.span[1] - self.span[0]) * sound.rate), np.float32)
-        begin = round((sound.time - self.span[0]) * self.rate)
+            self.line = np.zeros(end - first, np.float32)
+        begin = round(sound.time * self.rate) - first
         part = sound.samples[max(-begin, 0) :][: max(len(self.line) - max(begin, 0), 0)]
         if len(part):
             self.line[max(begin, 0) :][: len(part)] = part

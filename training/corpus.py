@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset
 
-from affecthub.datasets_scripts.genex import frame_cache, load_genex
+from affecthub.datasets_scripts.genex import frame_cache, load_genex, study_facts
 from affecthub.datasets_scripts.genex_align import AlignOptions
 from affecthub.datasets_scripts.genex_frames import FrameOptions
 from affecthub.datasets_scripts.genex_study import TARGETS
 from affecthub.datasets_scripts.genex_variants import add_colour_variants
 from affecthub.datasets_scripts.meld import load_meld
+from affecthub.datasets_scripts.prepared_recordings import FRAMES
 from affecthub.datasets_scripts.prepared_shards import Prepared, open_prepared
-from affecthub.datasets_scripts.sample_genex import render_sample_genex
+from affecthub.datasets_scripts.sample_genex import MARKER, render_sample_genex
 from affecthub.datasets_scripts.sample_meld import render_sample_meld
 from affecthub.datasets_scripts.splits import train_validation_test
 from affecthub.media.container import MediaError, probe
@@ -167,20 +168,23 @@ def _load_recordings(data: DataRecipe, modalities: list[str], split: SplitRecipe
     target = RECORDING_TARGETS.get(data.target or "attention")
     if target is None:
         raise ValueError(f"data.target={data.target}: of a recording choose one of {', '.join(RECORDING_TARGETS)}.")
-    root, bayes = data.root, {}
-    if data.dataset == "sample_genex":
+    root, bayes, prepared = data.root, {}, open_prepared(data.root)
+    if prepared:
+        prepared.check(study_settings(data))
+        if data.colour_variants:
+            raise ValueError(
+                f"data.colour_variants: {root} holds each frame as it was recorded; train on the study itself, or "
+                "leave the variants out."
+            )
+    elif data.dataset == "sample_genex":
         root = render_sample_genex(data.root, seconds=data.seconds)
-        bayes = _optimum(Path(root) / "sample_study.json") if target.name == "attention" else {}
-    frames = load_genex(
-        root,
-        data.study,
-        frames=FrameOptions(every=data.every, crop_faces=data.crop_faces),
-        labels=AlignOptions(attention_source=data.attention_source),
-    )
+    if data.dataset == "sample_genex" and target.name == "attention":
+        bayes = _optimum(Path(root) / MARKER)
+    frames = prepared.splits()[FRAMES] if prepared else study_frames(data, root)
     if data.colour_variants:
         originals = hashlib.sha256("\n".join(frames["image_path"]).encode()).hexdigest()[:16]  # keys repeat in studies
         frames = add_colour_variants(frames, frame_cache() / "variants" / originals)
-    frames = frames.add_column("position", np.arange(len(frames))).add_column("audio_present", _audible(frames))
+    frames = frames.add_column("position", np.arange(len(frames)))
     known = ~np.isnan(target.values(frames)).any(axis=1)
     known &= np.asarray(frames["targets_present" if target.name == "affect" else "attention_present"])
     present = np.zeros(len(frames), dtype=bool)
@@ -205,7 +209,35 @@ def _load_recordings(data: DataRecipe, modalities: list[str], split: SplitRecipe
         synthetic=data.dataset == "sample_genex",
         bayes_accuracy=bayes,
         frames=frames,
+        prepared=prepared,
     )
+
+
+def study_settings(data: DataRecipe) -> dict[str, object]:
+    """What of a recipe decides the rows of a study."""
+    return {
+        "dataset": data.dataset,
+        "study": study_facts(data.study),
+        "every": data.every,
+        "crop_faces": data.crop_faces,
+        "attention_source": data.attention_source,
+    }
+
+
+def study_frames(data: DataRecipe, root: str | Path) -> Dataset:
+    """All rows of a study, in order of time, each with `audio_present`: whether its recording has an audio track."""
+    frames = load_genex(
+        root,
+        data.study,
+        frames=frame_options(data),
+        labels=AlignOptions(attention_source=data.attention_source),
+    )
+    return frames.add_column("audio_present", _audible(frames))
+
+
+def frame_options(data: DataRecipe) -> FrameOptions:
+    """Which frames of a study a recipe takes."""
+    return FrameOptions(every=data.every, crop_faces=data.crop_faces)
 
 
 def _audible(frames: Dataset) -> np.ndarray:

@@ -4,6 +4,7 @@ import copy
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ from tqdm.auto import tqdm
 from transformers import BatchFeature, ProcessorMixin
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from affecthub.datasets_scripts.genex_frames import read_image
+from affecthub.datasets_scripts.genex_frames import decode_image, read_image
 from affecthub.datasets_scripts.genex_variants import preceding_rows
-from affecthub.datasets_scripts.prepared_clips import decode_array, decode_audio, decode_frames
+from affecthub.datasets_scripts.prepared_clips import decode_array, decode_audio, decode_frames, decode_sound
 from affecthub.media.decode import MediaError, read_clip
 from affecthub.media.for_processor import read_clip_for, stack_frames
+from affecthub.media.windows import sound_within
 from affecthub.modeling.modalities import AUDIO, MODALITIES, PHYSIO, TEXT, VIDEO
 from affecthub.training.augmentation import SpecAugment, augment_audio, augment_frames, spec_augment
 from affecthub.training.corpus import Corpus, Target, rows_with_any
@@ -229,10 +231,10 @@ class RecordingDataset(SampleDataset):
         target: Target,
         physio_steps: int = 1,
     ):
-        self.target, recordings = target, frames["recording"]
+        self.target, self.frames, recordings = target, frames, frames["recording"]
         if VIDEO in processor.modalities:
             self._clips = preceding_rows(recordings, processor.video_processor.num_frames)
-            self._pictures, self._shown = frames["image_path"], np.asarray(frames["video_present"])
+            self._shown = np.asarray(frames["video_present"])
         if PHYSIO in processor.modalities:
             self._sequences = preceding_rows(recordings, physio_steps)
             self._physio = np.asarray(frames["physio_values"], dtype=np.float32)
@@ -243,7 +245,7 @@ class RecordingDataset(SampleDataset):
         inputs: Inputs = {}
         if VIDEO in self.modalities and row["video_present"]:
             leading = [i for i in _chosen(self._clips, row["position"]) if self._shown[i]]
-            inputs[VIDEO] = stack_frames(self.processor, [read_image(self._pictures[i]) for i in leading])
+            inputs[VIDEO] = stack_frames(self.processor, [self.picture(i) for i in leading])
         if PHYSIO in self.modalities and row["physio_present"]:
             inputs[PHYSIO] = self._physio[_chosen(self._sequences, row["position"])]
         return inputs
@@ -254,14 +256,17 @@ class RecordingDataset(SampleDataset):
         start = max(0.0, end - self.processor.max_seconds)
         if AUDIO not in self.modalities or not row["audio_present"] or end <= start:
             return {}
-        clip = read_clip(
-            row["recording_path"],
-            video=False,
-            start=start,
-            max_seconds=end - start,
-            sampling_rate=self.processor.sampling_rate,
-        )
-        return {AUDIO: clip.audio}
+        return {AUDIO: self.sound(row, start, end)}
+
+    def picture(self, position: int) -> np.ndarray:
+        """A frame by its position, uint8 (height, width, 3)."""
+        return read_image(self.frames["image_path"][position])
+
+    def sound(self, row: dict, start: float, end: float) -> np.ndarray:
+        """Samples float32 (samples,) of a row's recording from `start` to `end` s; MediaError where there are none."""
+        rate = self.processor.sampling_rate
+        path, seconds = row["recording_path"], end - start
+        return read_clip(path, video=False, start=start, max_seconds=seconds, sampling_rate=rate).audio
 
     def labels(self, row: dict) -> dict[str, int | np.ndarray]:
         """The target, float32 (labels,)."""
@@ -333,6 +338,32 @@ class StreamedDataset(PreparedDataset, torch.utils.data.IterableDataset):
             yield self._sample(index, self.rows[index] | held)
 
 
+class PreparedRecordingDataset(RecordingDataset):
+    """Frames of recordings whose pictures and sound `affecthub prepare` has put into their rows."""
+
+    def picture(self, position: int) -> np.ndarray:
+        """As it was extracted."""
+        (content,) = self.frames["video_jpeg"][position]
+        return decode_image(content)
+
+    def sound(self, row: dict, start: float, end: float) -> np.ndarray:
+        """Joined from what the rows keep that lead up to this one."""
+        first = last = row["position"]
+        while self._starts[first] > start:
+            first -= 1
+        kept = zip(self.frames["audio_flac"][first : last + 1], self._starts[first : last + 1], strict=True)
+        sounds = [decode_sound(content, begin) for content, begin in kept if content is not None]
+        samples = sound_within(sounds, (start, end), self.processor.sampling_rate)
+        if samples is None:
+            raise MediaError(f"no sound from {start:.3f} to {end:.3f} s was found when the data were prepared")
+        return samples
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        """s, float64 (rows,): where each row's sound begins, 0 in the first of a recording."""
+        return np.asarray(self.frames["sound_start"])
+
+
 def _chosen(sequences: tuple[np.ndarray, np.ndarray], position: int) -> np.ndarray:
     """The rows that lead up to one, by `preceding_rows`; those before the recording began left out."""
     rows, begun = sequences
@@ -352,15 +383,16 @@ def make_dataset(
         others: augmentation, seed and preload, as `SampleDataset`.
     """
     rows = corpus.splits[split]
+    if corpus.frames is not None:
+        kind = PreparedRecordingDataset if corpus.prepared else RecordingDataset
+        options = {"frames": corpus.frames, "target": corpus.targets[0], "physio_steps": physio_steps}
+        return kind(rows, processor, *others, **options)
     if corpus.prepared:
         corpus.prepared.check_processor(processor)
         if corpus.stream and split == "train":
             return _without_jitter(StreamedDataset(rows, processor, *others, stream=corpus.stream))
         return _without_jitter(PreparedDataset(rows, processor, *others))
-    if corpus.frames is None:
-        return UtteranceDataset(rows, processor, *others)
-    target = corpus.targets[0]
-    return RecordingDataset(rows, processor, *others, frames=corpus.frames, target=target, physio_steps=physio_steps)
+    return UtteranceDataset(rows, processor, *others)
 
 
 def _without_jitter(samples: PreparedDataset) -> PreparedDataset:

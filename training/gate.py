@@ -8,9 +8,10 @@ import pandas as pd
 from datasets import Dataset
 from transformers import ProcessorMixin
 
+from affecthub.datasets_scripts.genex_frames import decode_image
 from affecthub.datasets_scripts.genex_study import FEATURES, TARGETS
 from affecthub.evaluation.audit import AuditColumns, Finding, audit
-from affecthub.evaluation.perceptual_hash import sign_files
+from affecthub.evaluation.perceptual_hash import sign_files, sign_frames
 from affecthub.modeling.modalities import PHYSIO, VIDEO
 from affecthub.processing.feature_extraction_physio import row_digest
 from affecthub.training.corpus import Corpus, Target
@@ -60,10 +61,18 @@ def _utterances(parts: list[Dataset]) -> pd.DataFrame:
 
 
 def _frames(parts: list[Dataset], target: Target, pictures: bool) -> pd.DataFrame:
-    columns = ["key", "participant", "source_recording", "attention_label", "image_path"]
+    columns = ["key", "participant", "source_recording", "attention_label"]
     table = pd.concat([rows.select_columns(columns).to_pandas() for rows in parts], ignore_index=True)
     if pictures:
-        table["signature"] = sign_files(table.image_path)
+        table["signature"] = _signatures(parts)
     if target.name == "affect":
         table[list(TARGETS)] = np.concatenate([target.values(rows) for rows in parts])
     return table
+
+
+def _signatures(parts: list[Dataset]) -> list[bytes | None]:
+    """What each row's picture shows, which lies in a file of its own, or was prepared and lies in the row."""
+    if "image_path" in parts[0].column_names:
+        return sign_files([path for rows in parts for path in rows["image_path"]])
+    frames = (decode_image(picture) for rows in parts for (picture,) in rows["video_jpeg"])
+    return sign_frames(frames, total=sum(len(rows) for rows in parts))

@@ -18,6 +18,7 @@ from affecthub.media.windows import (
     events_of,
     merged,
     pictures_of,
+    sound_within,
     sounds_of,
     spans_of,
     windows_of,
@@ -61,6 +62,26 @@ def test_windows_of_a_file_are_what_is_read_there(render, make_tones, hop):
         np.testing.assert_array_equal(window.frames, clip.frames)
         inner = slice(2000, 30_000)  # a decoder that starts anew in mid-file needs a packet to settle
         np.testing.assert_allclose(window.audio[inner], clip.audio[inner], rtol=0, atol=1e-3)
+
+
+def test_reading_from_the_middle_on_begins_before_it_and_sounds_the_same(render, make_tones):
+    path = render(frames=0, audio=make_tones(6, 48_000, [300, 500]))
+    spans = [(4.0, 4.5), (4.5, 5.25)]
+    whole, part = (list(windows_of(events_of(path, start=start), spans, {Sound}, **FORMS)) for start in (0.0, 3.5))
+    assert 3.4 < next(events_of(path, start=3.5)).time <= 3.5
+    for expected, window in zip(whole, part, strict=True):
+        np.testing.assert_allclose(window.audio, expected.audio, rtol=0, atol=1e-4)
+
+
+def test_sounds_that_follow_each_other_are_joined_within_a_span():
+    tone = np.sin(np.arange(44_100) / 30).astype(np.float32)
+    spans = [(n * 0.0333667, (n + 1) * 0.0333667) for n in range(20)]  # frames of NTSC fall between samples
+    pieces = windows_of(sounds_of(tone, 44_100), spans, {Sound}, **FORMS | {"sampling_rate": 44_100})
+    sounds = [Sound(piece.start, piece.audio, 44_100) for piece in pieces]
+    begin, end = spans[3][0] + 0.01, spans[-1][1]
+    joined = sound_within(sounds, (begin, end), 44_100)
+    np.testing.assert_array_equal(joined, tone[round(begin * 44_100) : round(end * 44_100)])
+    assert sound_within([], (0.0, 1.0), 44_100) is None
 
 
 def test_a_stream_that_ends_early_is_missing_from_then_on(render, make_tones):

@@ -1,10 +1,11 @@
-"""One tiny corpus, rendered once, and the quick start made small enough to train within a second."""
+"""A tiny corpus and a tiny study, rendered once, and the quick start made small enough to train within a second."""
 
 import datasets
 import pytest
 from transformers import set_seed
 
 from affecthub.datasets_scripts.prepared_clips import ClipForm
+from affecthub.datasets_scripts.sample_genex import render_sample_genex
 from affecthub.datasets_scripts.sample_meld import render_sample_meld
 from affecthub.training.build import build_model, build_processor
 from affecthub.training.corpus import load_corpus
@@ -14,6 +15,7 @@ from affecthub.training.prepare import prepare
 from affecthub.training.recipe import load_recipe
 from affecthub.training.run import make_trainer
 
+STUDY_SECONDS = 6
 ROWS = {"train": 48, "dev": 16, "test": 16}
 TINY = (
     *("--data.train_rows=48", "--data.validation_rows=16", "--data.test_rows=16", "--data.num_frames=2"),
@@ -36,6 +38,25 @@ def sample_root(tmp_path_factory):
     root = tmp_path_factory.mktemp("sample")
     render_sample_meld(root, **ROWS)
     return root
+
+
+@pytest.fixture(scope="session")
+def rendered_study(tmp_path_factory):
+    """The folder below which the tiny study lies."""
+    root = tmp_path_factory.mktemp("study")
+    render_sample_genex(root, seconds=STUDY_SECONDS)
+    return root
+
+
+@pytest.fixture(scope="module")
+def study_options(rendered_study):
+    """Overrides that make a recipe of recordings take the tiny study; its extracted frames lie beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AFFECTHUB_CACHE", str(rendered_study / "cache"))
+        yield (
+            *("--data.dataset=sample_genex", f"--data.root={rendered_study}", f"--data.seconds={STUDY_SECONDS}"),
+            *("--data.crop_faces=false", "--data.frame_size=32"),
+        )
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ from transformers import TrainerCallback, set_seed
 
 from affecthub.datasets_scripts.genex_frames import read_image
 from affecthub.datasets_scripts.genex_study import FEATURES, TARGETS
-from affecthub.datasets_scripts.sample_genex import render_sample_genex
 from affecthub.evaluation.audit import LeakageError, enforce
 from affecthub.media.decode import read_clip
 from affecthub.processing.feature_extraction_physio import row_digest
@@ -23,7 +22,6 @@ from affecthub.training.judge import judge
 from affecthub.training.recipe import SplitRecipe, load_recipe, recipe_names
 from affecthub.training.run import make_trainer
 
-SECONDS = 6
 TINY_VIT = "--model.vision_config={patch_size: 16, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, \
 intermediate_size: 32}"
 TINY = {
@@ -48,24 +46,14 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def study_root(tmp_path_factory):
-    """The folder below which the tiny study lies; the extracted frames lie beside it."""
-    root = tmp_path_factory.mktemp("study")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AFFECTHUB_CACHE", str(root / "cache"))
-        render_sample_genex(root, seconds=SECONDS)
-        yield root
-
-
-@pytest.fixture(scope="module")
-def tiny_study(study_root):
+def tiny_study(study_options):
     """A function: a recipe of recordings on the tiny study, at reduced size, with overrides."""
 
     def make(name, *overrides):
         return load_recipe(
             name,
-            *("--data.dataset=sample_genex", f"--data.root={study_root}", f"--data.seconds={SECONDS}"),
-            *("--data.crop_faces=false", "--data.frame_size=32", "--model.vision_encoder=null", *TINY[name]),
+            *study_options,
+            *("--model.vision_encoder=null", *TINY[name]),
             *("--training.epochs=1", "--training.precision=fp32", "--training.num_workers=0"),
             *overrides,
         )
