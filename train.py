@@ -29,7 +29,7 @@ from affecthub.training.data import SampleDataset, make_dataset
 from affecthub.training.encoder_cache import needs_preload, use_encoder_cache
 from affecthub.training.families import modalities_of
 from affecthub.training.features import check_features
-from affecthub.training.gate import as_results, audit_corpus
+from affecthub.training.gate import as_results, audit_once
 from affecthub.training.judge import judge
 from affecthub.training.launch import describe_batches, join_launch
 from affecthub.training.recipe import Recipe, Run, parse_run, write_recipe
@@ -64,7 +64,7 @@ def _run(run: Run, state: PartialState) -> None:
             processor = AutoProcessor.from_pretrained(folder)
         else:
             processor = build_processor(recipe, corpus)
-        findings = audit_corpus(corpus, processor)
+    findings = audit_once(corpus, processor)
     enforce(findings, recipe.split.accept)
     state.print(findings_table(findings))
     model = (

@@ -5,6 +5,8 @@ from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 from transformers import ProcessorMixin
 
@@ -15,6 +17,12 @@ from affecthub.evaluation.perceptual_hash import sign_files, sign_frames
 from affecthub.modeling.modalities import PHYSIO, VIDEO
 from affecthub.processing.feature_extraction_physio import row_digest
 from affecthub.training.corpus import Corpus, Target
+
+
+def audit_once(corpus: Corpus, processor: ProcessorMixin) -> list[Finding]:
+    """As `audit_corpus`, by the first process of a launch for all: they have the same rows, and hashing takes time."""
+    found = [audit_corpus(corpus, processor) if PartialState().is_main_process else None]
+    return broadcast_object_list(found)[0]
 
 
 def audit_corpus(corpus: Corpus, processor: ProcessorMixin) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from affecthub.datasets_scripts.genex_study import FEATURES, TARGETS
 from affecthub.evaluation.audit import LeakageError, enforce
 from affecthub.media.decode import read_clip
 from affecthub.processing.feature_extraction_physio import row_digest
+from affecthub.training import gate
 from affecthub.training.build import build_model, build_processor, check_fit, imbalance_values
 from affecthub.training.corpus import load_corpus
 from affecthub.training.data import make_dataset
 from affecthub.training.families import modalities_of
-from affecthub.training.gate import as_results, audit_corpus
+from affecthub.training.gate import as_results, audit_corpus, audit_once
 from affecthub.training.judge import judge
 from affecthub.training.recipe import SplitRecipe, load_recipe, recipe_names
 from affecthub.training.run import make_trainer
@@ -223,6 +225,18 @@ def test_a_severe_finding_stops_the_run_unless_it_is_accepted_by_name(tiny_study
     enforce(findings, severe)
     accepted = {row["check"]: row["accepted"] for row in as_results(findings, ["same_recording"])}
     assert accepted["same_recording"] and not accepted["target_from_inputs"]
+
+
+def test_of_several_processes_the_first_alone_audits(tiny_study, loaded, monkeypatch):
+    recipe = tiny_study("frame_cnn")
+    corpus, sent = loaded(recipe), []
+    processor = build_processor(recipe, corpus)
+    expected = audit_corpus(corpus, processor)
+    assert audit_once(corpus, processor) == expected  # a run of one process
+    monkeypatch.setattr(gate, "broadcast_object_list", lambda found: sent.append(found[0]) or [expected])
+    monkeypatch.setattr(gate, "audit_corpus", lambda *_: pytest.fail("hashed again"))
+    monkeypatch.setattr(gate, "PartialState", lambda: SimpleNamespace(is_main_process=False))
+    assert audit_once(corpus, processor) == expected and sent == [None]
 
 
 def test_statistics_of_other_rows_are_found(tiny_study, loaded):
