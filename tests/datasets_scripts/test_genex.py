@@ -1,6 +1,7 @@
 """The builder on small studies made here: rows, manifest, faces, resuming, and everything that can be wrong."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import av
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from affecthub.datasets_scripts import genex_frames
-from affecthub.datasets_scripts.genex import FrameOptions, Genex, genex_manifest, load_genex
+from affecthub.datasets_scripts.genex import FrameOptions, Genex, extract_study, genex_manifest, load_genex
 from affecthub.datasets_scripts.genex_align import AlignOptions
 from affecthub.datasets_scripts.genex_frames import extract_frames, read_image
 from affecthub.datasets_scripts.genex_manifest import FINDINGS
@@ -200,6 +201,27 @@ def test_pictures_that_were_deleted_are_extracted_again(root, tmp_path):
     built(root)
     shutil.rmtree(tmp_path / "cache")
     assert read_image(built(root)[0]["image_path"][4]).shape == (48, 64, 3)
+
+
+def test_parts_of_a_study_that_were_extracted_before_are_not_extracted_again(root, monkeypatch):
+    for name in ("AA 0001", "BB 0002", "CC 0003"):
+        film(root / f"RespCam_{name}_Task.mp4")
+    (root / "RespCam_DD 0004_Task.mp4").write_bytes(b"no video")
+    annotate(root, [f"{name},Joy,0,4000" for name in ("AA 0001", "BB 0002", "CC 0003", "DD 0004")])
+    for first in range(2):
+        extract_study(root, frames=WHOLE, part=slice(first, None, 2))
+    monkeypatch.setattr(genex_frames, "_store", None)
+    rows, found = built(root)
+    assert len(rows) == 15 and found["RespCam_DD 0004_Task.mp4", "broken"] == 1
+
+
+def test_two_that_extract_the_same_recording_do_it_once(root, tmp_path):
+    film(root / "a.mp4")
+    with ThreadPoolExecutor() as pool:
+        calls = [pool.submit(extract_frames, root / "a.mp4", tmp_path / "frames", WHOLE, None) for _ in range(4)]
+    results = [call.result() for call in calls]
+    assert all(result == results[0] for result in results)
+    assert [frame.index for frame in results[0][1]] == [0, 10, 20, 30, 40]
 
 
 def test_an_interrupted_extraction_continues(root, tmp_path, monkeypatch):
