@@ -25,7 +25,7 @@ from affecthub.hub.publish import publish_model
 from affecthub.hub.push import require_repo_id
 from affecthub.training.build import build_model, build_processor, check_fit
 from affecthub.training.corpus import Corpus, load_corpus
-from affecthub.training.data import SampleDataset, make_dataset
+from affecthub.training.data import SampleDataset, make_dataset, naming_stuck_workers
 from affecthub.training.encoder_cache import needs_preload, use_encoder_cache
 from affecthub.training.families import modalities_of
 from affecthub.training.features import check_features
@@ -41,7 +41,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     run = parse_run()
     try:
-        _run(run, join_launch())
+        with naming_stuck_workers():
+            _run(run, join_launch())
     except (OSError, ValueError, StrictDataclassError) as error:
         raise SystemExit(f"train.py: {error}") from error
 

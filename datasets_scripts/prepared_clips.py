@@ -1,6 +1,7 @@
 """A clip as a prepared row holds it: frames as JPEG, sound as FLAC; read within a time limit."""
 
 import io
+import math
 import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -83,6 +84,7 @@ def prepare_clip(path: str, form: ClipForm, *, video: bool, audio: bool) -> Prep
             max_seconds=form.max_seconds,
             video=video,
             audio=audio,
+            time_limit=math.inf,  # that of the process, which ends whatever hangs
         )
     except MediaError as error:
         return PreparedClip("undecodable", detail=str(error).removeprefix(f"{path}: "))

@@ -11,6 +11,7 @@ from transformers.utils import logging
 from affecthub.datasets_scripts.genex_align import ATTENTION_SOURCES
 from affecthub.evaluation.pictures import plot_timeline
 from affecthub.hub.predict import SYNTHETIC, Judged, is_synthetic, judge, load_pipeline, render, write
+from affecthub.media.container import TIME_LIMIT
 
 BAD_INPUT = 2
 """Exit status when something that was passed cannot be used, as argparse's own."""
@@ -194,7 +195,11 @@ def add_prepare(commands: argparse._SubParsersAction) -> None:
     command.add_argument("folder", type=Path, metavar="OUT", help="folder for the shards, new or interrupted")
     command.add_argument("--shard-rows", type=int, default=256, metavar="N", help="rows of a shard; default: 256")
     command.add_argument(
-        "--time-limit", type=float, default=60.0, metavar="S", help="a clip that takes longer is left out; default: 60"
+        "--time-limit",
+        type=float,
+        default=TIME_LIMIT,
+        metavar="S",
+        help=f"a clip that takes longer is left out; default: {TIME_LIMIT:g}",
     )
     clips = command.add_argument_group("MELD")
     clips.add_argument(

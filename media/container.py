@@ -1,6 +1,9 @@
 """Media files are opened here and say what they hold; one that cannot be opened says why."""
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -13,6 +16,8 @@ Source = str | Path | BinaryIO
 COVER = av.stream.Disposition.attached_pic
 """Marks the picture in a music file, which FFmpeg lists as a video stream of one frame."""
 
+TIME_LIMIT = 60.0
+"""s that reading a clip may take, or getting on to a later moment of a recording."""
 
 PLAYLISTS = {"concat", "dash", "hls", "imf", "sdp"}
 """Formats that name other files or addresses, which whoever hands in a file must not be able to have opened."""
@@ -20,6 +25,40 @@ PLAYLISTS = {"concat", "dash", "hls", "imf", "sdp"}
 
 class MediaError(ValueError):
     """A file of which nothing can be used; the message names the file, the fault and the remedy."""
+
+
+class Deadline:
+    """Ends the reading of a file that never ends, or hardly moves; to be asked after each packet or frame.
+
+    Args:
+        source: what is read, for the message.
+        seconds: from now on.
+    """
+
+    def __init__(self, source: Source, seconds: float = TIME_LIMIT):
+        self.source, self.seconds = source, seconds
+        self.renew()
+
+    def renew(self) -> None:
+        """All of the time again."""
+        self._end = time.monotonic() + self.seconds
+
+    def check(self) -> None:
+        """MediaError once the time is over."""
+        if time.monotonic() > self._end:
+            raise MediaError(f"{name_of(self.source)}: {too_slow(self.seconds)}")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time that others take does not count."""
+        left = self._end - time.monotonic()
+        yield
+        self._end = time.monotonic() + left
+
+
+def too_slow(seconds: float) -> str:
+    """The fault of a file that took longer, and its remedy."""
+    return f"not read within {seconds:g} s; convert it, or copy it again if its end or its time stamps are broken"
 
 
 @dataclass(frozen=True)
@@ -80,8 +119,12 @@ def name_of(source: Source) -> str:
     return os.fspath(source) if isinstance(source, str | Path) else "<bytes>"
 
 
-def open_media(source: Source) -> av.container.InputContainer:
+def open_media(source: Source, time_limit: float = TIME_LIMIT) -> av.container.InputContainer:
     """Open a source for reading, from its beginning; the caller closes it.
+
+    Args:
+        source: path, or a binary file object.
+        time_limit: s to open it, and again to find each packet.
 
     Raises:
         MediaError: with the fault, as far as the first bytes tell it.
@@ -90,10 +133,13 @@ def open_media(source: Source) -> av.container.InputContainer:
         # An absolute path, because FFmpeg takes what stands before a colon in a relative one for a protocol; and with
         # titles in any encoding, because old ones are common and nothing here reads them.
         if isinstance(source, str | Path):
-            container = av.open(os.path.abspath(source), metadata_errors="replace")
+            container = av.open(os.path.abspath(source), metadata_errors="replace", timeout=time_limit)
         else:
             source.seek(0)
-            container = av.open(source, metadata_errors="replace", options={"protocol_whitelist": "none"})
+            options = {"protocol_whitelist": "none"}
+            container = av.open(source, metadata_errors="replace", timeout=time_limit, options=options)
+    except av.error.ExitError as error:
+        raise MediaError(f"{name_of(source)}: {too_slow(time_limit)}") from error
     except (av.error.FFmpegError, OSError) as error:
         raise MediaError(f"{name_of(source)}: {_fault(source, error)}") from error
     if container.format.name in PLAYLISTS:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from .audio import downmix, resample
-from .container import MediaError, MediaInfo, Source, main_streams, name_of, open_media, probe
+from .container import TIME_LIMIT, Deadline, MediaError, MediaInfo, Source, main_streams, name_of, open_media, probe
 
 __all__ = ["Clip", "MediaError", "MediaInfo", "probe", "read_clip"]
 
@@ -90,12 +90,13 @@ class _Window:
 class _Frames:
     """The frames of one stream in order of presentation; counts what fails, and frames inside the window."""
 
-    def __init__(self, stream: av.stream.Stream, packets: list[av.Packet], window: _Window):
-        self.stream, self.packets, self.window = stream, packets, window
+    def __init__(self, stream: av.stream.Stream, packets: list[av.Packet], window: _Window, deadline: Deadline):
+        self.stream, self.packets, self.window, self.deadline = stream, packets, window, deadline
         self.bad = self.inside = 0
 
     def __iter__(self) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
         for packet in [*self.packets, None]:  # None: the decoder hands out what it still holds
+            self.deadline.check()
             try:
                 frames = self.stream.decode(packet)
             except av.error.FFmpegError:
@@ -121,6 +122,7 @@ def read_clip(
     video: bool = True,
     audio: bool = True,
     rng: np.random.Generator | None = None,
+    time_limit: float = TIME_LIMIT,
 ) -> Clip:
     """Read frames uniform in time and mono audio, in one pass over the file.
 
@@ -138,22 +140,25 @@ def read_clip(
         video: whether to read frames.
         audio: whether to read samples. Codec padding after the container's end is cut; gaps become silence.
         rng: for training: the instant in each segment is drawn uniformly from it (temporal jitter).
+        time_limit: s that all of it may take; math.inf for as long as it takes.
 
     Returns:
         The clip; `frames` or `audio` is None where the file has no such stream or the stream yields nothing.
 
     Raises:
-        MediaError: as `probe`; or the streams asked for yield neither a frame nor a sample in the window.
+        MediaError: as `probe`; or the streams asked for yield neither a frame nor a sample in the window; or the time
+            limit is reached.
     """
-    with open_media(source) as container:
+    deadline = Deadline(source, time_limit)
+    with open_media(source, time_limit) as container:
         picture, sound = main_streams(container, source)
         wanted = [s for s, asked in ((picture, video), (sound, audio)) if s is not None and asked]
         window = _window(container, start, max_seconds)
-        packets, bad = _demux(container, wanted, window)
+        packets, bad = _demux(container, wanted, window, deadline)
         frames = times = samples = None
         durations = {}
         for stream in wanted:
-            decoder = _Frames(stream, packets[stream.index], window)
+            decoder = _Frames(stream, packets[stream.index], window, deadline)
             if stream is picture:
                 frames, times, seconds = _read_frames(decoder, num_frames, frame_size, rng)
             else:
@@ -188,7 +193,7 @@ def _window(container: av.container.InputContainer, start: float, max_seconds: f
 
 
 def _demux(
-    container: av.container.InputContainer, streams: list[av.stream.Stream], window: _Window
+    container: av.container.InputContainer, streams: list[av.stream.Stream], window: _Window, deadline: Deadline
 ) -> tuple[dict[int, list[av.Packet]], int]:
     """The packets of the window by stream index, and how often reading itself failed (it then ends there)."""
     if not streams:
@@ -199,6 +204,7 @@ def _demux(
         if window.begin > 0:
             container.seek(int((window.begin + window.origin) * av.time_base))  # to the keyframe before it
         for packet in container.demux(streams):
+            deadline.check()
             stamp = packet.dts if packet.dts is not None else packet.pts
             if stamp is None:  # FFmpeg's mark for the end of a stream
                 continue

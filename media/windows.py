@@ -8,6 +8,7 @@ about what was broken in it.
 import heapq
 import itertools
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ import cv2
 import numpy as np
 
 from .audio import downmix, resample
-from .container import MediaError, Source, main_streams, name_of, open_media
+from .container import Deadline, MediaError, Source, main_streams, name_of, open_media
 from .decode import MAX_DRIFT, MAX_GAP, SAME_INSTANT, TOLERANCE, upright
 
 logger = logging.getLogger(__name__)
@@ -91,8 +92,9 @@ def duration_of(source: Source) -> float:
     """Length of a file in s: as its header states, or else by the time stamps of its packets; nothing is decoded.
 
     Raises:
-        MediaError: it cannot be opened, or has neither.
+        MediaError: it cannot be opened, has neither, or does not get on.
     """
+    deadline = Deadline(source)
     with open_media(source) as container:
         if container.duration:
             return container.duration / av.time_base
@@ -100,7 +102,10 @@ def duration_of(source: Source) -> float:
         for packet in container.demux():
             if packet.pts is not None:
                 end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - begin
-                last = end if last is None else max(last, end)
+                if last is None or end > last:
+                    last = end
+                    deadline.renew()
+            deadline.check()
     if not last:
         raise MediaError(f"{name_of(source)}: holds no packet with a time stamp; convert or copy it again")
     return last
@@ -115,8 +120,9 @@ def events_of(source: Source, *, video: bool = True, audio: bool = True, start: 
         start: s; what lies before the last keyframe by then is left out.
 
     Raises:
-        MediaError: as `open_media`.
+        MediaError: as `open_media`; or no later moment comes within `TIME_LIMIT` of reading.
     """
+    deadline, furthest = Deadline(source), -math.inf
     with open_media(source) as container:
         picture, sound = main_streams(container, source)
         origin, clock, bad = (container.start_time or 0) / av.time_base, None, 0
@@ -124,15 +130,21 @@ def events_of(source: Source, *, video: bool = True, audio: bool = True, start: 
         for packet in _packets(container, wanted, start):
             frames, failed = _decoded(packet)
             bad += failed
+            deadline.check()
             for frame in frames:
                 moment = float(frame.pts * frame.time_base) - origin
+                if moment > furthest:
+                    furthest = moment
+                    deadline.renew()
                 if packet.stream is picture:
-                    yield Picture(moment, frame)
+                    with deadline.paused():
+                        yield Picture(moment, frame)
                     continue
                 # small steps are rounded stamps, and a very large one is a damaged stamp: the sound goes on
                 if clock is None or MAX_DRIFT < moment - clock <= MAX_GAP:
                     clock = moment
-                yield Sound(clock, downmix(frame), frame.sample_rate)
+                with deadline.paused():
+                    yield Sound(clock, downmix(frame), frame.sample_rate)
                 clock += frame.samples / frame.sample_rate
         if bad:
             logger.warning("%s: %d packets could not be decoded; the rest was used.", name_of(source), bad)

@@ -4,6 +4,7 @@ import copy
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +17,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from affecthub.datasets_scripts.genex_frames import decode_image, read_image
 from affecthub.datasets_scripts.genex_variants import preceding_rows
 from affecthub.datasets_scripts.prepared_clips import decode_array, decode_audio, decode_frames, decode_sound
+from affecthub.media.container import TIME_LIMIT
 from affecthub.media.decode import MediaError, read_clip
 from affecthub.media.for_processor import read_clip_for, stack_frames
 from affecthub.media.windows import sound_within
@@ -27,6 +29,9 @@ from affecthub.training.recipe import AugmentationRecipe
 from affecthub.training.stream import ShardStream
 
 logger = logging.getLogger(__name__)
+
+BATCH_LIMIT = 10 * TIME_LIMIT
+"""s that workers may take for a batch. A clip has its own limit; this one is for what hangs deep in a library."""
 
 Inputs = dict[str, np.ndarray | str | None]
 """Modality -> what a sample holds of it, as a processor's `encode` takes it; None where it is absent."""
@@ -393,6 +398,20 @@ def make_dataset(
             return _without_jitter(StreamedDataset(rows, processor, *others, stream=corpus.stream))
         return _without_jitter(PreparedDataset(rows, processor, *others))
     return UtteranceDataset(rows, processor, *others)
+
+
+@contextmanager
+def naming_stuck_workers() -> Iterator[None]:
+    """TimeoutError, with a remedy, for what torch raises when its workers reach `BATCH_LIMIT`."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader timed out"):
+            raise
+        raise TimeoutError(
+            f"No batch was read within {BATCH_LIMIT:g} s: the decoder hangs in a clip, or the disk does. Let "
+            "`affecthub prepare` find the clip, which leaves it out and names it, and train on what that prepared."
+        ) from error
 
 
 def _without_jitter(samples: PreparedDataset) -> PreparedDataset:

@@ -34,7 +34,7 @@ from affecthub.modeling.modalities import AUDIO, MODALITIES, TEXT, VIDEO
 from affecthub.training import data, encoded_samples
 from affecthub.training.augmentation import AudioAugmentation, FrameAugmentation
 from affecthub.training.cache_entries import Entry, cache_folder
-from affecthub.training.data import SampleDataset
+from affecthub.training.data import BATCH_LIMIT, SampleDataset
 from affecthub.training.encoded_samples import Encoded, shard_path, shard_ranges, write_shard
 from affecthub.training.families import UTTERANCE_TYPES, modalities_of
 from affecthub.training.phases import always_frozen
@@ -181,6 +181,7 @@ class FrozenEncoders:
             batch_sampler=batches,
             collate_fn=partial(_encode_held, samples.processor),
             num_workers=self.workers,
+            timeout=BATCH_LIMIT if self.workers else 0,
             generator=torch.Generator(),  # so that nothing is drawn from the run's own
         )
         bar = tqdm(total=sum(map(len, ranges)), desc="encoding", unit="sample", disable=not self.shown)

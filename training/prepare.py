@@ -21,6 +21,7 @@ from affecthub.datasets_scripts.prepared_shards import Shard, alone, begin, fini
 from affecthub.datasets_scripts.sample_genex import MARKER as STUDY_MARKER
 from affecthub.datasets_scripts.sample_genex import render_sample_genex
 from affecthub.datasets_scripts.sample_meld import MARKER, render_sample_meld
+from affecthub.media.container import TIME_LIMIT
 from affecthub.media.files import write_file
 from affecthub.training.corpus import frame_options, study_frames, study_settings
 from affecthub.training.features import FeatureEncoder, clips_of
@@ -29,9 +30,6 @@ from affecthub.training.recipe import DataRecipe, Recipe
 
 SHARD_ROWS = 256
 """What an interrupted process loses at most, and holds in memory, compressed."""
-
-TIME_LIMIT = 60.0
-"""s a clip."""
 
 
 def prepare(

@@ -12,7 +12,7 @@ from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel,
 
 from affecthub.evaluation.report import HEADLINES, LOWER_IS_BETTER, headline, judged, kind_of
 from affecthub.training.corpus import Corpus, Target
-from affecthub.training.data import Collator, LengthGroupedSampler, SampleDataset, StreamedDataset
+from affecthub.training.data import BATCH_LIMIT, Collator, LengthGroupedSampler, SampleDataset, StreamedDataset
 from affecthub.training.launch import global_batch, runs_on_cpu, scaled_rates
 from affecthub.training.phases import PhaseCallback, make_optimizer
 from affecthub.training.recipe import Recipe, TrainingRecipe
@@ -154,10 +154,17 @@ class AffectTrainer(Trainer):
             size,
             collate_fn=self.data_collator,
             num_workers=settings.dataloader_num_workers,
+            timeout=BATCH_LIMIT if settings.dataloader_num_workers else 0,
             pin_memory=settings.dataloader_pin_memory,
         )
         undivided = {"num_processes": 1, "process_index": 0, "dispatch_batches": False}
         return prepare_data_loader(loader, self.accelerator.device, put_on_device=True, **undivided)
+
+    def _get_dataloader(self, *args, **kwargs) -> DataLoader:
+        loader = super()._get_dataloader(*args, **kwargs)
+        if self.args.dataloader_num_workers:
+            loader.base_dataloader.timeout = BATCH_LIMIT
+        return loader
 
     def _get_train_sampler(self, train_dataset: SampleDataset | None = None) -> torch.utils.data.Sampler | None:
         if not self.settings.group_by_length:

@@ -1,10 +1,14 @@
 """Renders small media files whose frame numbers and tones can be read back."""
 
+import itertools
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
+
+from affecthub.media import container as container_module
 
 STEP = 4
 """Grey levels between frames: wide enough to survive H.264."""
@@ -71,6 +75,33 @@ def render(tmp_path):
         return path
 
     return write
+
+
+class Endless:
+    """A file that begins anew where it ends, and its time stamps with it."""
+
+    def __init__(self, content):
+        self.content, self.position = content, 0
+
+    def read(self, size):
+        """At most to where it begins anew."""
+        part = self.content[self.position :][:size]
+        self.position = (self.position + len(part)) % len(self.content)
+        return part
+
+    def seek(self, position, whence=0):
+        """To the beginning alone."""
+        if position or whence:
+            raise OSError("it has no other position")
+        self.position = 0
+        return 0
+
+
+@pytest.fixture
+def endless(render, make_tones, monkeypatch):
+    """A file object that never ends; each look at the clock takes a second."""
+    monkeypatch.setattr(container_module, "time", SimpleNamespace(monotonic=itertools.count().__next__))
+    return Endless(render("endless.ts", frames=10, audio=make_tones(0.4, 48_000, [440, 440])).read_bytes())
 
 
 @pytest.fixture

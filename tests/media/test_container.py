@@ -1,5 +1,6 @@
 import io
 
+import av
 import numpy as np
 import pytest
 
@@ -57,3 +58,12 @@ def test_faults_name_the_file_the_fault_and_the_remedy(tmp_path, render):
         probe(tmp_path / "gone.mp4")
     with pytest.raises(MediaError, match="<bytes>: the file is empty"):
         probe(io.BytesIO(b""))
+
+
+def test_one_that_cannot_be_opened_in_time_says_so(monkeypatch):
+    def wait(*arguments, timeout, **options):
+        raise av.error.ExitError(0, "Immediate exit requested")
+
+    monkeypatch.setattr(av, "open", wait)
+    with pytest.raises(MediaError, match=r"clip\.mp4: not read within 60 s; convert it"):
+        probe("clip.mp4")

@@ -1,4 +1,5 @@
 import io
+import math
 import tracemalloc
 
 import cv2
@@ -160,6 +161,15 @@ def test_nothing_decodable_is_an_error(render):
     path.write_bytes(content)
     with pytest.raises(MediaError, match=r"clip\.mp4: no frame and no sample could be decoded.*bad packets"):
         read_clip(path)
+
+
+def test_a_file_that_never_ends_is_given_up(endless, render):
+    with pytest.raises(MediaError, match="<bytes>: not read within 60 s; convert it, or copy it again"):
+        read_clip(endless, max_seconds=5)
+    whole = render(frames=150)
+    with pytest.raises(MediaError, match=r"clip\.mp4: not read within 60 s"):
+        read_clip(whole)  # 150 packets, a look at the clock at each
+    assert read_clip(whole, time_limit=math.inf).video_duration == pytest.approx(6.0)
 
 
 def test_memory_does_not_grow_with_the_length(render):

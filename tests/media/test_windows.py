@@ -2,11 +2,13 @@
 
 import io
 import itertools
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
+from affecthub.media import container
 from affecthub.media.container import MediaError, open_media
 from affecthub.media.decode import read_clip
 from affecthub.media.windows import (
@@ -143,8 +145,8 @@ def test_a_length_that_no_header_states_is_found(render, numbers):
                 packet.stream = stream
                 target.mux(packet)
     file = io.BytesIO(recorded.content)
-    with open_media(file) as container:
-        assert container.duration is None
+    with open_media(file) as opened:
+        assert opened.duration is None
     assert duration_of(file) == pytest.approx(2.0, abs=0.1)
     assert [len(numbers(window.frames)) for window in windows_in(file, 1.0)] == [4, 4]
 
@@ -166,6 +168,23 @@ def test_a_broken_middle_is_counted_and_the_rest_is_used(render, caplog):
     path.write_bytes(data)
     windows = windows_in(path, 2.0, kinds={Picture})
     assert windows[0].frames is not None and windows[-1].frames is not None
+
+
+def test_a_recording_that_does_not_get_on_is_given_up(endless):
+    for read in (lambda: list(events_of(endless)), lambda: windows_in(endless, 1.0)):
+        with pytest.raises(MediaError, match="<bytes>: not read within 60 s"):
+            read()
+
+
+def test_one_that_gets_on_may_take_as_long_as_it_takes_and_so_may_its_reader(render, make_tones, monkeypatch):
+    path = render(frames=250, audio=make_tones(10, 48_000, [440, 440]))
+    clock = itertools.count()
+    monkeypatch.setattr(container, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    events = 0
+    for _ in events_of(path):
+        events += 1
+        clock = itertools.count(1000 * events)
+    assert events > 500 and duration_of(path) == pytest.approx(10.0, abs=0.1)
 
 
 def test_a_file_object_is_read_from_its_beginning_each_time(render):

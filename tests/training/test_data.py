@@ -1,16 +1,29 @@
 """Rows become samples and batches: presence, augmentation, what is broken, what is hidden."""
 
+import contextlib
+import io
 import itertools
 import logging
+import os
+import threading
+from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 import torch
 
+from affecthub.media import container
+from affecthub.training import data as data_module
+from affecthub.training import encoder_cache
+from affecthub.training import run as run_module
 from affecthub.training.augmentation import LIGHT, SPEECH, SpecAugment
+from affecthub.training.build import build_model
 from affecthub.training.corpus import Corpus, load_corpus
-from affecthub.training.data import Collator, UtteranceDataset
+from affecthub.training.data import Collator, UtteranceDataset, naming_stuck_workers
+from affecthub.training.encoder_cache import use_encoder_cache
 from affecthub.training.recipe import AugmentationRecipe, DataRecipe, load_recipe
+from affecthub.training.run import make_trainer
 
 MEDIA = ("audio", "video")
 EVERYTHING = AugmentationRecipe(
@@ -237,3 +250,57 @@ def test_a_folder_without_a_training_table_says_so(sample_root, tmp_path):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"{tmp_path}/MELD: no such folder"):
         load_corpus(DataRecipe(dataset="meld", root=str(tmp_path / "MELD")), ["text"])
+
+
+def test_a_clip_that_never_ends_counts_as_undecodable(rows, processor, tmp_path, monkeypatch, caplog):
+    clip = tmp_path / "endless.mp4"
+    os.mkfifo(clip)
+    threading.Thread(target=feed, args=(clip, _as_stream(rows[0]["video_path"])), daemon=True).start()
+    monkeypatch.setattr(container, "time", SimpleNamespace(monotonic=itertools.count().__next__))
+    data = UtteranceDataset(rows.map(lambda row: {"video_path": str(clip), "audio_path": str(clip)}), processor)
+    with caplog.at_level(logging.WARNING):
+        sample = data[2]
+    assert sample["text"] == rows[2]["text"] and sample["video"] is None and sample["audio"] is None
+    assert data.failures == 1 and "endless.mp4: not read within 60 s" in caplog.text
+
+
+def feed(path, content):
+    """Writes `content` again and again, until nobody reads any more."""
+    with contextlib.suppress(BrokenPipeError), open(path, "wb") as pipe:
+        while True:
+            pipe.write(content)
+
+
+def _as_stream(path):
+    """A clip's pictures in a format that can be read from its middle on."""
+    target = io.BytesIO()
+    with av.open(path) as clip, av.open(target, "w", format="mpegts") as stream:
+        pictures = stream.add_stream_from_template(clip.streams.video[0])
+        for packet in clip.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = pictures
+                stream.mux(packet)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["training", "encoding"])
+def test_a_worker_that_hangs_ends_the_run_with_a_sentence(tiny, corpus, processor, tmp_path, monkeypatch, frozen):
+    os.mkfifo(tmp_path / "hangs.mp4")  # nobody writes to it: opening it waits for ever, deep in a library
+    for module in (data_module, run_module, encoder_cache):
+        monkeypatch.setattr(module, "BATCH_LIMIT", 2.0)
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)
+    monkeypatch.setenv("AFFECTHUB_CACHE", str(tmp_path / "cache"))
+    hangs = str(tmp_path / "hangs.mp4")
+    rows = corpus.splits["train"].map(lambda row: {"video_path": hangs, "audio_path": hangs})
+    data = UtteranceDataset(rows, processor)
+    recipe = tiny(
+        *("--training.num_workers=1", "--data.preload=false"),
+        *(["--training.phases=[{start_epoch: 0, encoder_layers: 0}]"] if frozen else []),
+    )
+    trainer = make_trainer(build_model(recipe, corpus, processor), recipe, tmp_path, corpus, data, data)
+    with (
+        pytest.raises(TimeoutError, match="within 2 s: the decoder hangs in a clip.*`affecthub prepare`"),
+        naming_stuck_workers(),
+    ):
+        use_encoder_cache(trainer, {"train": data}, recipe)
+        trainer.train()
