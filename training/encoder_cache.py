@@ -27,6 +27,7 @@ from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
 import affecthub.media
 import affecthub.processing
+from affecthub.datasets_scripts import prepared_clips
 from affecthub.datasets_scripts.prepared_shards import open_prepared
 from affecthub.modeling import encoders, modalities, modeling_trimodal
 from affecthub.modeling.encoders import vision_output_size
@@ -59,9 +60,10 @@ ENCODERS = {TEXT: ("text_model", "text_config"), VIDEO: ("vision_model", "vision
 UNSTABLE = ("_name_or_path", "dtype")
 """Fields of an encoder's configuration that say how it was loaded; the weights tell their type themselves."""
 
+_MODULES = (prepared_clips, encoders, modalities, modeling_trimodal, data, encoded_samples)
 _CODE = [
     *(path for room in (affecthub.media, affecthub.processing) for path in Path(room.__file__).parent.glob("*.py")),
-    *(Path(module.__file__) for module in (encoders, modalities, modeling_trimodal, data, encoded_samples)),
+    *(Path(module.__file__) for module in _MODULES),
     Path(__file__),
 ]
 
@@ -303,10 +305,14 @@ def encode_batch(trunk: PreTrainedModel, batch: dict[str, torch.Tensor]) -> dict
 
 
 def encoder_facts(trunk: PreTrainedModel, name: str) -> dict:
-    """What a modality's encoder gives depends on: its configuration, and the digest of its weights."""
+    """What a modality's encoder gives depends on: its configuration, how it attends, and the digest of its weights."""
     module, settings = ENCODERS[name]
-    config = getattr(trunk.config, settings).to_dict() | dict.fromkeys(UNSTABLE)
-    return {"config": config, "weights": weights_digest(getattr(trunk, module))}
+    encoder = getattr(trunk, module)
+    return {
+        "config": getattr(trunk.config, settings).to_dict() | dict.fromkeys(UNSTABLE),
+        "attention": encoder.config._attn_implementation,
+        "weights": weights_digest(encoder),
+    }
 
 
 def software_facts() -> dict:

@@ -210,6 +210,8 @@ def test_what_the_content_depends_on_changes_the_key(fill_for, corpus, processor
 
     next(trainer.model.base_model.vision_model.parameters()).data[0] += 1e-3
     assert changed()
+    trainer.model.set_attn_implementation("eager")
+    assert changed()
     next(trainer.model.base_model.text_projection.parameters()).data[0] += 1  # it is not in front of the cut
     assert not changed()
     monkeypatch.setattr(processor, "max_seconds", 1.5)
