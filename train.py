@@ -31,9 +31,10 @@ from affecthub.training.families import modalities_of
 from affecthub.training.features import check_features
 from affecthub.training.gate import as_results, audit_once
 from affecthub.training.judge import judge
-from affecthub.training.launch import describe_batches, join_launch
+from affecthub.training.launch import check_divisible, describe_batches, join_launch
 from affecthub.training.recipe import Recipe, Run, parse_run, write_recipe
 from affecthub.training.run import AffectTrainer, choose_precision, make_trainer
+from affecthub.training.sharding import whole_model
 
 
 def main() -> None:
@@ -50,6 +51,7 @@ def main() -> None:
 def _run(run: Run, state: PartialState) -> None:
     recipe, folder = run.recipe, run.output_dir / "model"
     check_fit(recipe)
+    check_divisible(run.eval_only, recipe.training.compile)
     if run.push_to_hub:
         require_repo_id(run.push_to_hub)  # now, not after hours
     set_seed(recipe.training.seed)
@@ -85,12 +87,13 @@ def _run(run: Run, state: PartialState) -> None:
     seconds = time.perf_counter() - started
     results = judge(trainer, data, corpus, recipe, as_results(findings, recipe.split.accept))
     results["training"] |= {"seconds": round(seconds, 1)}
+    model = whole_model(trainer)
     if not state.is_main_process:
         return
     if run.eval_only:
         write_results(results, run.output_dir / "eval_metrics.json")
     else:
-        save_run(folder, Finished(trainer, processor, corpus, recipe, results, seconds))
+        save_run(folder, Finished(trainer, model, processor, corpus, recipe, results, seconds))
         clear_checkpoints(Path(trainer.args.output_dir))
     print(results_table(results))
     print(how_to_load(folder))
@@ -131,9 +134,10 @@ def describe(recipe: Recipe, corpus: Corpus, trainer: AffectTrainer) -> str:
     """What is about to run, in a few lines."""
     rows = ", ".join(f"{name} {len(split):,}" for name, split in corpus.splits.items())
     arguments = trainer.args
+    parts = ", a part of the model on each" if trainer.is_fsdp_enabled else ""
     return (
         f"{recipe.name}: {recipe.model.architecture} on {corpus.name} ({rows})\n"
-        f"{arguments.world_size} process(es) on {arguments.device.type}, "
+        f"{arguments.world_size} process(es) on {arguments.device.type}{parts}, "
         f"{choose_precision(recipe.training.precision)}\n{describe_batches(arguments, trainer.settings)}"
     )
 

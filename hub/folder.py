@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from transformers import ProcessorMixin, Trainer
+from transformers import PreTrainedModel, ProcessorMixin, Trainer
 
 from affecthub.evaluation.pictures import SCORES_PICTURE, plot_ablation, plot_curves, plot_scores
 from affecthub.evaluation.report import Results, write_results
@@ -33,6 +33,8 @@ class Finished:
     """A run's outcome, as the folder and the card need it."""
 
     trainer: Trainer
+    model: PreTrainedModel
+    """All of it, of which the trainer's may be a part."""
     processor: ProcessorMixin
     corpus: Corpus
     recipe: Recipe
@@ -71,7 +73,7 @@ def clear_checkpoints(folder: Path) -> None:
 def save_run(folder: Path, run: Finished) -> None:
     """The model folder: weights, processor, code, figures, pictures, card; whole or not at all."""
     with replacing_folder(folder) as beside:
-        run.trainer.model.save_pretrained(beside, max_shard_size=MAX_SHARD)
+        run.model.save_pretrained(beside, max_shard_size=MAX_SHARD)
         run.processor.save_pretrained(beside)
         add_travelling_code(beside)
         write_results(run.results, beside / "metrics.json")
@@ -100,7 +102,7 @@ def draw(folder: Path, run: Finished) -> dict[str, str]:
 
 def card_facts(run: Finished, pictures: dict[str, str]) -> CardFacts:
     """What the card says beyond the figures."""
-    model, recipe, corpus = run.trainer.model, run.recipe, run.corpus
+    model, recipe, corpus = run.model, run.recipe, run.corpus
     twins = f"Twin clips of MELD's test split: {recipe.data.twin_policy}."
     return CardFacts(
         model_name=f"affecthub-{recipe.name}".replace("_", "-"),

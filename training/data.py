@@ -464,6 +464,9 @@ class Collator:
         spec: masks on the features of samples that are for training.
     """
 
+    blank: Inputs | None = None
+    """A sample of all modalities; where it is set, a batch has the keys of all of them, whatever its samples hold."""
+
     def __init__(self, processor: ProcessorMixin, label_names: Sequence[str], spec: SpecAugment):
         self.processor, self.label_names, self.spec = processor, list(label_names), spec
 
@@ -473,7 +476,8 @@ class Collator:
         A sample whose clip was all it had, and could not be decoded, is left out; the data set counts it.
         """
         samples = [s for s in samples if any(s[name] is not None for name in MODALITIES)] or samples
-        batch = encode_samples(self.processor, samples)
+        batch = encode_samples(self.processor, samples if self.blank is None else [*samples, self.blank])
+        batch = BatchFeature({key: values[: len(samples)] for key, values in batch.items()})
         if "input_features" in batch:
             self._mask_features(batch, samples)
         for key in self.label_names:

@@ -38,6 +38,7 @@ from affecthub.training.cache_entries import Entry, cache_folder
 from affecthub.training.data import BATCH_LIMIT, SampleDataset
 from affecthub.training.encoded_samples import Encoded, shard_path, shard_ranges, write_shard
 from affecthub.training.families import UTTERANCE_TYPES, modalities_of
+from affecthub.training.launch import is_sharded
 from affecthub.training.phases import always_frozen
 from affecthub.training.recipe import Recipe
 from affecthub.training.run import AffectTrainer
@@ -81,6 +82,8 @@ def plan_cache(recipe: Recipe) -> tuple[list[str], str]:
         return [], "Encoder cache: off, as the recipe says; the frozen encoders run in every epoch."
     if recipe.data.streaming:
         return [], "Encoder cache: off, because it finds samples by index, and the training split is streamed."
+    if is_sharded():
+        return [], "Encoder cache: off, because each process holds a part of the encoders."
     if architecture not in UTTERANCE_TYPES:
         return [], f"Encoder cache: off, because {architecture} takes more of its encoder than one vector a sample."
     changed, prepared = augmented(recipe), open_prepared(recipe.data.root)

@@ -14,9 +14,6 @@ from affecthub.training.recipe import TrainingRecipe
 ASKED = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 """Where torchrun, accelerate and MPI leave how many processes they started."""
 
-SHARDING = {"FSDP": "ACCELERATE_USE_FSDP", "DeepSpeed": "ACCELERATE_USE_DEEPSPEED"}
-"""What accelerate can launch and train.py cannot, and the variable that says so."""
-
 LONGEST_WAIT = timedelta(hours=2)
 """For the other processes of a launch, one of which may be preparing a data set; then the run fails."""
 
@@ -30,23 +27,40 @@ def join_launch() -> PartialState:
     """Meet the other processes of a launch.
 
     Raises:
-        ValueError: another number of processes runs than was asked for, or each would hold a part of the model.
+        ValueError: another number of processes runs than was asked for, or the model is to be divided in a way that
+            is not supported.
     """
-    check_whole()
+    check_sharding()
     state = PartialState(cpu=runs_on_cpu(), timeout=LONGEST_WAIT)
     check_processes(state.num_processes)
     return state
 
 
-def check_whole() -> None:
-    """ValueError when the launch would leave each process a part of the model: the first one saves what it holds."""
-    for name, variable in SHARDING.items():
-        if parse_flag_from_env(variable):
-            raise ValueError(
-                f"{name} is not supported: it leaves each process a part of the model, and the first one saves what "
-                "it holds; launch with accelerate_configs/ddp.yaml, and where memory is short, freeze the encoders "
-                "(training.phases) or switch training.gradient_checkpointing on."
-            )
+def is_sharded() -> bool:
+    """Whether the launch leaves each process a part of the model (FSDP)."""
+    return parse_flag_from_env("ACCELERATE_USE_FSDP")
+
+
+def check_sharding() -> None:
+    """ValueError when the launch divides the model in another way than accelerate_configs/fsdp.yaml does."""
+    wrong = ""
+    if parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
+        wrong = "DeepSpeed is not supported"
+    elif is_sharded() and runs_on_cpu():
+        wrong = "FSDP needs GPUs: on CPUs, accelerate would leave every process the whole model and not say so"
+    elif is_sharded() and os.environ.get("FSDP_VERSION") != "2":
+        wrong = "FSDP is supported in its version 2 alone (fsdp_version: 2)"
+    elif is_sharded() and parse_flag_from_env("FSDP_CPU_RAM_EFFICIENT_LOADING"):
+        wrong = "fsdp_cpu_ram_efficient_loading is not supported: the first process alone would have the weights"
+    if wrong:
+        raise ValueError(f"{wrong}; launch with accelerate_configs/fsdp.yaml, or ddp.yaml (cpu.yaml on CPUs).")
+
+
+def check_divisible(eval_only: bool, compiled: bool) -> None:
+    """ValueError when a launch divides the model of a run that nothing is trained in, or that torch compiles."""
+    if is_sharded() and (eval_only or compiled):
+        option = "--eval_only" if eval_only else "training.compile"
+        raise ValueError(f"{option}: not under FSDP; leave it out, or launch with accelerate_config.yaml.")
 
 
 def check_processes(running: int) -> None:

@@ -23,13 +23,17 @@ def split_encoders(model: PreTrainedModel) -> tuple[list[nn.Module], set[str]]:
     return encoders, {name for name, parameter in model.named_parameters() if id(parameter) in owned}
 
 
+def encoder_layers(encoder: nn.Module) -> nn.ModuleList:
+    """The layers of an encoder, from its input to its output: its longest ModuleList."""
+    return max((module for module in encoder.modules() if isinstance(module, nn.ModuleList)), key=len)
+
+
 def encoder_stages(encoder: nn.Module) -> list[list[nn.Parameter]]:
     """The parameters of an encoder from its input to its output: what precedes its layers, then layer by layer.
 
-    The layers are its longest ModuleList; what follows them (a last norm, a projection) belongs to the topmost.
+    What follows the layers (a last norm, a projection) belongs to the topmost.
     """
-    lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList)]
-    layers = [list(layer.parameters()) for layer in max(lists, key=len)]
+    layers = [list(layer.parameters()) for layer in encoder_layers(encoder)]
     inside = {id(parameter) for layer in layers for parameter in layer}
     parameters = list(encoder.parameters())
     first = next(i for i, parameter in enumerate(parameters) if id(parameter) in inside)

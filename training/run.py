@@ -1,11 +1,13 @@
 """A recipe's training values become a stock `Trainer`."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate.data_loader import prepare_data_loader
+from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LRScheduler
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
@@ -16,6 +18,7 @@ from affecthub.training.data import BATCH_LIMIT, Collator, LengthGroupedSampler,
 from affecthub.training.launch import global_batch, runs_on_cpu, scaled_rates
 from affecthub.training.phases import PhaseCallback, make_optimizer
 from affecthub.training.recipe import Recipe, TrainingRecipe
+from affecthub.training.sharding import shard_by_layers
 
 WARM_RESTARTS = "cosine_warm_restarts"
 """Name in a recipe of what transformers lacks: cosine annealing with restarts whose cycles grow."""
@@ -118,7 +121,6 @@ def make_trainer(
         processing_class=train.processor if getattr(train.processor, "tokenizer", None) else None,
         compute_metrics=metrics,
         callbacks=callbacks,
-        optimizers=(make_optimizer(model, settings), None),
     )
 
 
@@ -133,6 +135,14 @@ class AffectTrainer(Trainer):
     def __init__(self, settings: TrainingRecipe, **kwargs):
         self.settings = settings
         super().__init__(**kwargs)
+        if self.is_fsdp_enabled:
+            shard_by_layers(self)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """The recipe's, over the whole parameters; accelerate puts their parts into it where the launch makes such."""
+        if self.optimizer is None:
+            self.optimizer = make_optimizer(self.model, self.settings)
+        return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LRScheduler:
         """As the base class; warm restarts with `T_0` counted in epochs."""
@@ -159,6 +169,10 @@ class AffectTrainer(Trainer):
         )
         undivided = {"num_processes": 1, "process_index": 0, "dispatch_batches": False}
         return prepare_data_loader(loader, self.accelerator.device, put_on_device=True, **undivided)
+
+    def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> AbstractContextManager:
+        """Around each forward pass; of a whole model, accelerate has changed the pass itself."""
+        return self.accelerator.autocast() if self.is_fsdp_enabled else super().autocast_smart_context_manager()
 
     def _get_dataloader(self, *args, **kwargs) -> DataLoader:
         loader = super()._get_dataloader(*args, **kwargs)

@@ -24,6 +24,7 @@ from affecthub.training.data import Collator, UtteranceDataset, naming_stuck_wor
 from affecthub.training.encoder_cache import use_encoder_cache
 from affecthub.training.recipe import AugmentationRecipe, DataRecipe, load_recipe
 from affecthub.training.run import make_trainer
+from affecthub.training.sharding import blank_sample
 
 MEDIA = ("audio", "video")
 EVERYTHING = AugmentationRecipe(
@@ -304,3 +305,15 @@ def test_a_worker_that_hangs_ends_the_run_with_a_sentence(tiny, corpus, processo
     ):
         use_encoder_cache(trainer, {"train": data}, recipe)
         trainer.train()
+
+
+def test_with_a_blank_a_batch_has_every_modality_and_the_same_figures(rows, processor, tiny, corpus):
+    samples = [dict(UtteranceDataset(rows, processor)[i], video=None) for i in range(3)]
+    plain, filled = (Collator(processor, ["labels"], SpecAugment()) for _ in range(2))
+    filled.blank = blank_sample(processor)
+    expected, found = plain(samples), filled(samples)
+    assert "video_present" not in expected and found["video_present"].tolist() == [0, 0, 0]
+    assert {len(values) for values in found.values()} == {3}
+    model = build_model(tiny(), corpus, processor).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(model(**found).logits, model(**expected).logits)

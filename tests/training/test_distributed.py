@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from safetensors.torch import load_file
 
 from affecthub.training.launch import (
     ASKED,
-    SHARDING,
+    check_divisible,
     check_processes,
+    check_sharding,
     describe_batches,
     global_batch,
-    join_launch,
+    is_sharded,
     scaled_rates,
 )
 from affecthub.training.recipe import TrainingRecipe
@@ -57,7 +59,8 @@ def test_every_configuration_loads(path):
     config = load_config_from_file(str(path))
     alone = path.parent == ROOT
     assert config.num_processes == 1 if alone else config.num_processes > 1
-    assert config.distributed_type == (DistributedType.NO if alone else DistributedType.MULTI_GPU)
+    several = DistributedType.FSDP if path.stem == "fsdp" else DistributedType.MULTI_GPU
+    assert config.distributed_type == (DistributedType.NO if alone else several)
     assert config.mixed_precision == "no"  # the recipe decides
     head = path.read_text(encoding="utf-8").split("compute_environment")[0]
     assert alone or (f"--config_file accelerate_configs/{path.name}" in head and "Edit: " in head)
@@ -83,11 +86,36 @@ def test_the_number_that_was_asked_for_is_the_number_that_runs(monkeypatch):
         check_processes(2)
 
 
-@pytest.mark.parametrize("name", SHARDING)
-def test_a_launch_that_would_save_a_part_of_the_model_is_refused(monkeypatch, name):
-    monkeypatch.setenv(SHARDING[name], "true")
-    with pytest.raises(ValueError, match=f"{name} is not supported: .*launch with accelerate_configs/ddp.yaml"):
-        join_launch()
+FSDP2 = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "gpus", "refused"),
+    [
+        ({}, False, None),
+        (FSDP2, True, None),
+        (FSDP2, False, "FSDP needs GPUs: on CPUs,"),
+        (FSDP2 | {"FSDP_VERSION": "1"}, True, r"version 2 alone \(fsdp_version: 2\)"),
+        (FSDP2 | {"FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}, True, "fsdp_cpu_ram_efficient_loading is not"),
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, True, "DeepSpeed is not supported"),
+    ],
+)
+def test_a_launch_that_would_divide_the_model_in_another_way_is_refused(monkeypatch, variables, gpus, refused):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: gpus)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=f"{refused}.*; launch with acc") if refused else nullcontext():
+        check_sharding()
+    assert is_sharded() == ("FSDP_VERSION" in variables)
+
+
+@pytest.mark.parametrize(("eval_only", "compiled"), [(False, False), (True, False), (False, True)])
+def test_what_is_not_divided_is_refused(monkeypatch, eval_only, compiled):
+    check_divisible(eval_only, compiled)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    refused = eval_only or compiled
+    with pytest.raises(ValueError, match="(eval_only|compile): not under FSDP") if refused else nullcontext():
+        check_divisible(eval_only, compiled)
 
 
 @pytest.fixture
@@ -120,7 +148,7 @@ def test_rates_grow_with_the_global_batch_where_the_recipe_says_so(arguments):
 def test_scaled_rates_reach_the_optimizer(trainer_for, tiny):
     options = ("--training.learning_rate=1e-3", "--training.encoder_learning_rate=1e-4", "--training.batch_size=8")
     trainer = trainer_for(tiny(*options, "--training.gradient_accumulation=2", "--training.scale_learning_rate=true"))
-    assert {group["lr"] for group in trainer.optimizer.param_groups} == {2e-3, 2e-4}
+    assert {group["lr"] for group in trainer.create_optimizer().param_groups} == {2e-3, 2e-4}
     assert trainer.args.learning_rate == 2e-3
 
 
@@ -131,27 +159,57 @@ def test_the_encoders_attend_as_the_recipe_says(trainer_for, tiny):
         assert found == {expected}
 
 
-def test_two_processes_learn_what_one_does(sample_root, tmp_path, monkeypatch):
-    options = ("--recipe=quickstart", f"--data.root={sample_root}", *EQUAL)
-    monkeypatch.setenv("AFFECTHUB_CACHE", str(tmp_path / "cache"))
-    command = (*LAUNCH, "accelerate_configs/cpu.yaml", "train.py", *options, "--training.batch_size=8")
-    cache = str(tmp_path / "datasets")
-    status, printed, complaints = launch(*command, f"--output_dir={tmp_path / 'two'}", HF_DATASETS_CACHE=cache)
-    assert status == 0, complaints[-3000:]
-    assert "2 process(es) on cpu" in printed and "global batch 16 = 2 process(es) x 8 rows x 1 acc" in printed
-    assert printed.count("Load it:") == 1  # one process speaks for both
+@pytest.fixture(scope="module")
+def options(sample_root, tmp_path_factory):
+    """Of train.py, for a run whose result does not depend on the number of processes; its caches are its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AFFECTHUB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("datasets")))
+        yield "--recipe=quickstart", f"--data.root={sample_root}", *EQUAL
 
+
+@pytest.fixture(scope="module")
+def alone(options, tmp_path_factory):
+    """The model folder of one process."""
+    folder = tmp_path_factory.mktemp("one")
     spec = importlib.util.spec_from_file_location("train_script", ROOT / "train.py")
     train = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(train)
-    arguments = ["train.py", *options, "--training.batch_size=16", f"--output_dir={tmp_path / 'one'}"]
-    monkeypatch.setattr(sys, "argv", arguments)
-    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
-    train.main()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["train.py", *options, "--training.batch_size=16", f"--output_dir={folder}"])
+        patch.setattr(torch.accelerator, "is_available", lambda: False)
+        train.main()
+    return folder / "model"
 
-    one, two = (json.loads((tmp_path / n / "model" / "metrics.json").read_text()) for n in ("one", "two"))
+
+def assert_equal(alone, folder):
+    """The figures, the weights and the configuration of two processes are those of one."""
+    one, two = (json.loads((path / "metrics.json").read_text()) for path in (alone, folder))
     assert (one["training"]["processes"], two["training"]["processes"]) == (1, 2)
-    assert two["results"] == one["results"] and two["ablation"] == one["ablation"]
-    weights = [load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two")]
-    for name, tensor in weights[0].items():
-        torch.testing.assert_close(weights[1][name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+    assert two["results"] == one["results"] and two["ablation"] == one["ablation"] and two["model"] == one["model"]
+    expected, found = (load_file(path / "model.safetensors") for path in (alone, folder))
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+    assert (folder / "config.json").read_text() == (alone / "config.json").read_text()
+
+
+def test_two_processes_learn_what_one_does(alone, options, tmp_path):
+    command = (*LAUNCH, "accelerate_configs/cpu.yaml", "train.py", *options, "--training.batch_size=8")
+    status, printed, complaints = launch(*command, f"--output_dir={tmp_path}")
+    assert status == 0, complaints[-3000:]
+    assert "2 process(es) on cpu, fp32" in printed
+    assert "global batch 16 = 2 process(es) x 8 rows x 1 acc" in printed
+    assert printed.count("Load it:") == 1  # one process speaks for both
+    assert_equal(alone, tmp_path / "model")
+
+
+def test_a_model_in_parts_learns_what_a_whole_one_does_also_when_resumed(alone, options, tmp_path):
+    command = (*LAUNCH, "accelerate_configs/fsdp.yaml", "--num_processes=2", "tests/training/sharded_train.py")
+    command += (*options, "--training.batch_size=8", f"--output_dir={tmp_path}")
+    status, printed, complaints = launch(*command, INTERRUPT="true")
+    assert status == 1 and "train.py: interrupted" in complaints, complaints[-3000:]
+    assert "2 process(es) on cpu, a part of the model on each, fp32" in printed
+    status, printed, complaints = launch(*command, "--resume")
+    assert status == 0, complaints[-3000:]
+    assert_equal(alone, tmp_path / "model")

@@ -176,7 +176,7 @@ def test_two_learning_rates_and_no_decay_on_vectors_land_in_the_optimizer(traine
         *("--training.weight_decay=0.1", "--training.scheduler=constant"),
     )
     trainer = trainer_for(recipe)
-    groups = trainer.optimizer.param_groups
+    groups = trainer.create_optimizer().param_groups
     encoder_ids = {id(p) for encoder in split_encoders(trainer.model)[0] for p in encoder.parameters()}
     seen = {}
     for group in groups:
