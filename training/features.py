@@ -23,6 +23,7 @@ from affecthub.training.encoder_cache import (
     software_facts,
 )
 from affecthub.training.families import modalities_of
+from affecthub.training.launch import is_sharded
 from affecthub.training.phases import always_frozen
 from affecthub.training.recipe import Recipe
 from affecthub.training.run import choose_precision
@@ -112,6 +113,8 @@ def check_features(
     """ValueError unless the features of a prepared folder, where it holds some, are those that a run would make."""
     names = [name for name in (AUDIO, VIDEO) if name in processor.modalities]
     if prepared and prepared.features and names:
+        if is_sharded():
+            raise ValueError(f"{prepared.folder} holds features: not under FSDP; launch with another configuration.")
         check_recipe(recipe, str(prepared.folder))
         prepared.check(feature_settings(names, processor, trunk))
 

@@ -161,7 +161,7 @@ def test_the_cache_keeps_the_text_alone(encoded, prepared, tiny):
     assert plan_cache(tiny(*FROZEN, f"--data.root={prepared}"))[0] == ["text", "audio", "video"]
 
 
-def test_another_processor_or_encoder_is_refused(encoded, tiny, corpus, processor):
+def test_another_processor_or_encoder_is_refused(encoded, tiny, corpus, processor, monkeypatch):
     prepared, recipe = open_prepared(encoded[0]), tiny(*FROZEN)
     set_seed(0)
     trunk = build_model(recipe, corpus, processor).base_model
@@ -173,6 +173,9 @@ def test_another_processor_or_encoder_is_refused(encoded, tiny, corpus, processo
     with torch.no_grad():
         next(trunk.vision_model.parameters()).add_(1e-3)
     with pytest.raises(ValueError, match="was prepared with video_encoder=.*or prepare another folder"):
+        check_features(prepared, recipe, processor, trunk)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(ValueError, match="out holds features: not under FSDP"):
         check_features(prepared, recipe, processor, trunk)
 
 
