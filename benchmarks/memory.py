@@ -1,9 +1,10 @@
-"""Peak memory of a prediction on videos of 1, 10 and 60 minutes, each in a process of its own.
+"""Peak memory of a prediction and of a preparation, on videos of 1, 10 and 60 minutes.
 
-    python benchmarks/memory.py [--output FILE]
+    python benchmarks/memory.py [--of prediction preparation] [--minutes 1 10 60] [--output FILE]
 
-The ensemble at tiny size, windows of 5 s; the videos are one rendered minute, repeated. On Linux only: the peak is
-that of /proc, because `getrusage` would hand a child the peak of its parent.
+Predicted on: one rendered minute, repeated, by the ensemble at tiny size, in windows of 5 s. Prepared: the synthetic
+study, five recordings of that length, with its tables; a row a second, faces not cropped, pictures and sound. A peak
+is that of all processes of a command together, each at its own highest, from /proc: so on Linux only.
 """
 
 import argparse
@@ -11,12 +12,16 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 from measure import Goal, report
 from pipeline_overhead import QUICK, make_pipeline
 from sample_media import repeat_clip, write_clip
+
+from affecthub.datasets_scripts.sample_genex import render_sample_genex
 
 MINUTES = (1, 10, 60)
 SIZE = (160, 90)
@@ -24,37 +29,78 @@ SIZE = (160, 90)
 
 
 def main() -> None:
-    """Measure every length, or, as the child of such a run, one file."""
+    """Measure every length, or, as the child of such a run, judge one file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--of", nargs="+", choices=COMMANDS, default=list(COMMANDS), help="default: both")
     parser.add_argument("--minutes", type=int, nargs="+", default=MINUTES, help=f"default: {MINUTES}")
     parser.add_argument("--output", type=Path, help="write the figures here, as JSON")
-    parser.add_argument("--one", type=Path, help="predict on this file and print the peak in MiB")
+    parser.add_argument("--one", type=Path, help="predict on this file, and measure nothing")
     options = parser.parse_args()
     if options.one:
-        print(*_predict(options.one))
+        sum(1 for _ in make_pipeline(QUICK).stream(options.one, window_seconds=5))
         return
     with tempfile.TemporaryDirectory() as folder:
-        minute = write_clip(Path(folder) / "minute.mp4", seconds=60, size=SIZE, preset="ultrafast")
-        rows = [_measure(minute, Path(folder) / f"{count}.mp4", count) for count in options.minutes]
+        rows = [
+            {"of": name, "minutes": count} | _measure(COMMANDS[name](Path(folder), count))
+            for name in options.of
+            for count in options.minutes
+        ]
     figures = pd.DataFrame(rows)
-    growth = float(figures["peak MiB"].max() / figures["peak MiB"].iloc[0])
-    goals = [Goal("largest peak over that of the shortest video", growth, at_most=1.1)]
-    report("memory of a prediction", figures, goals, options.output)
+    goals = []
+    for name in options.of:
+        peaks = figures["peak MiB"][figures["of"] == name]
+        growth = float(peaks.max() / peaks.iloc[0])
+        goals.append(Goal(f"{name}: largest peak over that of the shortest video", growth, at_most=1.1))
+    report("memory, by length of the video", figures, goals, options.output)
 
 
-def _measure(minute: Path, path: Path, count: int) -> dict[str, int | float]:
-    """Windows and peak of `count` minutes."""
-    command = [sys.executable, __file__, "--one", repeat_clip(minute, path, count)]
-    windows, peak = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-2:]
-    return {"minutes": count, "windows": int(windows), "peak MiB": float(peak)}
+def _prediction(folder: Path, minutes: int) -> list[str]:
+    """The command that judges so many minutes."""
+    minute = folder / "minute.mp4"
+    if not minute.is_file():
+        write_clip(minute, seconds=60, size=SIZE, preset="ultrafast")
+    return [__file__, "--one", str(repeat_clip(minute, folder / f"{minutes}.mp4", minutes))]
 
 
-def _predict(path: Path) -> tuple[int, float]:
-    """How many windows were judged, and the peak of this process's resident memory, MiB."""
-    pipe = make_pipeline(QUICK)
-    windows = sum(1 for _ in pipe.stream(path, window_seconds=5))
-    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return windows, round(int(peak[1]) / 1024, 1)
+def _preparation(folder: Path, minutes: int) -> list[str]:
+    """The command that prepares five recordings of so many minutes."""
+    study = render_sample_genex(folder / "studies", seconds=60 * minutes, recordings=1)
+    command = ["-m", "affecthub.hub.cli", "prepare", "genex", str(study), str(folder / f"prepared{minutes}")]
+    return [*command, "--no-crop-faces", "--time-limit=600"]
+
+
+COMMANDS = {"prediction": _prediction, "preparation": _preparation}
+
+
+def _measure(command: list[str]) -> dict[str, float]:
+    """s and peak memory of a command of Python."""
+    peaks: dict[int, float] = {}
+    begin = time.perf_counter()
+    with subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            for pid in _family(process.pid):
+                peaks[pid] = max(peaks.get(pid, 0.0), _highest(pid))
+            time.sleep(0.05)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return {"s": round(time.perf_counter() - begin, 1), "peak MiB": round(sum(peaks.values()), 1)}
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all that came from it."""
+    try:
+        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _highest(pid: int) -> float:
+    """MiB that a process has held at most until now; 0 where it has ended."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return int(found[1]) / 1024 if found else 0.0
 
 
 if __name__ == "__main__":
