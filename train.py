@@ -23,9 +23,10 @@ from affecthub.evaluation.report import results_table, write_results
 from affecthub.hub.folder import Finished, clear_checkpoints, save_run
 from affecthub.hub.publish import publish_model
 from affecthub.hub.push import require_repo_id
+from affecthub.training.batches import naming_stuck_workers
 from affecthub.training.build import build_model, build_processor, check_fit
 from affecthub.training.corpus import Corpus, load_corpus
-from affecthub.training.data import SampleDataset, make_dataset, naming_stuck_workers
+from affecthub.training.data import SampleDataset, make_dataset
 from affecthub.training.encoder_cache import needs_preload, use_encoder_cache
 from affecthub.training.families import modalities_of
 from affecthub.training.features import check_features

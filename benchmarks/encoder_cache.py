@@ -18,11 +18,13 @@ from torch.utils.data import DataLoader
 from transformers import ProcessorMixin, set_seed
 
 from affecthub.training.augmentation import SpecAugment
+from affecthub.training.batches import Collator
 from affecthub.training.build import build_model, build_processor
 from affecthub.training.cache_entries import prune
 from affecthub.training.corpus import Corpus, load_corpus
-from affecthub.training.data import Collator, UtteranceDataset
-from affecthub.training.encoder_cache import encode_batch, use_encoder_cache
+from affecthub.training.data import UtteranceDataset
+from affecthub.training.encoder_cache import use_encoder_cache
+from affecthub.training.frozen_encoders import encode_batch
 from affecthub.training.recipe import Recipe, load_recipe
 from affecthub.training.run import AffectTrainer, make_trainer
 

@@ -14,15 +14,8 @@ from affecthub.modeling.modalities import AUDIO, VIDEO
 from affecthub.training.build import build_model, build_processor
 from affecthub.training.corpus import load_corpus
 from affecthub.training.data import PreparedDataset
-from affecthub.training.encoder_cache import (
-    FrozenEncoders,
-    augmented,
-    digest,
-    encoder_facts,
-    processor_digest,
-    software_facts,
-)
 from affecthub.training.families import modalities_of
+from affecthub.training.frozen_encoders import FrozenEncoders, digest, encoder_facts, processor_digest, software_facts
 from affecthub.training.launch import is_sharded
 from affecthub.training.phases import always_frozen
 from affecthub.training.recipe import Recipe
@@ -100,7 +93,7 @@ def check_recipe(recipe: Recipe, source: str) -> None:
             f"{source}: features need an encoder that never learns: set "
             f"--training.phases=[{{start_epoch: 0, encoder_layers: 0}}], {remedy}"
         )
-    if changed := [name for name in augmented(recipe) if name in modalities_of(recipe.model)]:
+    if changed := [name for name in recipe.augmentation.changed if name in modalities_of(recipe.model)]:
         raise ValueError(
             f"{source}: features of {' and '.join(changed)} cannot be augmented as sound or frames are: switch "
             f"augmentation.audio, augmentation.frames and augmentation.temporal_jitter off, {remedy}"

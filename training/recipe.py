@@ -13,6 +13,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from affecthub.media.files import write_file
+from affecthub.modeling.modalities import AUDIO, VIDEO
 from affecthub.training.augmentation import AudioAugmentation, FrameAugmentation, SpecAugment
 
 RECIPE_FILE = "recipe.yaml"
@@ -211,6 +212,15 @@ class AugmentationRecipe:
     """On the frames, one draw a clip."""
     features: SpecAugment = field(default_factory=SpecAugment)
     """On the log-mel features."""
+
+    @property
+    def changed(self) -> list[str]:
+        """The modalities whose sound or frames are changed; what masks the features is not meant."""
+        changed = {
+            AUDIO: self.audio != AudioAugmentation(),
+            VIDEO: self.frames != FrameAugmentation() or self.temporal_jitter,
+        }
+        return [name for name, value in changed.items() if value]
 
 
 @dataclass(frozen=True)

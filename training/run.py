@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
 
 from affecthub.evaluation.report import HEADLINES, LOWER_IS_BETTER, headline, judged, kind_of
+from affecthub.training.batches import BATCH_LIMIT, Collator, LengthGroupedSampler
 from affecthub.training.corpus import Corpus, Target
-from affecthub.training.data import BATCH_LIMIT, Collator, LengthGroupedSampler, SampleDataset, StreamedDataset
+from affecthub.training.data import SampleDataset, StreamedDataset
 from affecthub.training.launch import global_batch, runs_on_cpu, scaled_rates
 from affecthub.training.phases import PhaseCallback, make_optimizer
 from affecthub.training.recipe import Recipe, TrainingRecipe

@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from affecthub.media import container
-from affecthub.training import data as data_module
-from affecthub.training import encoder_cache
+from affecthub.training import batches, frozen_encoders
 from affecthub.training import run as run_module
 from affecthub.training.augmentation import LIGHT, SPEECH, SpecAugment
+from affecthub.training.batches import Collator, naming_stuck_workers
 from affecthub.training.build import build_model
 from affecthub.training.corpus import Corpus, load_corpus
-from affecthub.training.data import Collator, UtteranceDataset, naming_stuck_workers
+from affecthub.training.data import UtteranceDataset
 from affecthub.training.encoder_cache import use_encoder_cache
 from affecthub.training.recipe import AugmentationRecipe, DataRecipe, load_recipe
 from affecthub.training.run import make_trainer
@@ -287,7 +287,7 @@ def _as_stream(path):
 @pytest.mark.parametrize("frozen", [False, True], ids=["training", "encoding"])
 def test_a_worker_that_hangs_ends_the_run_with_a_sentence(tiny, corpus, processor, tmp_path, monkeypatch, frozen):
     os.mkfifo(tmp_path / "hangs.mp4")  # nobody writes to it: opening it waits for ever, deep in a library
-    for module in (data_module, run_module, encoder_cache):
+    for module in (batches, run_module, frozen_encoders):
         monkeypatch.setattr(module, "BATCH_LIMIT", 2.0)
     monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)
     monkeypatch.setenv("AFFECTHUB_CACHE", str(tmp_path / "cache"))

@@ -14,19 +14,20 @@ from transformers import AutoModelForVideoClassification, AutoProcessor, set_see
 from affecthub.hub import cli
 from affecthub.modeling.modeling_trimodal import TrimodalModel
 from affecthub.training import data as data_module
-from affecthub.training import encoded_samples, encoder_cache
+from affecthub.training import encoded_samples, encoder_cache, frozen_encoders
+from affecthub.training.batches import Collator
 from affecthub.training.build import build_model, build_processor
 from affecthub.training.cache_entries import cache_folder, entries
-from affecthub.training.data import Collator, UtteranceDataset
+from affecthub.training.data import UtteranceDataset
 from affecthub.training.encoded_samples import read_shard, shard_path
 from affecthub.training.encoder_cache import (
     EncoderPass,
     needs_preload,
     plan_cache,
-    processor_digest,
     rows_digest,
     use_encoder_cache,
 )
+from affecthub.training.frozen_encoders import processor_digest
 from affecthub.training.phases import apply_phase
 from affecthub.training.recipe import Phase, SpecAugment, load_recipe, parse_run
 from affecthub.training.run import make_trainer
@@ -69,8 +70,8 @@ def fill_for(run_for, tiny):
 def counted(monkeypatch):
     """How many batches went through the encoders."""
     calls = []
-    original = encoder_cache.encode_batch
-    monkeypatch.setattr(encoder_cache, "encode_batch", lambda *inputs: (calls.append(1), original(*inputs))[1])
+    original = frozen_encoders.encode_batch
+    monkeypatch.setattr(frozen_encoders, "encode_batch", lambda *inputs: (calls.append(1), original(*inputs))[1])
     return calls
 
 
@@ -216,7 +217,7 @@ def test_what_the_content_depends_on_changes_the_key(fill_for, corpus, processor
     assert not changed()
     monkeypatch.setattr(processor, "max_seconds", 1.5)
     assert changed()
-    monkeypatch.setattr(encoder_cache, "version", lambda name: "9.9")
+    monkeypatch.setattr(frozen_encoders, "version", lambda name: "9.9")
     assert changed()
     trainer.args.bf16 = True
     assert changed()

@@ -18,8 +18,9 @@ from affecthub.datasets_scripts.prepared_shards import MANIFEST, alone, begin, f
 from affecthub.datasets_scripts.sample_meld import render_sample_meld
 from affecthub.hub import cli
 from affecthub.training.augmentation import SpecAugment
+from affecthub.training.batches import Collator
 from affecthub.training.corpus import load_corpus
-from affecthub.training.data import Collator, UtteranceDataset, make_dataset
+from affecthub.training.data import UtteranceDataset, make_dataset
 from affecthub.training.families import modalities_of
 from affecthub.training.prepare import prepare, summary, write_shards
 from affecthub.training.recipe import AugmentationRecipe
