@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -12,10 +13,12 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 @pytest.fixture
 def benchmark(monkeypatch):
     """Import a script of the folder as Python does when it is run."""
+    threads = torch.get_num_threads()
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the scripts set both; here they are put back
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
-    return importlib.import_module
+    yield importlib.import_module
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("name", ["decoding", "log_mel", "pipeline_overhead"])
