@@ -2,9 +2,9 @@
 
     python benchmarks/memory.py [--of prediction preparation] [--minutes 1 10 60] [--output FILE]
 
-Predicted on: one rendered minute, repeated, by the ensemble at tiny size, in windows of 5 s. Prepared: the synthetic
-study, five recordings of that length, with its tables; a row a second, faces not cropped, pictures and sound. A peak
-is that of all processes of a command together, each at its own highest, from /proc: so on Linux only.
+Predicted on: one rendered minute, repeated, by the ensemble at tiny size, in windows of 5 s. Prepared: one recording
+of the synthetic study, with its sensor export and the other tables of all five; a row a second, faces not cropped. A
+peak is that of all processes of a command together, each at its own highest, from /proc: so on Linux only.
 """
 
 import argparse
@@ -63,8 +63,11 @@ def _prediction(folder: Path, minutes: int) -> list[str]:
 
 
 def _preparation(folder: Path, minutes: int) -> list[str]:
-    """The command that prepares five recordings of so many minutes."""
+    """The command that prepares a recording of so many minutes."""
     study = render_sample_genex(folder / "studies", seconds=60 * minutes, recordings=1)
+    for pattern in ("*.mp4", "Sensor Data/*.csv"):
+        for path in sorted(study.glob(pattern))[1:]:
+            path.unlink()
     command = ["-m", "affecthub.hub.cli", "prepare", "genex", str(study), str(folder / f"prepared{minutes}")]
     return [*command, "--no-crop-faces", "--time-limit=600"]
 

@@ -5,9 +5,8 @@ byte order marks; Windows-1252; the same column name twice; two spaces in a name
 """
 
 import csv
-import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +89,7 @@ def read_table(
             notes.append(Note(path.name, "duplicate_column", header.count(named[name]) - 1, detail))
     columns: dict[str, list[str]] = {name: [] for name in places}
     lines, short = [], []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    reader = csv.reader(_lines(text), delimiter=separator)
     for cells in reader:
         if reader.line_num <= header_line or not any(cell.strip() for cell in cells):
             continue
@@ -124,6 +123,11 @@ def _decode(path: Path) -> tuple[str, list[Note]]:
         return raw.decode("cp1252", errors="replace"), [Note(path.name, "other_encoding", 1, detail)]
 
 
+def _lines(text: str) -> Iterator[str]:
+    """Its lines with their ends, one at a time: `io.StringIO` would hold four bytes a character of a long export."""
+    return (match[0] for match in re.finditer(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text))
+
+
 def _find_header(path: Path, text: str, required: list[str]) -> tuple[str, int, list[str], dict[str, str]]:
     """(separator, line of the header from 1, its names in lower case, metadata).
 
@@ -132,7 +136,7 @@ def _find_header(path: Path, text: str, required: list[str]) -> tuple[str, int, 
     marked = re.search(r"^\W*#DATA\b", text, re.MULTILINE) is not None
     for separator in SEPARATORS:
         metadata: dict[str, str] = {}
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        reader = csv.reader(_lines(text), delimiter=separator)
         reached = not marked
         for cells in reader:
             names = [tidy(cell).lower() for cell in cells]
