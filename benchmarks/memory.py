@@ -1,13 +1,15 @@
 """Peak memory of a prediction and of a preparation, on videos of 1, 10 and 60 minutes.
 
-    python benchmarks/memory.py [--of prediction preparation] [--minutes 1 10 60] [--output FILE]
+    python benchmarks/memory.py [--of prediction preparation] [--minutes 1 10 60] [--rounds N] [--output FILE]
 
 Predicted on: one rendered minute, repeated, by the ensemble at tiny size, in windows of 5 s. Prepared: one recording
 of the synthetic study, with its sensor export and the other tables of all five; a row a second, faces not cropped. A
-peak is that of all processes of a command together, each at its own highest, from /proc: so on Linux only.
+peak is that of all processes of a command together, each at its own highest, from /proc: so on Linux only. The table
+holds medians of the rounds.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -33,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--of", nargs="+", choices=COMMANDS, default=list(COMMANDS), help="default: both")
     parser.add_argument("--minutes", type=int, nargs="+", default=MINUTES, help=f"default: {MINUTES}")
+    parser.add_argument("--rounds", type=int, default=3, help="default: 3")
     parser.add_argument("--output", type=Path, help="write the figures here, as JSON")
     parser.add_argument("--one", type=Path, help="predict on this file, and measure nothing")
     options = parser.parse_args()
@@ -41,11 +44,12 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         rows = [
-            {"of": name, "minutes": count} | _measure(COMMANDS[name](Path(folder), count))
+            {"of": name, "minutes": count} | _measure(COMMANDS[name](Path(folder), count), Path(folder))
             for name in options.of
             for count in options.minutes
+            for _ in range(options.rounds)
         ]
-    figures = pd.DataFrame(rows)
+    figures = pd.DataFrame(rows).groupby(["of", "minutes"], sort=False, as_index=False).median().round(1)
     goals = []
     for name in options.of:
         peaks = figures["peak MiB"][figures["of"] == name]
@@ -68,18 +72,20 @@ def _preparation(folder: Path, minutes: int) -> list[str]:
     for pattern in ("*.mp4", "Sensor Data/*.csv"):
         for path in sorted(study.glob(pattern))[1:]:
             path.unlink()
-    command = ["-m", "affecthub.hub.cli", "prepare", "genex", str(study), str(folder / f"prepared{minutes}")]
+    command = ["-m", "affecthub.hub.cli", "prepare", "genex", str(study), tempfile.mkdtemp(dir=folder)]
     return [*command, "--no-crop-faces", "--time-limit=600"]
 
 
 COMMANDS = {"prediction": _prediction, "preparation": _preparation}
 
 
-def _measure(command: list[str]) -> dict[str, float]:
-    """s and peak memory of a command of Python."""
+def _measure(command: list[str], folder: Path) -> dict[str, float]:
+    """s and peak memory of a command of Python, whose caches are empty."""
     peaks: dict[int, float] = {}
+    environment = os.environ | {name: tempfile.mkdtemp(dir=folder) for name in ("AFFECTHUB_CACHE", "HF_HOME")}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     begin = time.perf_counter()
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen([sys.executable, *command], env=environment, **quiet) as process:
         while process.poll() is None:
             for pid in _family(process.pid):
                 peaks[pid] = max(peaks.get(pid, 0.0), _highest(pid))
