@@ -27,6 +27,7 @@ from affecthub.training.frozen_encoders import (
     FrozenEncoders,
     digest,
     encoder_facts,
+    facts_digest,
     processor_digest,
     software_facts,
 )
@@ -144,8 +145,7 @@ class EncoderPass:
         """The cache's entry of a split, whether it is there or not."""
         rows = {"split": split, "samples": len(samples), "rows": rows_digest(samples.rows, self.names)}
         facts = json.loads(json.dumps({**rows, **self._facts}, default=str))
-        key = digest([json.dumps(facts, sort_keys=True).encode()])
-        return Entry(cache_folder() / key, facts)
+        return Entry(cache_folder() / facts_digest(facts), facts)
 
     def estimate(self, splits: dict[str, SampleDataset], missing: dict[str, list[int]]) -> int:
         """Bytes that the missing shards will take, at 4 a number."""

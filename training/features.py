@@ -1,6 +1,5 @@
 """Prepared features: `affecthub prepare --features` keeps what frozen encoders and log-mel extraction give."""
 
-import json
 from dataclasses import replace
 from functools import partial
 
@@ -15,7 +14,13 @@ from affecthub.training.build import build_model, build_processor
 from affecthub.training.corpus import load_corpus
 from affecthub.training.data import PreparedDataset
 from affecthub.training.families import modalities_of
-from affecthub.training.frozen_encoders import FrozenEncoders, digest, encoder_facts, processor_digest, software_facts
+from affecthub.training.frozen_encoders import (
+    FrozenEncoders,
+    encoder_facts,
+    facts_digest,
+    processor_digest,
+    software_facts,
+)
 from affecthub.training.launch import is_sharded
 from affecthub.training.phases import always_frozen
 from affecthub.training.recipe import Recipe
@@ -53,7 +58,7 @@ class FeatureEncoder:
             "precision": precision,
             "device": device.type,
             "batch_size": recipe.training.batch_size,
-            "software": _facts_digest(software_facts()),
+            "software": facts_digest(software_facts()),
         }
         """What the features depend on besides the clips, in the folder's settings."""
 
@@ -76,7 +81,7 @@ def feature_settings(names: list[str], processor: ProcessorMixin, trunk: PreTrai
         alone = type(processor)(**{part: getattr(processor, part)}, max_seconds=processor.max_seconds)
         found[f"{name}_processor"] = processor_digest(alone)
     if VIDEO in names:
-        found["video_encoder"] = _facts_digest(encoder_facts(trunk, VIDEO))
+        found["video_encoder"] = facts_digest(encoder_facts(trunk, VIDEO))
     return found
 
 
@@ -115,10 +120,6 @@ def check_features(
 def clips_of(recipe: Recipe, **data: object) -> Recipe:
     """A recipe on other data, all of it, read in the plain way."""
     return replace(recipe, data=replace(recipe.data, limit=None, preload=False, streaming=False, **data))
-
-
-def _facts_digest(facts: dict) -> str:
-    return digest([json.dumps(facts, sort_keys=True, default=str).encode()])
 
 
 def as_npy(values: torch.Tensor | None) -> bytes | None:

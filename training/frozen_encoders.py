@@ -1,6 +1,7 @@
 """Frozen encoders, run over samples; and what their output depends on, as digests."""
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -176,6 +177,11 @@ def processor_digest(processor: ProcessorMixin) -> str:
         type(processor).from_pretrained(folder).save_pretrained(folder)
         paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
         return digest(content for path in paths for content in (path.name.encode(), path.read_bytes()))
+
+
+def facts_digest(facts: dict) -> str:
+    """16 hexadecimal digits of facts, whatever their order."""
+    return digest([json.dumps(facts, sort_keys=True, default=str).encode()])
 
 
 def digest(parts: Iterable[bytes]) -> str:
