@@ -20,22 +20,22 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from affecthub.evaluation.audit import enforce, findings_table
 from affecthub.evaluation.report import results_table, write_results
-from affecthub.hub.folder import Finished, clear_checkpoints, save_run
+from affecthub.hub.model_folder import Finished, clear_checkpoints, save_run
 from affecthub.hub.publish import publish_model
 from affecthub.hub.push import require_repo_id
-from affecthub.training.batches import naming_stuck_workers
-from affecthub.training.build import build_model, build_processor, check_fit
+from affecthub.training.collator import naming_stuck_workers
 from affecthub.training.corpus import Corpus, load_corpus
 from affecthub.training.data import SampleDataset, make_dataset
-from affecthub.training.encoder_cache import needs_preload, use_encoder_cache
+from affecthub.training.encoder_cache.run import needs_preload, use_encoder_cache
+from affecthub.training.evaluate import judge
 from affecthub.training.families import modalities_of
 from affecthub.training.features import check_features
-from affecthub.training.gate import as_results, audit_once
-from affecthub.training.judge import judge
+from affecthub.training.from_recipe import build_model, build_processor, check_fit
+from affecthub.training.fsdp import whole_model
 from affecthub.training.launch import check_divisible, describe_batches, join_launch
 from affecthub.training.recipe import Recipe, Run, parse_run, write_recipe
-from affecthub.training.run import AffectTrainer, choose_precision, make_trainer
-from affecthub.training.sharding import whole_model
+from affecthub.training.split_audit import as_results, audit_once
+from affecthub.training.trainer import AffectTrainer, choose_precision, make_trainer
 
 
 def main() -> None:

@@ -23,8 +23,8 @@ from transformers import (  # noqa: E402 - the rooms can be imported only from h
 from transformers import Wav2Vec2FeatureExtractor as _Wav2Vec2FeatureExtractor  # noqa: E402
 from transformers.pipelines import PIPELINE_REGISTRY as _PIPELINE_REGISTRY  # noqa: E402
 
-from affecthub.hub.pipeline_affect import TASK as _TASK  # noqa: E402
-from affecthub.hub.pipeline_affect import AffectRecognitionPipeline  # noqa: E402
+from affecthub.inference.pipeline_affect import TASK as _TASK  # noqa: E402
+from affecthub.inference.pipeline_affect import AffectRecognitionPipeline  # noqa: E402
 from affecthub.modeling.configuration_audio_visual_fusion import AudioVisualFusionConfig  # noqa: E402
 from affecthub.modeling.configuration_frame_cnn import FrameCnnConfig  # noqa: E402
 from affecthub.modeling.configuration_frame_resnet import FrameResnetConfig  # noqa: E402

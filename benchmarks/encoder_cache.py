@@ -18,15 +18,15 @@ from torch.utils.data import DataLoader
 from transformers import ProcessorMixin, set_seed
 
 from affecthub.training.augmentation import SpecAugment
-from affecthub.training.batches import Collator
-from affecthub.training.build import build_model, build_processor
-from affecthub.training.cache_entries import prune
+from affecthub.training.collator import Collator
 from affecthub.training.corpus import Corpus, load_corpus
 from affecthub.training.data import UtteranceDataset
-from affecthub.training.encoder_cache import use_encoder_cache
-from affecthub.training.frozen_encoders import encode_batch
+from affecthub.training.encoder_cache.encoders import encode_batch
+from affecthub.training.encoder_cache.entries import prune
+from affecthub.training.encoder_cache.run import use_encoder_cache
+from affecthub.training.from_recipe import build_model, build_processor
 from affecthub.training.recipe import Recipe, load_recipe
-from affecthub.training.run import AffectTrainer, make_trainer
+from affecthub.training.trainer import AffectTrainer, make_trainer
 
 CACHED, PLAIN, PASS, HEAD = "affecthub, from an empty cache", "encoding in every epoch", "one encoder pass", "the head"
 READ = "reading the warm cache"

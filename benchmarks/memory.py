@@ -23,7 +23,7 @@ from measure import Goal, report
 from pipeline_overhead import QUICK, make_pipeline
 from sample_media import repeat_clip, write_clip
 
-from affecthub.datasets_scripts.sample_genex import render_sample_genex
+from affecthub.datasets_scripts.synthetic.study import render_sample_genex
 
 MINUTES = (1, 10, 60)
 SIZE = (160, 90)

@@ -21,7 +21,7 @@ from sample_media import write_clip
 from transformers import BatchFeature, BertTokenizer
 
 from affecthub import TrimodalEnsembleConfig, TrimodalEnsembleForVideoClassification
-from affecthub.hub.pipeline_affect import AffectRecognitionPipeline
+from affecthub.inference.pipeline_affect import AffectRecognitionPipeline
 from affecthub.media.for_processor import read_clip_for
 from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtractor
 from affecthub.processing.processing_trimodal import TrimodalProcessor

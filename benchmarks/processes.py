@@ -19,7 +19,7 @@ from pathlib import Path
 from measure import Goal, Times, parser_of, ratio, report, table
 from sample_media import write_clip
 
-from affecthub.datasets_scripts.sample_meld import render_sample_meld
+from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = {1: "accelerate_config.yaml", 2: "accelerate_configs/cpu.yaml"}

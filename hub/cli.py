@@ -8,9 +8,9 @@ from pathlib import Path
 from safetensors import SafetensorError
 from transformers.utils import logging
 
-from affecthub.datasets_scripts.genex_align import ATTENTION_SOURCES
+from affecthub.datasets_scripts.genex.align import ATTENTION_SOURCES
 from affecthub.evaluation.pictures import plot_timeline
-from affecthub.hub.predict import SYNTHETIC, Judged, is_synthetic, judge, load_pipeline, render, write
+from affecthub.inference.predict import SYNTHETIC, Judged, is_synthetic, judge, load_pipeline, render, write
 from affecthub.media.container import TIME_LIMIT
 
 BAD_INPUT = 2
@@ -272,8 +272,8 @@ def publish(options: argparse.Namespace) -> int:
 
 def publish_rows(options: argparse.Namespace) -> int:
     """Build a data set, publish its rows and print the address."""
-    from affecthub.datasets_scripts.genex import load_genex
-    from affecthub.datasets_scripts.meld import load_meld
+    from affecthub.datasets_scripts.genex.builder import load_genex
+    from affecthub.datasets_scripts.meld.builder import load_meld
     from affecthub.hub.publish_dataset import GENEX_FACTS, MELD_FACTS, publish_dataset
 
     if options.dataset == "meld":
@@ -297,7 +297,7 @@ def demo(options: argparse.Namespace) -> int:
 
 def list_cache(options: argparse.Namespace) -> int:
     """Print the entries of the encoder cache."""
-    from affecthub.training.cache_entries import entries, entries_table
+    from affecthub.training.encoder_cache.entries import entries, entries_table
 
     print(entries_table(entries()))
     return 0
@@ -305,7 +305,7 @@ def list_cache(options: argparse.Namespace) -> int:
 
 def prune_cache(options: argparse.Namespace) -> int:
     """Delete entries of the encoder cache and print how much that was."""
-    from affecthub.training.cache_entries import prune
+    from affecthub.training.encoder_cache.entries import prune
 
     if not (options.keys or options.all or options.older_than is not None):
         raise ValueError("Nothing to delete: pass KEY, --older-than or --all.")
@@ -316,7 +316,7 @@ def prune_cache(options: argparse.Namespace) -> int:
 
 def prepare_shards(options: argparse.Namespace) -> int:
     """Prepare a data set and print what became of its rows."""
-    from affecthub.datasets_scripts.prepared_clips import ClipForm
+    from affecthub.datasets_scripts.prepared.clips import ClipForm
     from affecthub.training.prepare import prepare, prepare_study, summary
     from affecthub.training.recipe import DataRecipe, load_recipe
 

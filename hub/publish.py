@@ -109,7 +109,7 @@ def _needed(folder: Path, names: set[str]) -> list[str]:
     if "config.json" in names and not {"auto_map", "custom_pipelines"} <= _json(folder / "config.json").keys():
         raise ValueError(
             f"{folder / 'config.json'} has no auto_map or no custom_pipelines: save the model with affecthub "
-            "imported, and complete its folder with add_travelling_code of affecthub.hub.travel."
+            "imported, and complete its folder with add_travelling_code of affecthub.hub.remote_code."
         )
     if "processor_config.json" in names and "tokenizer" in _json(folder / "processor_config.json").get("parts", []):
         needed += ["tokenizer.json", "tokenizer_config.json"]

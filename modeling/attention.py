@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .streams import Stream, stand_in
+from .tokens import Stream, stand_in
 
 
 class MaskedAttention(nn.Module):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from .streams import Stream
+from .tokens import Stream
 
 
 def encode_real_frames(

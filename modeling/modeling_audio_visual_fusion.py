@@ -7,7 +7,7 @@ from .configuration_audio_visual_fusion import AudioVisualFusionConfig
 from .encoders import masked_mean
 from .modalities import AUDIO, VIDEO
 from .modeling_recording import RecordingForVideoClassification, RecordingModel
-from .streams import Stream
+from .tokens import Stream
 from .wavenet import WaveNetEncoder
 
 

@@ -7,7 +7,7 @@ from .configuration_physio_cross_attention import PhysioCrossAttentionConfig
 from .encoders import masked_mean
 from .modalities import PHYSIO, VIDEO
 from .modeling_recording import RecordingForVideoClassification, RecordingModel
-from .streams import Stream
+from .tokens import Stream
 
 
 class PhysioCrossAttentionModel(RecordingModel):

@@ -10,7 +10,7 @@ from .fusion import ModalityWeights
 from .heads import MlpHead
 from .modalities import PHYSIO, VIDEO
 from .modeling_recording import RecordingForVideoClassification, RecordingModel
-from .streams import Stream, stand_in
+from .tokens import Stream, stand_in
 
 
 def normed_layers(sizes: list[int]) -> nn.Sequential:

@@ -24,7 +24,7 @@ from .fusion import ModalityWeights
 from .heads import MlpHead, classification_loss
 from .modalities import AUDIO, MAIN_INPUTS, PHYSIO, VIDEO, resolve_presence
 from .outputs import RecordingClassifierOutput, RecordingModelOutput
-from .streams import Stream
+from .tokens import Stream
 
 Passed = tuple[Tensor | None, Tensor | None, Tensor | None]
 """A modality as `forward` gets it: values (batch, steps, ...), mask (batch, steps), presence (batch,)."""

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from .attention import TemporalTransformer
 from .configuration_temporal_vit import TemporalVitConfig
 from .modeling_recording import RecordingForVideoClassification, RecordingModel
-from .streams import Stream
+from .tokens import Stream
 
 
 class TemporalVitModel(RecordingModel):

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from affecthub.datasets_scripts.sample_meld import render_sample_meld
-from affecthub.training.build import build_model, build_processor
+from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.training.corpus import load_corpus
 from affecthub.training.families import modalities_of
+from affecthub.training.from_recipe import build_model, build_processor
 from affecthub.training.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "modeling": set(),
     "evaluation": {"media", "datasets_scripts", "processing", "modeling"},
     "training": {"media", "datasets_scripts", "processing", "modeling", "evaluation"},
-    "hub": {"media", "datasets_scripts", "processing", "modeling", "evaluation", "training"},
+    "inference": {"media", "processing", "modeling"},
+    "hub": {"media", "datasets_scripts", "processing", "modeling", "evaluation", "training", "inference"},
 }
 """Room -> the rooms it may import besides itself; training judges by evaluation's metrics, never the reverse."""
 TRAVELLING = ("processing", "modeling")

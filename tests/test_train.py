@@ -18,7 +18,7 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from transformers import AutoModelForVideoClassification, AutoProcessor, TrainerCallback
 
-from affecthub.datasets_scripts.sample_meld import render_sample_meld
+from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = {"train": 48, "dev": 16, "test": 16}
@@ -220,7 +220,7 @@ def test_a_full_disk_while_saving_keeps_the_checkpoints_and_resume_saves(run, pl
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit, match="full/model was not written.*free space"):
-        patch.setattr("affecthub.hub.folder.write_results", no_space)
+        patch.setattr("affecthub.hub.model_folder.write_results", no_space)
         run(*TINY, "--training.epochs=1", where)
     assert {path.name for path in (place / "full").iterdir()} == {"checkpoints", "recipe.yaml"}
     trainer = run(*TINY, "--training.epochs=1", where, "--resume")

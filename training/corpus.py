@@ -9,21 +9,21 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset
 
-from affecthub.datasets_scripts.genex import frame_cache, load_genex, study_facts
-from affecthub.datasets_scripts.genex_align import AlignOptions
-from affecthub.datasets_scripts.genex_frames import FrameOptions
-from affecthub.datasets_scripts.genex_study import TARGETS
-from affecthub.datasets_scripts.genex_variants import add_colour_variants
-from affecthub.datasets_scripts.meld import load_meld
-from affecthub.datasets_scripts.prepared_recordings import FRAMES
-from affecthub.datasets_scripts.prepared_shards import Prepared, open_prepared
-from affecthub.datasets_scripts.sample_genex import MARKER, render_sample_genex
-from affecthub.datasets_scripts.sample_meld import render_sample_meld
+from affecthub.datasets_scripts.genex.align import AlignOptions
+from affecthub.datasets_scripts.genex.builder import frame_cache, load_genex, study_facts
+from affecthub.datasets_scripts.genex.frames import FrameOptions
+from affecthub.datasets_scripts.genex.study import TARGETS
+from affecthub.datasets_scripts.genex.variants import add_colour_variants
+from affecthub.datasets_scripts.meld.builder import load_meld
+from affecthub.datasets_scripts.prepared.recordings import FRAMES
+from affecthub.datasets_scripts.prepared.shards import Prepared, open_prepared
+from affecthub.datasets_scripts.prepared.stream import ShardStream
 from affecthub.datasets_scripts.splits import train_validation_test
+from affecthub.datasets_scripts.synthetic.study import MARKER, render_sample_genex
+from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.media.container import MediaError, probe
 from affecthub.modeling.modalities import TEXT
 from affecthub.training.recipe import DataRecipe, SplitRecipe
-from affecthub.training.stream import ShardStream
 
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 

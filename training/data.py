@@ -12,18 +12,18 @@ from datasets import Dataset
 from tqdm.auto import tqdm
 from transformers import ProcessorMixin
 
-from affecthub.datasets_scripts.genex_frames import decode_image, read_image
-from affecthub.datasets_scripts.genex_variants import preceding_rows
-from affecthub.datasets_scripts.prepared_clips import decode_array, decode_audio, decode_frames, decode_sound
+from affecthub.datasets_scripts.genex.variants import preceding_rows
+from affecthub.datasets_scripts.prepared.clips import decode_array, decode_audio, decode_frames, decode_sound
+from affecthub.datasets_scripts.prepared.stream import ShardStream
 from affecthub.media.decode import MediaError, read_clip
 from affecthub.media.for_processor import read_clip_for, stack_frames
+from affecthub.media.pictures import decode_image, read_image
 from affecthub.media.windows import sound_within
 from affecthub.modeling.modalities import AUDIO, MODALITIES, PHYSIO, TEXT, VIDEO
 from affecthub.training.augmentation import augment_audio, augment_frames
 from affecthub.training.corpus import Corpus, Target, rows_with_any
-from affecthub.training.encoded_samples import EncodedSamples
+from affecthub.training.encoder_cache.samples import EncodedSamples
 from affecthub.training.recipe import AugmentationRecipe
-from affecthub.training.stream import ShardStream
 
 logger = logging.getLogger(__name__)
 

@@ -7,24 +7,24 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, ProcessorMixin, set_seed
 
-from affecthub.datasets_scripts.prepared_clips import ClipForm, encode_array
-from affecthub.datasets_scripts.prepared_shards import Prepared, form_values
+from affecthub.datasets_scripts.prepared.clips import ClipForm, encode_array
+from affecthub.datasets_scripts.prepared.shards import Prepared, form_values
 from affecthub.modeling.modalities import AUDIO, VIDEO
-from affecthub.training.build import build_model, build_processor
 from affecthub.training.corpus import load_corpus
 from affecthub.training.data import PreparedDataset
-from affecthub.training.families import modalities_of
-from affecthub.training.frozen_encoders import (
+from affecthub.training.encoder_cache.encoders import (
     FrozenEncoders,
     encoder_facts,
     facts_digest,
     processor_digest,
     software_facts,
 )
+from affecthub.training.families import modalities_of
+from affecthub.training.from_recipe import build_model, build_processor
 from affecthub.training.launch import is_sharded
 from affecthub.training.phases import always_frozen
 from affecthub.training.recipe import Recipe
-from affecthub.training.run import choose_precision
+from affecthub.training.trainer import choose_precision
 
 HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -58,7 +58,7 @@ class FeatureEncoder:
             "precision": precision,
             "device": device.type,
             "batch_size": recipe.training.batch_size,
-            "software": facts_digest(software_facts()),
+            "software": facts_digest(software_facts(self.processor, trunk)),
         }
         """What the features depend on besides the clips, in the folder's settings."""
 

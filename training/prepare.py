@@ -13,14 +13,14 @@ from accelerate import PartialState
 from datasets import Dataset
 from tqdm.auto import tqdm
 
-from affecthub.datasets_scripts.genex import extract_study
-from affecthub.datasets_scripts.meld import load_meld
-from affecthub.datasets_scripts.prepared_clips import STATUSES, ClipForm, ClipReader, PreparedClip, ReadingProcess
-from affecthub.datasets_scripts.prepared_recordings import FRAMES, read_frames, sound_starts
-from affecthub.datasets_scripts.prepared_shards import Shard, alone, begin, finish, shards_of
-from affecthub.datasets_scripts.sample_genex import MARKER as STUDY_MARKER
-from affecthub.datasets_scripts.sample_genex import render_sample_genex
-from affecthub.datasets_scripts.sample_meld import MARKER, render_sample_meld
+from affecthub.datasets_scripts.genex.builder import extract_study
+from affecthub.datasets_scripts.meld.builder import load_meld
+from affecthub.datasets_scripts.prepared.clips import STATUSES, ClipForm, ClipReader, PreparedClip, ReadingProcess
+from affecthub.datasets_scripts.prepared.recordings import FRAMES, read_frames, sound_starts
+from affecthub.datasets_scripts.prepared.shards import Shard, alone, begin, finish, shards_of
+from affecthub.datasets_scripts.synthetic.study import MARKER as STUDY_MARKER
+from affecthub.datasets_scripts.synthetic.study import render_sample_genex
+from affecthub.datasets_scripts.synthetic.utterances import MARKER, render_sample_meld
 from affecthub.media.container import TIME_LIMIT
 from affecthub.media.files import write_file
 from affecthub.training.corpus import frame_options, study_frames, study_settings

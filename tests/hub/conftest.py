@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import close_session, constants
 
 from affecthub.hub import push
-from affecthub.hub.travel import add_travelling_code
+from affecthub.hub.remote_code import add_travelling_code
 
 from .hub_server import HubServer
 from .test_stranger import build

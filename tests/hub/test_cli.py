@@ -14,11 +14,11 @@ import pytest
 from matplotlib.figure import Figure
 from transformers import BertConfig
 
-from affecthub.datasets_scripts.sample_meld import render_sample_meld
+from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.evaluation.pictures import plot_timeline
 from affecthub.hub import cli, publish, publish_dataset, space
-from affecthub.hub.pipeline_affect import AffectRecognitionPipeline
-from affecthub.hub.travel import add_travelling_code
+from affecthub.hub.remote_code import add_travelling_code
+from affecthub.inference.pipeline_affect import AffectRecognitionPipeline
 
 from .conftest import write_model_folder
 from .tiny import write_clip, write_folder, write_long_clip

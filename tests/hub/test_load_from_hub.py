@@ -14,7 +14,7 @@ import torch
 from huggingface_hub import close_session
 
 from affecthub.hub.publish import publish_model
-from affecthub.hub.travel import add_travelling_code
+from affecthub.hub.remote_code import add_travelling_code
 
 from .conftest import connect, write_model_folder
 from .hub_server import HubServer

@@ -13,10 +13,10 @@ import pytest
 from datasets import Dataset, DatasetDict, Features, Image, List, Value, load_dataset
 from huggingface_hub import DatasetCard
 
-from affecthub.datasets_scripts.genex import FrameOptions, load_genex
-from affecthub.datasets_scripts.meld import load_meld
-from affecthub.datasets_scripts.sample_clip import encode_clip
-from affecthub.datasets_scripts.sample_meld import render_sample_meld
+from affecthub.datasets_scripts.genex.builder import FrameOptions, load_genex
+from affecthub.datasets_scripts.meld.builder import load_meld
+from affecthub.datasets_scripts.synthetic.clip import encode_clip
+from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.hub import publish_dataset as module
 from affecthub.hub.publish_dataset import GENEX_FACTS, MELD_FACTS, publish_dataset
 

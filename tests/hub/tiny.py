@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from affecthub.datasets_scripts.sample_clip import encode_clip, render_clip
-from affecthub.datasets_scripts.sample_plan import draw_split
-from affecthub.hub.travel import add_travelling_code
+from affecthub.datasets_scripts.synthetic.clip import encode_clip, render_clip
+from affecthub.datasets_scripts.synthetic.plan import draw_split
+from affecthub.hub.remote_code import add_travelling_code
 
 from .test_stranger import build
 

@@ -4,16 +4,16 @@ import datasets
 import pytest
 from transformers import set_seed
 
-from affecthub.datasets_scripts.prepared_clips import ClipForm
-from affecthub.datasets_scripts.sample_genex import render_sample_genex
-from affecthub.datasets_scripts.sample_meld import render_sample_meld
-from affecthub.training.build import build_model, build_processor
+from affecthub.datasets_scripts.prepared.clips import ClipForm
+from affecthub.datasets_scripts.synthetic.study import render_sample_genex
+from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.training.corpus import load_corpus
 from affecthub.training.data import UtteranceDataset
 from affecthub.training.families import modalities_of
+from affecthub.training.from_recipe import build_model, build_processor
 from affecthub.training.prepare import prepare
 from affecthub.training.recipe import load_recipe
-from affecthub.training.run import make_trainer
+from affecthub.training.trainer import make_trainer
 
 STUDY_SECONDS = 6
 ROWS = {"train": 48, "dev": 16, "test": 16}

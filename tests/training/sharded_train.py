@@ -10,7 +10,8 @@ from pathlib import Path
 from accelerate import PartialState
 from accelerate.utils import DistributedType
 
-from affecthub.training import launch, run
+from affecthub.training import launch
+from affecthub.training import trainer as run
 from affecthub.training.phases import PhaseCallback
 
 os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"

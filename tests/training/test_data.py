@@ -14,17 +14,18 @@ import pytest
 import torch
 
 from affecthub.media import container
-from affecthub.training import batches, frozen_encoders
-from affecthub.training import run as run_module
+from affecthub.training import collator as batches
+from affecthub.training import trainer as run_module
 from affecthub.training.augmentation import LIGHT, SPEECH, SpecAugment
-from affecthub.training.batches import Collator, naming_stuck_workers
-from affecthub.training.build import build_model
+from affecthub.training.collator import Collator, naming_stuck_workers
 from affecthub.training.corpus import Corpus, load_corpus
 from affecthub.training.data import UtteranceDataset
-from affecthub.training.encoder_cache import use_encoder_cache
+from affecthub.training.encoder_cache import encoders as frozen_encoders
+from affecthub.training.encoder_cache.run import use_encoder_cache
+from affecthub.training.from_recipe import build_model
+from affecthub.training.fsdp import blank_sample
 from affecthub.training.recipe import AugmentationRecipe, DataRecipe, load_recipe
-from affecthub.training.run import make_trainer
-from affecthub.training.sharding import blank_sample
+from affecthub.training.trainer import make_trainer
 
 MEDIA = ("audio", "video")
 EVERYTHING = AugmentationRecipe(

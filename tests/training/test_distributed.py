@@ -26,7 +26,7 @@ from affecthub.training.launch import (
     scaled_rates,
 )
 from affecthub.training.recipe import TrainingRecipe
-from affecthub.training.run import training_arguments
+from affecthub.training.trainer import training_arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "accelerate_configs").glob("*.yaml"))

@@ -9,21 +9,21 @@ import pytest
 import torch
 from transformers import set_seed
 
-from affecthub.datasets_scripts.meld import load_meld
-from affecthub.datasets_scripts.prepared_clips import decode_array
-from affecthub.datasets_scripts.prepared_shards import Prepared, finish, open_prepared, shards_of
-from affecthub.datasets_scripts.sample_meld import render_sample_meld
+from affecthub.datasets_scripts.meld.builder import load_meld
+from affecthub.datasets_scripts.prepared.clips import decode_array
+from affecthub.datasets_scripts.prepared.shards import Prepared, finish, open_prepared, shards_of
+from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.hub import cli
 from affecthub.training import data as data_module
-from affecthub.training.build import build_model
 from affecthub.training.corpus import load_corpus
 from affecthub.training.data import PreparedDataset, make_dataset
-from affecthub.training.encoder_cache import plan_cache
+from affecthub.training.encoder_cache.run import plan_cache
 from affecthub.training.families import modalities_of
 from affecthub.training.features import FeatureEncoder, as_npy, check_features, check_recipe, clips_of
+from affecthub.training.from_recipe import build_model
 from affecthub.training.prepare import write_shards
 from affecthub.training.recipe import write_recipe
-from affecthub.training.run import make_trainer
+from affecthub.training.trainer import make_trainer
 
 FROZEN = ("--training.phases=[{start_epoch: 0, encoder_layers: 0}]", "--data.preload=false")
 

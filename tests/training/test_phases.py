@@ -15,7 +15,7 @@ from transformers import (
     set_seed,
 )
 
-from affecthub.training.build import build_model
+from affecthub.training.from_recipe import build_model
 from affecthub.training.phases import (
     PhaseCallback,
     apply_phase,

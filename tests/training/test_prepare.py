@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from affecthub.datasets_scripts.meld import load_meld
-from affecthub.datasets_scripts.prepared_clips import ClipForm, ClipReader, decode_audio, encode_audio
-from affecthub.datasets_scripts.prepared_shards import MANIFEST, alone, begin, finish, open_prepared, shards_of
-from affecthub.datasets_scripts.sample_meld import render_sample_meld
+from affecthub.datasets_scripts.meld.builder import load_meld
+from affecthub.datasets_scripts.prepared.clips import ClipForm, ClipReader, decode_audio, encode_audio
+from affecthub.datasets_scripts.prepared.shards import MANIFEST, alone, begin, finish, open_prepared, shards_of
+from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.hub import cli
 from affecthub.training.augmentation import SpecAugment
-from affecthub.training.batches import Collator
+from affecthub.training.collator import Collator
 from affecthub.training.corpus import load_corpus
 from affecthub.training.data import UtteranceDataset, make_dataset
 from affecthub.training.families import modalities_of

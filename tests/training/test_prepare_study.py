@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from affecthub.datasets_scripts.prepared_clips import decode_sound
-from affecthub.datasets_scripts.prepared_recordings import FRAMES, prepare_sound, sound_starts
-from affecthub.datasets_scripts.prepared_shards import begin, finish, open_prepared, shards_of
+from affecthub.datasets_scripts.prepared.clips import decode_sound
+from affecthub.datasets_scripts.prepared.recordings import FRAMES, prepare_sound, sound_starts
+from affecthub.datasets_scripts.prepared.shards import begin, finish, open_prepared, shards_of
 from affecthub.media.decode import read_clip
 from affecthub.media.windows import sound_within
-from affecthub.training.build import build_processor
 from affecthub.training.corpus import load_corpus, study_frames
 from affecthub.training.data import make_dataset
 from affecthub.training.families import modalities_of
-from affecthub.training.gate import audit_corpus
+from affecthub.training.from_recipe import build_processor
 from affecthub.training.prepare import prepare_study, write_study_shards
 from affecthub.training.recipe import load_recipe
+from affecthub.training.split_audit import audit_corpus
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {"shard_rows": 4}

@@ -9,20 +9,20 @@ import pytest
 import torch
 from transformers import TrainerCallback, set_seed
 
-from affecthub.datasets_scripts.genex_frames import read_image
-from affecthub.datasets_scripts.genex_study import FEATURES, TARGETS
+from affecthub.datasets_scripts.genex.study import FEATURES, TARGETS
 from affecthub.evaluation.audit import LeakageError, enforce
 from affecthub.media.decode import read_clip
+from affecthub.media.pictures import read_image
 from affecthub.processing.feature_extraction_physio import row_digest
-from affecthub.training import gate
-from affecthub.training.build import build_model, build_processor, check_fit, imbalance_values
+from affecthub.training import split_audit as gate
 from affecthub.training.corpus import load_corpus
 from affecthub.training.data import make_dataset
+from affecthub.training.evaluate import judge
 from affecthub.training.families import modalities_of
-from affecthub.training.gate import as_results, audit_corpus, audit_once
-from affecthub.training.judge import judge
+from affecthub.training.from_recipe import build_model, build_processor, check_fit, imbalance_values
 from affecthub.training.recipe import SplitRecipe, load_recipe, recipe_names
-from affecthub.training.run import make_trainer
+from affecthub.training.split_audit import as_results, audit_corpus, audit_once
+from affecthub.training.trainer import make_trainer
 
 TINY_VIT = "--model.vision_config={patch_size: 16, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, \
 intermediate_size: 32}"

@@ -1,0 +1,78 @@
+"""Folders that people pass, and what lies below them."""
+
+import filecmp
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def existing_folder(root: str | Path) -> Path:
+    """The absolute path of a folder that must be there, with `~` expanded.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        NotADirectoryError: it is a file.
+    """
+    folder = Path(root).expanduser().resolve()
+    if not folder.exists():
+        raise FileNotFoundError(f"{folder}: no such folder; give the folder that holds the data set")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: a file; give the folder that it lies in")
+    return folder
+
+
+def named_below(root: Path, names: set[str]) -> dict[str, list[Path]]:
+    """Name -> all files and folders of that name below `root`, sorted; a folder inside its namesake does not count.
+
+    Hidden folders and the `__MACOSX` shadow of a zip archive are not searched.
+    """
+    found: dict[str, list[Path]] = {name: [] for name in names}
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
+        for name in names.intersection([*folders, *files]):
+            if name not in Path(folder).relative_to(root).parts:
+                found[name].append(Path(folder, name))
+    return {name: sorted(paths) for name, paths in found.items()}
+
+
+def the_one(paths: list[Path]) -> Path | None:
+    """The path to use of several namesakes: the first where all are files of the same bytes, None of none.
+
+    Raises:
+        ValueError: they differ, or are folders.
+    """
+    for other in paths[1:]:
+        if other.is_dir() or paths[0].is_dir() or not filecmp.cmp(paths[0], other, shallow=False):
+            raise ValueError(
+                f"{paths[0]} and {other} bear the same name and are not the same file; keep one of them below the root"
+            )
+    return paths[0] if paths else None
+
+
+def files_in(folder: Path | None) -> list[Path]:
+    """All files of a folder and its subfolders, hidden ones too; those nearest to the top come first."""
+    if folder is None:
+        return []
+    files = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
+    return sorted(files, key=lambda path: (len(path.parts), path))
+
+
+def fingerprint(root: Path, tables: Iterable[Path], media: Iterable[Path], code: str) -> str:
+    """16 hexadecimal digits that change with any table's bytes, any medium's name, size or time, and with `code`.
+
+    `datasets` keys its cache by neither data nor code: without this, an edited table would give the old rows.
+
+    Args:
+        root: what the names are relative to.
+        tables: read whole.
+        media: known by name, size and time.
+        code: of `media.source_code.code_digest`.
+    """
+    digest = hashlib.sha256(code.encode())
+    for path in tables:
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    for path in media:
+        state = path.stat()
+        digest.update(f"{path.relative_to(root)}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+    return digest.hexdigest()[:16]

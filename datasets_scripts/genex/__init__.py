@@ -1,0 +1,4 @@
+"""GENEX and other iMotions studies: exported tables and recordings become rows, one a frame.
+
+May import: `affecthub.media`, and what stands beside this folder.
+"""

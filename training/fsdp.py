@@ -1,0 +1,79 @@
+"""Training a model of which each process holds a part (FSDP2 of torch, launched by accelerate).
+
+A part is gathered from all processes when its layer runs, so all processes have to run the same layers: each batch
+holds every modality then, be it as a blank.
+"""
+
+import numpy as np
+import torch
+from torch.distributed.fsdp import FSDPModule
+from transformers import (
+    PreTrainedModel,
+    ProcessorMixin,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from affecthub.datasets_scripts.genex.study import FEATURES
+from affecthub.modeling.modalities import AUDIO, MODALITIES, PHYSIO, TEXT, VIDEO
+from affecthub.training.families import CLASSIFIERS
+from affecthub.training.phases import encoder_layers, split_encoders
+
+
+def shard_by_layers(trainer: Trainer) -> None:
+    """Have each layer of the encoders gathered by itself, and all the rest at once.
+
+    The layers are named here, because CLIP's own list of what is not to be split has classes that its vision half
+    lacks. And the parts stay as precise as the whole is elsewhere: autocast chooses what is computed in fewer bits.
+    """
+    encoders, plugin = split_encoders(trainer.model)[0], trainer.accelerator.state.fsdp_plugin
+    names = {type(layer).__name__ for encoder in encoders for layer in encoder_layers(encoder)}
+    plugin.transformer_cls_names_to_wrap, plugin.mixed_precision_policy = sorted(names), None
+    trainer.add_callback(FrozenParts)
+    trainer.data_collator.blank = blank_sample(trainer.train_dataset.processor)
+
+
+class FrozenParts(TrainerCallback):
+    """Keeps processes and checkpoints alike where a parameter gets no gradient: of a batch, or of a whole phase."""
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: FSDPModule,
+        optimizer: torch.optim.Optimizer,
+        **kwargs,
+    ) -> None:
+        """Once the model is sharded, and a checkpoint loaded."""
+        model.set_reduce_scatter_unused_params(True)  # zeros, where only other processes have a gradient
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                if parameter not in optimizer.state:  # which a resumed run would miss once it is no longer frozen
+                    moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+                    optimizer.state[parameter] = {"step": torch.zeros((), device=parameter.device), **moments}
+
+
+def whole_model(trainer: Trainer) -> PreTrainedModel:
+    """The trainer's model, with all of its weights on the first process; every process has to ask for it."""
+    if not trainer.is_fsdp_enabled:
+        return trainer.model
+    weights = trainer.accelerator.get_state_dict(trainer.model)  # of the first process; the others get none
+    with torch.device("meta"):
+        model = CLASSIFIERS[trainer.model.config.model_type](trainer.model.config)
+    model.load_state_dict(weights, strict=bool(weights), assign=True)
+    return model
+
+
+def blank_sample(processor: ProcessorMixin) -> dict[str, str | np.ndarray | None]:
+    """The least that a processor takes of each of its modalities; None for the others."""
+    blank = {
+        TEXT: "",
+        AUDIO: np.zeros(processor.sampling_rate // 4, np.float32) if AUDIO in processor.modalities else None,
+        VIDEO: np.zeros((1, 32, 32, 3), np.uint8),
+        PHYSIO: np.zeros((1, len(FEATURES)), np.float32),
+    }
+    return {name: blank[name] if name in processor.modalities else None for name in MODALITIES}

@@ -1,0 +1,219 @@
+"""A recipe's training values become a stock `Trainer`."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate.data_loader import prepare_data_loader
+from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LRScheduler
+from torch.utils.data import DataLoader
+from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
+
+from affecthub.evaluation.report import HEADLINES, LOWER_IS_BETTER, headline, judged, kind_of
+from affecthub.training.collator import BATCH_LIMIT, Collator, LengthGroupedSampler
+from affecthub.training.corpus import Corpus, Target
+from affecthub.training.data import SampleDataset, StreamedDataset
+from affecthub.training.fsdp import shard_by_layers
+from affecthub.training.launch import global_batch, runs_on_cpu, scaled_rates
+from affecthub.training.phases import PhaseCallback, make_optimizer
+from affecthub.training.recipe import Recipe, TrainingRecipe
+
+WARM_RESTARTS = "cosine_warm_restarts"
+"""Name in a recipe of what transformers lacks: cosine annealing with restarts whose cycles grow."""
+
+
+def choose_precision(wanted: str) -> str:
+    """The precision that a run really computes in: "fp32", "fp16" or "bf16".
+
+    "auto" is fp16 on a CUDA GPU; elsewhere bf16 where the hardware multiplies in it, else fp32. ValueError for fp16
+    on a CPU, which the libraries would silently run in fp32.
+    """
+    cuda = torch.cuda.is_available()
+    if wanted == "fp16" and not cuda:
+        raise ValueError("training.precision=fp16 needs a CUDA GPU, and there is none: use auto, bf16 or fp32.")
+    if wanted != "auto":
+        return wanted
+    if cuda:
+        return "fp16"
+    capabilities = torch.cpu.get_capabilities()
+    return "bf16" if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else "fp32"
+
+
+def training_arguments(recipe: TrainingRecipe, output_dir: Path, preloaded: bool) -> TrainingArguments:
+    """The recipe's values under transformers' names.
+
+    Args:
+        recipe: the values.
+        output_dir: where the checkpoints go.
+        preloaded: whether the clips lie in memory, so that workers would only copy them.
+    """
+    precision = choose_precision(recipe.precision)
+    workers = 0 if preloaded else recipe.num_workers
+    return TrainingArguments(
+        output_dir=str(output_dir / "checkpoints"),
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=recipe.batch_size,
+        per_device_eval_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        lr_scheduler_type="constant" if recipe.scheduler == WARM_RESTARTS else recipe.scheduler,
+        lr_scheduler_kwargs={} if recipe.scheduler == WARM_RESTARTS else recipe.scheduler_options,
+        warmup_steps=recipe.warmup,
+        max_grad_norm=recipe.max_gradient_norm,
+        fp16=precision == "fp16",
+        bf16=precision == "bf16",
+        use_cpu=runs_on_cpu(),  # unless it is named, bf16 is refused there and processes do not find each other
+        activation_checkpointing=recipe.gradient_checkpointing,
+        torch_compile=recipe.compile,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model=recipe.best_metric,
+        greater_is_better=not recipe.best_metric.endswith(("loss", *LOWER_IS_BETTER)),
+        seed=recipe.seed,
+        dataloader_num_workers=workers,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        ddp_find_unused_parameters=True,  # a batch may lack a whole modality
+        remove_unused_columns=False,
+        restore_callback_states_from_checkpoint=True,  # else a resumed run forgets how long it has been patient
+        report_to="none",
+    )
+
+
+def make_trainer(
+    model: PreTrainedModel,
+    recipe: Recipe,
+    output_dir: Path,
+    corpus: Corpus,
+    train: SampleDataset,
+    validation: SampleDataset,
+) -> "AffectTrainer":
+    """A `Trainer` with the recipe's optimizer, schedule, phases, early stopping and metrics."""
+    settings, metrics = recipe.training, Metrics(tasks_of(model, corpus))
+    names = [*metrics.names, "loss"]
+    if settings.best_metric not in names:
+        known = ", ".join(names)
+        raise ValueError(f"training.best_metric={settings.best_metric}: this model is measured by {known}.")
+    if settings.group_by_length and isinstance(train, StreamedDataset):
+        raise ValueError("training.group_by_length: a stream is read in the order of its shards; set one to false.")
+    arguments = training_arguments(settings, output_dir, recipe.data.preload)
+    settings = scaled_rates(settings, global_batch(arguments))
+    arguments.learning_rate = settings.learning_rate
+    if settings.attention != "auto":
+        model.set_attn_implementation(settings.attention)
+    arguments.label_names = ["labels", "sentiment_labels"][: len(metrics.tasks)]
+    callbacks = [PhaseCallback(settings.phases)] if settings.phases else []
+    if settings.patience is not None:
+        callbacks.append(EarlyStoppingCallback(settings.patience, settings.min_delta))
+    return AffectTrainer(
+        settings,
+        model=model,
+        args=arguments,
+        train_dataset=train,
+        eval_dataset=validation,
+        data_collator=Collator(train.processor, arguments.label_names, recipe.augmentation.features),
+        # saved with the checkpoints; the Trainer takes for granted that it has a tokenizer
+        processing_class=train.processor if getattr(train.processor, "tokenizer", None) else None,
+        compute_metrics=metrics,
+        callbacks=callbacks,
+    )
+
+
+def tasks_of(model: PreTrainedModel, corpus: Corpus) -> tuple[Target, ...]:
+    """The targets of a corpus that a model learns: the main one, and the second where it has two tasks."""
+    return corpus.targets[: 2 if getattr(model.config, "sentiment_id2label", None) else 1]
+
+
+class AffectTrainer(Trainer):
+    """The stock Trainer with what its options lack: warm restarts, and batches of like lengths of our data sets."""
+
+    def __init__(self, settings: TrainingRecipe, **kwargs):
+        self.settings = settings
+        super().__init__(**kwargs)
+        if self.is_fsdp_enabled:
+            shard_by_layers(self)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """The recipe's, over the whole parameters; accelerate puts their parts into it where the launch makes such."""
+        if self.optimizer is None:
+            self.optimizer = make_optimizer(self.model, self.settings)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LRScheduler:
+        """As the base class; warm restarts with `T_0` counted in epochs."""
+        if self.settings.scheduler == WARM_RESTARTS and self.lr_scheduler is None:
+            steps = num_training_steps / self.settings.epochs
+            options = dict(self.settings.scheduler_options)
+            self.lr_scheduler = CosineAnnealingWarmRestarts(
+                optimizer or self.optimizer, T_0=round(options.pop("T_0", 10) * steps), **options
+            )
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    def get_train_dataloader(self) -> DataLoader:
+        """As the base class; of a stream each process reads its own part, which accelerate would divide again."""
+        if not isinstance(self.train_dataset, StreamedDataset):
+            return super().get_train_dataloader()
+        settings, size = self.args, self._train_batch_size
+        loader = DataLoader(
+            self.train_dataset.part(settings.process_index, settings.world_size, size),
+            size,
+            collate_fn=self.data_collator,
+            num_workers=settings.dataloader_num_workers,
+            timeout=BATCH_LIMIT if settings.dataloader_num_workers else 0,
+            pin_memory=settings.dataloader_pin_memory,
+        )
+        undivided = {"num_processes": 1, "process_index": 0, "dispatch_batches": False}
+        return prepare_data_loader(loader, self.accelerator.device, put_on_device=True, **undivided)
+
+    def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> AbstractContextManager:
+        """Around each forward pass; of a whole model, accelerate has changed the pass itself."""
+        return self.accelerator.autocast() if self.is_fsdp_enabled else super().autocast_smart_context_manager()
+
+    def _get_dataloader(self, *args, **kwargs) -> DataLoader:
+        loader = super()._get_dataloader(*args, **kwargs)
+        if self.args.dataloader_num_workers:
+            loader.base_dataloader.timeout = BATCH_LIMIT
+        return loader
+
+    def _get_train_sampler(self, train_dataset: SampleDataset | None = None) -> torch.utils.data.Sampler | None:
+        if not self.settings.group_by_length:
+            return super()._get_train_sampler(train_dataset)
+        lengths = (train_dataset or self.train_dataset).lengths
+        return LengthGroupedSampler(lengths, global_batch(self.args), self.args.seed)
+
+
+class Metrics:
+    """The scalars that the Trainer logs and chooses by: `headline` of each task.
+
+    Args:
+        tasks: what the model learns; the names of a second task's figures begin with its own.
+    """
+
+    def __init__(self, tasks: Sequence[Target]):
+        self.tasks = {f"{task.name}_" if i else "": task for i, task in enumerate(tasks)}
+
+    @property
+    def names(self) -> list[str]:
+        """Keys of what a call returns."""
+        kinds = {prefix: kind_of(task.problem_type, len(task.labels)) for prefix, task in self.tasks.items()}
+        return [f"{prefix}{name}" for prefix, kind in kinds.items() for name in HEADLINES[kind]]
+
+    def __call__(self, outputs: EvalPrediction) -> dict[str, float]:
+        """Logits (rows, labels) and labels (rows, ...), one of each a task -> metrics by name."""
+        pairs = zip(as_tuple(outputs.predictions), as_tuple(outputs.label_ids), strict=True)
+        scalars = {}
+        for (prefix, task), (logits, labels) in zip(self.tasks.items(), pairs, strict=True):
+            report = judged(labels, logits, task.classes, problem_type=task.problem_type)
+            scalars |= {f"{prefix}{name}": value for name, value in headline(report).items()}
+        return scalars
+
+
+def as_tuple(value: np.ndarray | tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """The Trainer gives an array for one task and a tuple for several; always a tuple."""
+    return value if isinstance(value, tuple) else (value,)
