@@ -109,9 +109,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("video", type=Path)
     parser.add_argument("--labelings", type=int, default=10, help="of the ten ways to call two of the five positive")
-    parser.add_argument("--protocol", choices=("by_frame", "by_recording"), nargs="*", help="default: both")
+    parser.add_argument("--protocol", choices=("by_row", "by_recording"), nargs="*", help="default: both")
     options = parser.parse_args()
-    for protocol in options.protocol or ("by_frame", "by_recording"):
+    for protocol in options.protocol or ("by_row", "by_recording"):
         rows, frames = reconstruct(options.video)
         fold = make_folds(protocol, rows.drop(columns="source_recording"))[0]
         print(f"\n## {protocol}\n{findings_table(audit(rows.iloc[fold.train], rows.iloc[fold.held_out], COLUMNS))}")

@@ -1,30 +1,47 @@
 """Split protocols by name: which rows learn, and which rows judge.
 
-A protocol decides what a figure means. `by_frame` asks whether a moment of a known video is recognised, `by_recording`
+A protocol decides what a figure means. `by_row` asks whether a moment of a known video is recognised, `by_recording`
 whether a new recording is, `leave_one_participant_out` and `grouped_k_fold` whether a new person is.
 `evaluation.audit` says what a split lets through.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, StratifiedGroupKFold
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
 
 Columns = Mapping[str, Sequence[Any]] | pd.DataFrame
 """Plain columns of equal length, one entry a row."""
 
 PROTOCOLS = {
-    "by_frame": "rows are dealt at random, so neighbouring frames of a recording stand on both sides: for "
-    "comparison with published figures only",
+    "by_row": "rows are dealt at random, so neighbouring frames of a recording stand on both sides: where nothing is "
+    "known of people and recordings, or for comparison with published figures",
     "by_recording": "a source recording stands on one side; a person with two recordings may stand on both",
     "leave_one_participant_out": "one fold a person, judged on a model that never saw that person",
     "grouped_k_fold": "people are dealt to folds; a person stands on one side",
     "fixed": "as the data set's authors split it, by the column `split`",
 }
 """Name -> what it keeps apart."""
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """Which rows learn and which judge."""
+
+    protocol: Literal["fixed", "by_row", "by_recording", "leave_one_participant_out", "grouped_k_fold"] | None = None
+    """fixed: as the data set's authors split it; the others divide rows, recordings or people. None: what the data
+    set says, which is fixed where its rows are split, else by people where they are known, else by recordings."""
+    fold: int = 0
+    """Which fold is the test, from 0."""
+    folds: int = 5
+    """How many folds, where the protocol lets one choose."""
+    seed: int = 0
+    """Deals rows, recordings or people to folds."""
+    stratify: bool = True
+    """Balance the classes of the main target over the folds, as far as whole people and recordings allow."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +66,9 @@ def make_folds(
         columns: `by_recording` goes by `source_recording`, what the camera filmed, which a colour variant shares with
             its original, and where there is no such column by `recording`; `leave_one_participant_out` and
             `grouped_k_fold` need `participant`; `fixed` needs `split`, whose value "train" learns.
-        folds: of `by_frame`, `by_recording` and `grouped_k_fold`; fewer where there are fewer groups.
+        folds: of `by_row`, `by_recording` and `grouped_k_fold`; fewer where there are fewer groups.
         seed: deals rows or groups to folds.
-        label: column of classes that `grouped_k_fold` balances over the folds as far as whole people allow.
+        label: column of classes that are balanced over the folds, as far as whole people and recordings allow.
 
     Returns:
         Every row is held out in exactly one fold; by `fixed`, there is one fold for every value but "train", and the
@@ -66,15 +83,15 @@ def make_folds(
         raise ValueError(f"unknown split protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     if protocol == "fixed":
         return _fixed(_group(table, "split", protocol))
-    if protocol == "by_frame":
-        return _by_frame(table, folds, seed)
+    if protocol == "by_row":
+        return _by_row(table, folds, seed, None if label is None else _column(table, label, protocol))
     names = {"by_recording": "source_recording" if "source_recording" in table else "recording"}
     groups = _group(table, names.get(protocol, "participant"), protocol)
     if protocol == "leave_one_participant_out":
         pairs = LeaveOneGroupOut().split(groups, groups=groups)
         return [Fold(str(groups[held_out[0]]), train, held_out) for train, held_out in pairs]
     count = min(folds, len(np.unique(groups)))
-    if protocol == "grouped_k_fold" and label is not None:
+    if label is not None:
         dealer = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
         return _numbered(dealer.split(groups, _column(table, label, protocol), groups))
     return _numbered(GroupKFold(count, shuffle=True, random_state=seed).split(groups, groups=groups))
@@ -136,9 +153,11 @@ def _group(table: pd.DataFrame, name: str, protocol: str) -> np.ndarray:
     return groups
 
 
-def _by_frame(table: pd.DataFrame, folds: int, seed: int) -> list[Fold]:
+def _by_row(table: pd.DataFrame, folds: int, seed: int, classes: pd.Series | None) -> list[Fold]:
     if len(table) < folds:
         raise ValueError(f"{len(table)} rows cannot make {folds} folds: ask for fewer folds")
+    if classes is not None and classes.value_counts().max() >= folds:  # else no class could be in each of them
+        return _numbered(StratifiedKFold(folds, shuffle=True, random_state=seed).split(table, classes))
     return _numbered(KFold(folds, shuffle=True, random_state=seed).split(table))
 
 

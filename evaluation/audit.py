@@ -8,9 +8,10 @@ A figure on a split with a severe finding says nothing about new recordings. `do
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 import pandas as pd
+
+from affecthub.datasets_scripts.corpus import AuditColumns
 
 from .affdex import circular_inputs
 from .findings import CHECKS, SEVERITIES, Finding, LeakageError, Severity, enforce, findings_table
@@ -29,24 +30,6 @@ LONG_TEXT = 5
 are shorter."""
 
 _EXAMPLES = 5
-
-
-@dataclass(frozen=True)
-class AuditColumns:
-    """Names of the columns to look at; None: the rows have no such thing, and its checks are reported as unchecked."""
-
-    key: str | None = None
-    """What names a row; used in examples, and to find rows that are on both sides."""
-    recording: str | None = None
-    """Source recording: a colour variant or crop keeps the name of what it was made from."""
-    participant: str | None = None
-    """Person or speaker."""
-    signature: str | None = None
-    """`perceptual_hash.frame_signature` of the row's frame; None in a row without a frame, or with a flat one."""
-    text: str | None = None
-    """What was said."""
-    labels: tuple[str, ...] = ()
-    """Targets, classes."""
 
 
 def audit(
@@ -137,7 +120,7 @@ def _same_row(train: pd.DataFrame, held_out: pd.DataFrame, key: str | None) -> F
 def _same_recording(train: pd.DataFrame, held_out: pd.DataFrame, recording: str | None) -> Finding | None:
     if recording is None:
         return _unchecked("same_recording", "a column with the source recording of each row")
-    remedy = "split by_recording, or by participant; by_frame is for comparison with published figures only"
+    remedy = "split by_recording, or by participant; by_row is for comparison with published figures only"
     return _overlap("same_recording", "severe", _shared(train, held_out, recording), held_out, "recordings", remedy)
 
 

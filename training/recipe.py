@@ -87,8 +87,8 @@ class DataRecipe:
 class SplitRecipe:
     """Which rows learn and which judge, and which leaks of that division are known and accepted."""
 
-    protocol: Literal["fixed", "by_frame", "by_recording", "leave_one_participant_out", "grouped_k_fold"] = "fixed"
-    """fixed: as the data set's authors split it; the others divide recordings. by_frame is for comparison with
+    protocol: Literal["fixed", "by_row", "by_recording", "leave_one_participant_out", "grouped_k_fold"] = "fixed"
+    """fixed: as the data set's authors split it; the others divide recordings. by_row is for comparison with
     published figures only."""
     fold: int = 0
     """Which fold is the test, from 0."""

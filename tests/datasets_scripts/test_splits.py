@@ -43,14 +43,14 @@ def test_groups_stay_whole(protocol, column, label, rows):
         assert not set(rows[column].iloc[fold.train]) & set(rows[column].iloc[fold.held_out])
 
 
-def test_by_frame_and_by_recording_do_not_promise_more(rows):
-    frame, recording = make_folds("by_frame", rows)[0], make_folds("by_recording", rows)[0]
+def test_by_row_and_by_recording_do_not_promise_more(rows):
+    frame, recording = make_folds("by_row", rows)[0], make_folds("by_recording", rows)[0]
     assert set(rows.recording[frame.train]) & set(rows.recording[frame.held_out])
     assert set(rows.participant[recording.train]) & set(rows.participant[recording.held_out])
 
 
 def test_seed_decides(rows):
-    for protocol in ("by_frame", "by_recording", "grouped_k_fold"):
+    for protocol in ("by_row", "by_recording", "grouped_k_fold"):
         first, again, other = (make_folds(protocol, rows, seed=seed)[0].held_out for seed in (1, 1, 2))
         assert (first == again).all()
         assert list(first) != list(other)
@@ -85,7 +85,7 @@ def test_three_ways_share_no_group(protocol, rows):
     parts = train_validation_test(protocol, rows, fold=1)
     assert list(parts) == ["train", "validation", "test"]
     assert sorted(np.concatenate(list(parts.values()))) == list(range(len(rows)))
-    column = {"by_frame": "none", "by_recording": "recording"}.get(protocol, "participant")
+    column = {"by_row": "none", "by_recording": "recording"}.get(protocol, "participant")
     if column in rows:
         seen = [set(rows[column].iloc[part]) for part in parts.values()]
         assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
@@ -125,7 +125,7 @@ def test_row_without_a_group_is_named(rows):
 
 def test_too_few_rows_or_folds(rows):
     with pytest.raises(ValueError, match="3 rows cannot make 5 folds"):
-        make_folds("by_frame", rows.head(3))
+        make_folds("by_row", rows.head(3))
     with pytest.raises(ValueError, match="fold 6 of leave_one_participant_out: there are 6, from 0 to 5"):
         train_validation_test("leave_one_participant_out", rows, fold=6)
     with pytest.raises(ValueError, match="needs train, validation and test"):

@@ -41,9 +41,9 @@ def found_by(protocol, reference, rows):
     return fold, {finding.check: finding for finding in found}
 
 
-def test_by_frame_the_audit_names_every_cause(reference, data):
+def test_by_row_the_audit_names_every_cause(reference, data):
     rows, _ = data
-    fold, found = found_by("by_frame", reference, rows)
+    fold, found = found_by("by_row", reference, rows)
     assert {name: finding.severity for name, finding in found.items()} == {
         "same_recording": "severe",
         "near_duplicate_frames": "severe",
@@ -70,9 +70,9 @@ def test_by_source_there_is_nothing_to_hold_out(data):
         make_folds("by_recording", data[0])
 
 
-def test_accuracy_is_high_by_frame_and_at_most_chance_by_recording(reference, data):
+def test_accuracy_is_high_by_row_and_at_most_chance_by_recording(reference, data):
     rows, frames = data
-    by_frame = reference.accuracy("by_frame", rows, frames, SMALL, epochs=30)
+    by_row = reference.accuracy("by_row", rows, frames, SMALL, epochs=30)
     by_recording = reference.accuracy("by_recording", rows, frames, SMALL, epochs=30)
-    assert by_frame >= 0.9
+    assert by_row >= 0.9
     assert by_recording <= 0.6  # the most frequent label's share

@@ -166,13 +166,13 @@ def test_ablation_compares_what_fits_the_kind(kind, names, cases, results):
 
 def test_table_tells_protocol_findings_and_what_was_accepted(results):
     finding = {"count": 3, "examples": ["r1"], "remedy": "split by recording"}
-    results["data"]["protocol"] = "by_frame"
+    results["data"]["protocol"] = "by_row"
     results["audit"] = [
         finding | {"check": "same_recording", "severity": "severe", "message": "one on both sides", "accepted": True},
         finding | {"check": "same_text", "severity": "note", "message": "a text on both", "accepted": False},
     ]
     lines = results_table(results).splitlines()
-    assert "Protocol: by_frame" in lines
+    assert "Protocol: by_row" in lines
     assert any(line.startswith("severe") and "one on both sides" in line for line in lines)
     assert lines[-1] == "Accepted by the recipe: same_recording"
     results["audit"] = []

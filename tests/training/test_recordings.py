@@ -215,7 +215,7 @@ def test_a_number_can_be_learned_instead_of_a_class(tiny_study, loaded, tmp_path
 
 
 def test_a_severe_finding_stops_the_run_unless_it_is_accepted_by_name(tiny_study, loaded):
-    recipe = tiny_study("physio_concat", "--split.protocol=by_frame")
+    recipe = tiny_study("physio_concat", "--split.protocol=by_row")
     corpus = loaded(recipe)
     findings = audit_corpus(corpus, build_processor(recipe, corpus))
     severe = {found.check for found in findings if found.severity == "severe"}
@@ -302,7 +302,7 @@ def test_what_a_study_does_not_have_is_refused(overrides, message, tiny_study):
 def test_meld_has_one_split_and_an_architecture_its_own_kind_of_data(tiny_study, sample_root):
     quick = load_recipe("quickstart", f"--data.root={sample_root}")
     with pytest.raises(ValueError, match="MELD is annotated with emotion and split by its authors"):
-        load_corpus(quick.data, ["text"], SplitRecipe("by_frame"))
+        load_corpus(quick.data, ["text"], SplitRecipe("by_row"))
     with pytest.raises(ValueError, match="sample_meld: frame_cnn learns from recordings"):
         check_fit(load_recipe("frame_cnn", "--data.dataset=sample_meld"))
     with pytest.raises(ValueError, match="sample_genex: trimodal_ensemble learns from utterances"):

@@ -53,7 +53,7 @@ def test_no_table(tmp_path):
 
 
 def test_missing_folder_and_a_file_instead(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere: no such folder; give the one that holds"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere: no such folder; give the folder that holds"):
         existing_folder(tmp_path / "nowhere")
     with pytest.raises(NotADirectoryError, match=r"x.csv: a file; give the folder"):
         existing_folder(put(tmp_path / "x.csv"))
