@@ -1,4 +1,4 @@
-"""The seam between data sets and everything else: what a data set gives, and how it is divided into what learns and judges.
+"""The seam between data sets and everything else: what a data set gives, and how that is divided.
 
 A data set is a class of options (`DataOptions`) that builds rows and describes them as a `Corpus`; nothing else in the
 code knows its name. Rows are plain `datasets` with these columns, of which each data set has some:
@@ -22,7 +22,7 @@ sample is what leads up to a moment.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +150,8 @@ class Corpus:
     """Rows left out, by reason."""
     feature_names: tuple[str, ...] = ()
     """Of `physio_values`."""
+    crop_faces: bool = False
+    """Whether the pictures of the rows are faces that were cut out of their frames."""
     synthetic: bool = False
     bayes_accuracy: dict[frozenset[str], float] = field(default_factory=dict)
     """Of a synthetic corpus: the best expected accuracy of the main target by subset of modalities."""
@@ -208,6 +210,9 @@ class DataOptions:
             facts: of prepared rows, `Corpus.facts` of when they were prepared.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say what its rows are.")
+
+    def extract(self, part: slice) -> None:
+        """Do a part of what `build` would take long for, so that several processes share it; `build` does the rest."""
 
     def manifest(self) -> str:
         """What was found in the data set, Markdown: every row and every stray file has its status there."""
@@ -306,8 +311,8 @@ def _stream(corpus: Corpus, buffer: int) -> ShardStream:
     train = corpus.splits["train"]
     if "shard_place" not in train.column_names or corpus.protocol != "fixed":
         raise ValueError(
-            f"inputs.streaming: the rows were divided by {corpus.protocol}; what is streamed are the shards of a fixed "
-            "training split: set it to false."
+            f"inputs.streaming: the rows were divided by {corpus.protocol}; streamed are the shards of a training split "
+            "that is fixed: set it to false."
         )
     return ShardStream(*corpus.prepared.shards("train"), np.asarray(train["shard_place"]), buffer)
 
@@ -378,11 +383,6 @@ def _strata(target: Target, rows: Dataset) -> np.ndarray | None:
 
 def _limit(rows: Dataset, limit: int | None) -> Dataset:
     return rows if limit is None or limit >= len(rows) else rows.select(range(limit))
-
-
-def field_names(data: type[DataOptions]) -> list[str]:
-    """The names of a data set's options."""
-    return [entry.name for entry in fields(data)]
 
 
 def optimum(facts: Path) -> dict[frozenset[str], float]:

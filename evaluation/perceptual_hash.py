@@ -71,13 +71,13 @@ def frame_signature(frame: np.ndarray) -> bytes | None:
     return np.packbits(coefficients > 0).tobytes() + thumbnail.round().astype(np.uint8).tobytes()
 
 
-def sign_frames(frames: Iterable[np.ndarray], total: int | None = None) -> list[bytes | None]:
-    """`frame_signature` of each frame, one in memory at a time; `total` is for the progress bar."""
-    return [frame_signature(frame) for frame in tqdm(frames, total=total, desc="hashing frames", unit="frame")]
+def sign_frames(frames: Iterable[np.ndarray | None], total: int | None = None) -> list[bytes | None]:
+    """`frame_signature` of each frame, one in memory at a time, None of none; `total` is for the progress bar."""
+    return [None if frame is None else frame_signature(frame) for frame in tqdm(frames, total=total, desc="hashing frames", unit="frame")]
 
 
-def sign_files(paths: Sequence[str | Path]) -> list[bytes | None]:
-    """`frame_signature` of each picture file, by as many threads as there are cores.
+def sign_files(paths: Sequence[str | Path | None]) -> list[bytes | None]:
+    """`frame_signature` of each picture file, None of none, by as many threads as there are cores.
 
     Raises:
         ValueError: a file is missing or no picture; the message names it.
@@ -87,7 +87,9 @@ def sign_files(paths: Sequence[str | Path]) -> list[bytes | None]:
         return list(tqdm(signatures, total=len(paths), desc="hashing frames", unit="frame"))
 
 
-def _sign_file(path: str | Path) -> bytes | None:
+def _sign_file(path: str | Path | None) -> bytes | None:
+    if path is None:
+        return None
     frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if frame is None:
         raise ValueError(f"{path}: no picture that OpenCV can read; extract this frame again, or leave its row out")

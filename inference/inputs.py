@@ -17,7 +17,7 @@ import numpy as np
 from affecthub.media.audio import resample
 from affecthub.media.container import MediaError, Source, name_of, probe
 from affecthub.media.decode import TOLERANCE
-from affecthub.media.for_processor import read_clip_for, stack_frames, windows_for
+from affecthub.media.for_processor import Processor, read_clip_for, stack_frames, windows_for
 from affecthub.media.windows import (
     Event,
     Picture,
@@ -112,7 +112,7 @@ class Given:
             lengths.append(len(self.samples) / self.rate)
         return max(lengths, default=None)
 
-    def whole(self, processor: object) -> dict[str, np.ndarray | None]:
+    def whole(self, processor: Processor) -> dict[str, np.ndarray | None]:
         """Audio and video as training and evaluation decode them, as much of it as the model takes."""
         frames, audio = self.frames, None
         if self.video is not None:
@@ -124,7 +124,7 @@ class Given:
             audio = resample(self.samples, self.rate, processor.sampling_rate)
         return {"audio": audio, "video": frames}
 
-    def windows(self, processor: object, spans: Iterator[Span]) -> Iterator[Window]:
+    def windows(self, processor: Processor, spans: Iterator[Span]) -> Iterator[Window]:
         """The same by spans of time, read in one pass."""
         wanted = {"video": Picture, "audio": Sound}
         held = {"video": self.video is not None and probe(self.video).has_video, "audio": self._sounds}
@@ -147,7 +147,7 @@ class Given:
 
 
 def samples_of(
-    number: int, inputs: object, processor: object, window_seconds: float | None, hop_seconds: float | None
+    number: int, inputs: object, processor: Processor, window_seconds: float | None, hop_seconds: float | None
 ) -> Iterator[Sample]:
     """One input as one sample, or as the windows of a long recording.
 
@@ -186,7 +186,7 @@ def samples_of(
         logger.warning("%s: %d windows hold nothing of what this model takes; left out.", given.name, skipped)
 
 
-def _parts(number: int, given: Given, processor: object, asked: bool, window: float, hop: float) -> Iterator[Sample]:
+def _parts(number: int, given: Given, processor: Processor, asked: bool, window: float, hop: float) -> Iterator[Sample]:
     """One sample, or those of a timeline if it was `asked` for or is needed; some may be empty."""
     rest = {"text": given.text, "physio": given.physio}
     duration = given.duration() if given.frames is None else None
@@ -201,7 +201,7 @@ def _parts(number: int, given: Given, processor: object, asked: bool, window: fl
         yield Sample(number, span, True, rest)
 
 
-def check_windows(processor: object, window_seconds: float | None, hop_seconds: float | None) -> float:
+def check_windows(processor: Processor, window_seconds: float | None, hop_seconds: float | None) -> float:
     """The length of a window in s.
 
     Raises:
@@ -218,7 +218,7 @@ def check_windows(processor: object, window_seconds: float | None, hop_seconds: 
     return window
 
 
-def given_of(inputs: object, processor: object, stack: ExitStack) -> Given:
+def given_of(inputs: object, processor: Processor, stack: ExitStack) -> Given:
     """Sort one input.
 
     Args:
@@ -260,7 +260,7 @@ def given_of(inputs: object, processor: object, stack: ExitStack) -> Given:
     )
 
 
-def _stacked(frames: list[np.ndarray], processor: object) -> np.ndarray:
+def _stacked(frames: list[np.ndarray], processor: Processor) -> np.ndarray:
     """A list of frames as one array; ValueError where it holds anything else."""
     if not frames or any(np.ndim(frame) != 3 for frame in frames):
         raise ValueError("frames: pass a list of uint8 (height, width, 3), at least one.")

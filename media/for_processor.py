@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -12,8 +13,36 @@ from .faces import default_detector, face_crop
 from .windows import Event, Span, Window, windows_of
 
 
+class VideoProcessor(Protocol):
+    """What decides how many frames are read, and of which size."""
+
+    num_frames: int
+    """Frames of a clip."""
+    size: dict[str, int | None]
+    """Pixels after resizing: shortest_edge, or height and width."""
+    crop_size: dict[str, int | None]
+    """Pixels after cropping, likewise."""
+    do_center_crop: bool
+    """Whether it crops."""
+
+
+class Processor(Protocol):
+    """What reading asks of a processor; every processor of this package is one."""
+
+    modalities: list[str]
+    """Of "text", "audio", "video" and "physio", those that it takes."""
+    sampling_rate: int | None
+    """Hz of its sound; None where it takes none."""
+    max_seconds: float
+    """s of a clip that it takes."""
+    crop_faces: bool
+    """Whether it sees faces that were cut out of their frames."""
+    video_processor: VideoProcessor | None
+    """None where it takes no frames."""
+
+
 def read_clip_for(
-    processor: object,
+    processor: Processor,
     source: Source,
     *,
     video: bool = True,
@@ -56,7 +85,7 @@ def read_clip_for(
 
 
 def windows_for(
-    processor: object, events: Iterable[Event], spans: Iterable[Span], kinds: set[type]
+    processor: Processor, events: Iterable[Event], spans: Iterable[Span], kinds: set[type]
 ) -> Iterator[Window]:
     """Windows of what a processor takes, of the same frames and samples as `read_clip_for`'s; see `windows_of`."""
     for window in windows_of(events, spans, kinds, **_forms(processor)):
@@ -64,7 +93,7 @@ def windows_for(
         yield replace(window, frames=_faces_of(processor, window.frames)[0]) if faces else window
 
 
-def _forms(processor: object) -> dict[str, int | None]:
+def _forms(processor: Processor) -> dict[str, int | None]:
     """How many frames, of which size, and which sampling rate; faces are cut out of frames as stored."""
     sees = "video" in processor.modalities
     whole = sees and not processor.crop_faces
@@ -75,7 +104,7 @@ def _forms(processor: object) -> dict[str, int | None]:
     }
 
 
-def stack_frames(processor: object, frames: Sequence[np.ndarray]) -> np.ndarray:
+def stack_frames(processor: Processor, frames: Sequence[np.ndarray]) -> np.ndarray:
     """Frames of one clip as one array uint8 (time, height, width, 3).
 
     Args:
@@ -88,7 +117,7 @@ def stack_frames(processor: object, frames: Sequence[np.ndarray]) -> np.ndarray:
     return np.stack(frames)
 
 
-def _faces_of(processor: object, frames: np.ndarray) -> tuple[np.ndarray | None, list[int]]:
+def _faces_of(processor: Processor, frames: np.ndarray) -> tuple[np.ndarray | None, list[int]]:
     """The face of each frame alone, None where none is seen, and the indices of the frames that have one."""
     crops = [face_crop(frame, default_detector()) for frame in frames]
     seen = [i for i, crop in enumerate(crops) if crop is not None]
@@ -100,7 +129,7 @@ def shorter_side(size: dict[str, int | None]) -> int:
     return size["shortest_edge"] or min(size["height"], size["width"])
 
 
-def _given_size(video_processor: object) -> tuple[int, int]:
+def _given_size(video_processor: Processor) -> tuple[int, int]:
     """Height and width of what a video processor gives."""
     size = video_processor.crop_size if video_processor.do_center_crop else video_processor.size
     edge = size["shortest_edge"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .container import MediaError
 from .files import write_file
 
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95]
@@ -36,4 +37,16 @@ def read_image(path: str | Path) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise FileNotFoundError(f"{path}: no readable picture; build the data set again to extract its frames")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def read_picture(path: str | Path) -> np.ndarray:
+    """A picture file of any format that OpenCV knows, RGB uint8 (height, width, 3), turned upright by its EXIF.
+
+    Raises:
+        MediaError: it is missing, or no picture.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise MediaError(f"{path}: no readable picture; get the file again, or leave the row out")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

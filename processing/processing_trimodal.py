@@ -49,9 +49,10 @@ class TrimodalProcessor(OptionalPartsProcessor):
         feature_extractor: object = None,
         max_text_tokens: int = 128,
         max_seconds: float = 15.0,
+        crop_faces: bool = False,
         **kwargs,
     ):
-        self.max_text_tokens, self.max_seconds = max_text_tokens, max_seconds
+        self.max_text_tokens, self.max_seconds, self.crop_faces = max_text_tokens, max_seconds, crop_faces
         self.hold(tokenizer=tokenizer, video_processor=video_processor, feature_extractor=feature_extractor)
 
     @classmethod

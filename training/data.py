@@ -2,26 +2,26 @@
 
 import copy
 import logging
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import torch
 from datasets import Dataset
 from tqdm.auto import tqdm
-from transformers import ProcessorMixin
 
+from affecthub.datasets_scripts.corpus import Corpus, Target, holds
 from affecthub.datasets_scripts.genex.variants import preceding_rows
 from affecthub.datasets_scripts.prepared.clips import decode_array, decode_audio, decode_frames, decode_sound
 from affecthub.datasets_scripts.prepared.stream import ShardStream
 from affecthub.media.decode import MediaError, read_clip
-from affecthub.media.for_processor import read_clip_for, stack_frames
-from affecthub.media.pictures import decode_image, read_image
+from affecthub.media.for_processor import Processor, read_clip_for, stack_frames
+from affecthub.media.pictures import decode_image, read_image, read_picture
 from affecthub.media.windows import sound_within
 from affecthub.modeling.modalities import AUDIO, MODALITIES, PHYSIO, TEXT, VIDEO
 from affecthub.training.augmentation import augment_audio, augment_frames
-from affecthub.training.corpus import Corpus, Target, rows_with_any
 from affecthub.training.encoder_cache.samples import EncodedSamples
 from affecthub.training.recipe import AugmentationRecipe
 
@@ -38,7 +38,8 @@ class SampleDataset(torch.utils.data.Dataset):
     a resumed run changes it.
 
     Args:
-        rows: rows of a builder.
+        rows: of one split.
+        targets: what is learned.
         processor: says what is read: how many frames of which size, which sampling rate; it may lack parts.
         augmentation: None for evaluation.
         seed: of the augmentation.
@@ -48,13 +49,19 @@ class SampleDataset(torch.utils.data.Dataset):
     def __init__(
         self,
         rows: Dataset,
-        processor: ProcessorMixin,
+        targets: Sequence[Target],
+        processor: Processor,
         augmentation: AugmentationRecipe | None = None,
         seed: int = 0,
         preload: bool = False,
     ):
-        self.rows, self.processor, self.augmentation, self.seed = rows, processor, augmentation, seed
+        self.rows, self.targets, self.processor = rows, tuple(targets), processor
+        self.augmentation, self.seed = augmentation, seed
         self.epoch = 0
+        self.present = {name: holds(rows, name) for name in processor.modalities}
+        """Modality -> which rows hold it, bool (rows,)."""
+        self._labels = {target.name: target.values(rows) for target in targets}
+        self._weights = np.asarray(rows["weight"], np.float32) if "weight" in rows.column_names else None
         self._failed = torch.zeros(len(rows), dtype=torch.bool).share_memory_()  # the loader's workers write to it
         self.modalities = list(processor.modalities)
         self.features: EncodedSamples | None = None
@@ -72,9 +79,15 @@ class SampleDataset(torch.utils.data.Dataset):
         """
         raise NotImplementedError
 
-    def labels(self, row: dict) -> dict[str, int | np.ndarray]:
-        """The model's arguments that carry labels."""
+    def sources(self, name: str) -> Iterator[object]:
+        """What each sample's content of a modality follows from: a text, files and spans of time."""
         raise NotImplementedError
+
+    def labels(self, index: int) -> dict[str, object]:
+        """The model's arguments that carry labels: a value of the one target, or one a target by its name."""
+        found = {name: values[index] for name, values in self._labels.items()}
+        labels = {"labels": found if len(found) > 1 else next(iter(found.values()))}
+        return labels if self._weights is None else labels | {"sample_weights": self._weights[index]}
 
     @property
     def lengths(self) -> list[float]:
@@ -113,11 +126,14 @@ class SampleDataset(torch.utils.data.Dataset):
         Undecodable media count as nothing once they have been asked for.
         """
         view = copy.copy(self)
-        kept = rows_with_any(self.rows, modalities)
+        kept = np.flatnonzero(np.any([self.present[name] for name in modalities], axis=0))
         if not {TEXT, PHYSIO} & set(modalities):
             kept = [i for i in kept if not self._failed[i]]
         view.modalities = list(modalities)
         view.rows = self.rows.select(kept)
+        view.present = {name: present[kept] for name, present in self.present.items()}
+        view._labels = {name: values[kept] for name, values in self._labels.items()}
+        view._weights = None if self._weights is None else self._weights[kept]
         view._failed = self._failed[kept]
         view.kept = [self.kept[i] for i in kept] if self.kept else None
         view.features = None if self.features is None else self.features.take(kept)
@@ -153,7 +169,7 @@ class SampleDataset(torch.utils.data.Dataset):
                 inputs[AUDIO] = augment_audio(inputs[AUDIO], rate, self.augmentation.audio, rng)
             if inputs[VIDEO] is not None:
                 inputs[VIDEO] = augment_frames(inputs[VIDEO], self.augmentation.frames, rng)
-        return inputs | self.labels(row) | {"draw": draw if self.augmentation else None}
+        return inputs | self.labels(index) | {"draw": draw if self.augmentation else None}
 
     def _read(self, index: int, row: dict, rng: np.random.Generator | None) -> Inputs:
         if not self.raw_modalities:
@@ -173,71 +189,101 @@ class SampleDataset(torch.utils.data.Dataset):
             return list(tqdm(samples, total=len(self.rows), desc="decoding", unit="sample"))
 
 
-class UtteranceDataset(SampleDataset):
-    """Utterances of MELD's builder: a text and a clip, labelled with emotion and sentiment."""
+class ClipDataset(SampleDataset):
+    """Rows that each have files of their own: a clip or a span of one, pictures, a text, features."""
 
     def at_hand(self, row: dict) -> Inputs:
-        """The text."""
-        return {TEXT: row["text"]}
+        """Text and features."""
+        physio = row.get("physio_values") if PHYSIO in self.modalities and row.get("physio_present") else None
+        inputs: Inputs = {TEXT: row.get("text")}
+        return inputs if physio is None else inputs | {PHYSIO: np.asarray(physio, dtype=np.float32)}
 
     def media(self, row: dict, rng: np.random.Generator | None) -> Inputs:
-        """Sound and frames of the clip, where the row and the processor have them."""
-        wanted = self.raw_modalities
-        paths = {name: row.get(f"{name}_path") if name in wanted else None for name in (AUDIO, VIDEO)}
-        if not any(paths.values()):
-            return {}
-        clip = read_clip_for(
-            self.processor,
-            paths[VIDEO] or paths[AUDIO],
-            video=paths[VIDEO] is not None,
-            audio=paths[AUDIO] is not None,
-            rng=rng,
-        )
-        return {AUDIO: clip.audio, VIDEO: clip.frames}
+        """Sound and frames, where the row and the processor have them; of one file, read in one pass."""
+        found: Inputs = {}
+        for path, names in self._files(row).items():
+            start, seconds = self._span(row)
+            audio, video = AUDIO in names, VIDEO in names
+            clip = read_clip_for(
+                self.processor, path, video=video, audio=audio, start=start, max_seconds=seconds, rng=rng
+            )
+            found |= {AUDIO: clip.audio} if audio else {}
+            found |= {VIDEO: clip.frames} if video else {}
+        if row.get("image_paths") and VIDEO in self.raw_modalities:
+            paths, count = row["image_paths"], self.processor.video_processor.num_frames
+            chosen = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
+            found[VIDEO] = stack_frames(self.processor, [read_picture(paths[i]) for i in chosen])
+        return found
 
-    def labels(self, row: dict) -> dict[str, int | np.ndarray]:
-        """Ids of emotion and sentiment."""
-        return {"labels": row["emotion"], "sentiment_labels": row["sentiment"]}
+    def sources(self, name: str) -> Iterator[object]:
+        """The text; or the files' names, sizes and times, and the span."""
+        columns = ("text",) if name == TEXT else (f"{name}_path", "image_paths", "clip_start", "clip_end")
+        held = [self.rows[column] for column in columns if column in self.rows.column_names]
+        state = cache(_file_state)
+        for values in zip(*held, strict=True):
+            yield values if name == TEXT else [_with_state(value, state) for value in values]
 
     @property
     def lengths(self) -> list[float]:
-        """How long each utterance is: s of its clip, or characters where there is only text."""
+        """How long each row is: s of its clip, or characters where there is only text."""
         if self.modalities == [TEXT]:
-            return [len(text) for text in self.rows["text"]]
-        return [end - start for start, end in zip(self.rows["start"], self.rows["end"], strict=True)]
+            return [len(text or "") for text in self.rows["text"]]
+        for begin, end in (("clip_start", "clip_end"), ("start", "end")):
+            if end in self.rows.column_names:
+                pairs = zip(self.rows[begin], self.rows[end], strict=True)
+                return [self.processor.max_seconds if last is None else last - (first or 0) for first, last in pairs]
+        return [1.0] * len(self.rows)
+
+    def _files(self, row: dict) -> dict[str, list[str]]:
+        """File -> the modalities to read from it."""
+        files: dict[str, list[str]] = {}
+        for name in (AUDIO, VIDEO):
+            if name in self.raw_modalities and (path := row.get(f"{name}_path")):
+                files.setdefault(path, []).append(name)
+        return files
+
+    def _span(self, row: dict) -> tuple[float, float]:
+        """s, where the row begins in its files, and how long it is at most."""
+        start, end, longest = row.get("clip_start") or 0.0, row.get("clip_end"), self.processor.max_seconds
+        return start, longest if end is None else min(end - start, longest)
 
 
-class RecordingDataset(SampleDataset):
-    """Frames of GENEX's builder, each with what leads up to it: earlier frames, feature vectors, sound.
+def _with_state(value: object, state: Callable[[str], object]) -> object:
+    """A value; of a path, or of each of several, with size and time."""
+    if isinstance(value, list):
+        return [_with_state(entry, state) for entry in value]
+    return (value, state(value)) if isinstance(value, str) else value
+
+
+def _file_state(path: str) -> tuple[int, int] | None:
+    """Size and time of a file; None where there is none, which the decoder will say."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+class MomentDataset(SampleDataset):
+    """Moments of recordings, each with what leads up to it: earlier frames, feature vectors, sound.
 
     Args:
-        rows: of one split, with their `position` in `frames`.
-        processor, augmentation, seed, preload: as `SampleDataset`.
-        frames: all rows of all recordings, in order of time.
-        target: what is learned.
+        rows: of one split, with their `position` in `all_rows`.
+        others: as `SampleDataset`.
+        all_rows: all rows of all recordings, in order of time.
         physio_steps: feature vectors of a sample, its own the last.
     """
 
-    def __init__(
-        self,
-        rows: Dataset,
-        processor: ProcessorMixin,
-        augmentation: AugmentationRecipe | None = None,
-        seed: int = 0,
-        preload: bool = False,
-        *,
-        frames: Dataset,
-        target: Target,
-        physio_steps: int = 1,
-    ):
-        self.target, self.frames, recordings = target, frames, frames["recording"]
+    def __init__(self, rows: Dataset, *others: object, all_rows: Dataset, physio_steps: int = 1):
+        processor, recordings = others[1], all_rows["recording"]
+        self.all_rows = all_rows
         if VIDEO in processor.modalities:
             self._clips = preceding_rows(recordings, processor.video_processor.num_frames)
-            self._shown = np.asarray(frames["video_present"])
+            self._shown = np.asarray(all_rows["video_present"])
         if PHYSIO in processor.modalities:
             self._sequences = preceding_rows(recordings, physio_steps)
-            self._physio = np.asarray(frames["physio_values"], dtype=np.float32)
-        super().__init__(rows, processor, augmentation, seed, preload)
+            self._physio = np.asarray(all_rows["physio_values"], dtype=np.float32)
+        super().__init__(rows, *others)
 
     def at_hand(self, row: dict) -> Inputs:
         """The pictures, which were extracted before, and the features."""
@@ -259,7 +305,7 @@ class RecordingDataset(SampleDataset):
 
     def picture(self, position: int) -> np.ndarray:
         """A frame by its position, uint8 (height, width, 3)."""
-        return read_image(self.frames["image_path"][position])
+        return read_image(self.all_rows["image_path"][position])
 
     def sound(self, row: dict, start: float, end: float) -> np.ndarray:
         """Samples float32 (samples,) of a row's recording from `start` to `end` s; MediaError where there are none."""
@@ -267,9 +313,13 @@ class RecordingDataset(SampleDataset):
         path, seconds = row["recording_path"], end - start
         return read_clip(path, video=False, start=start, max_seconds=seconds, sampling_rate=rate).audio
 
-    def labels(self, row: dict) -> dict[str, int | np.ndarray]:
-        """The target, float32 (labels,)."""
-        return {"labels": np.asarray(row[self.target.column], dtype=np.float32).reshape(-1)}
+    def sources(self, name: str) -> Iterator[object]:
+        """The files that a sample is made of, with their sizes and times, and its time."""
+        column, state = ("recording_path" if name == AUDIO else "image_path"), cache(_file_state)
+        paths = self.all_rows[column] if column in self.all_rows.column_names else None
+        for place, time in zip(self.rows["position"], self.rows["time_ms"], strict=True):
+            leading = [place] if name == AUDIO else _chosen(self._clips, place).tolist()
+            yield [time, *(i if paths is None else _with_state(paths[i], state) for i in leading)]
 
 
 READERS = {
@@ -281,7 +331,7 @@ READERS = {
 """Column of a prepared row -> what it holds, and what reads it: raw, or encoded, as a tensor of `Encoded`."""
 
 
-class PreparedDataset(UtteranceDataset):
+class PreparedDataset(ClipDataset):
     """Utterances whose frames and sound `affecthub prepare` has put into their rows."""
 
     def media(self, row: dict, rng: np.random.Generator | None) -> Inputs:
@@ -300,12 +350,12 @@ class StreamedDataset(PreparedDataset, torch.utils.data.IterableDataset):
     """Prepared utterances in the order in which their shards are read, by one process or by each its own part.
 
     Args:
-        rows, processor, others: as `SampleDataset`; rows without their frames and sound.
+        rows, others: as `SampleDataset`; rows without their frames and sound.
         stream: where these lie.
     """
 
-    def __init__(self, rows: Dataset, processor: ProcessorMixin, *others: object, stream: ShardStream):
-        super().__init__(rows, processor, *others)
+    def __init__(self, rows: Dataset, *others: object, stream: ShardStream):
+        super().__init__(rows, *others)
         self.stream, self._part, self._batch_size = stream, (0, 1), 1
 
     def part(self, process: int, processes: int, batch_size: int) -> "StreamedDataset":
@@ -326,7 +376,7 @@ class StreamedDataset(PreparedDataset, torch.utils.data.IterableDataset):
 
     def __getitem__(self, index: int) -> dict:
         """TypeError: a stream is read from front to back."""
-        raise TypeError("A streamed split has no samples by index; iterate over it, or set data.streaming to false.")
+        raise TypeError("A streamed split has no samples by index; iterate over it, or set inputs.streaming to false.")
 
     def __iter__(self) -> Iterator[dict]:
         order, worker = self.stream.order(self.seed, self.epoch, *self._part), torch.utils.data.get_worker_info()
@@ -337,12 +387,12 @@ class StreamedDataset(PreparedDataset, torch.utils.data.IterableDataset):
             yield self._sample(index, self.rows[index] | held)
 
 
-class PreparedRecordingDataset(RecordingDataset):
+class PreparedMomentDataset(MomentDataset):
     """Frames of recordings whose pictures and sound `affecthub prepare` has put into their rows."""
 
     def picture(self, position: int) -> np.ndarray:
         """As it was extracted."""
-        (content,) = self.frames["video_jpeg"][position]
+        (content,) = self.all_rows["video_jpeg"][position]
         return decode_image(content)
 
     def sound(self, row: dict, start: float, end: float) -> np.ndarray:
@@ -350,7 +400,7 @@ class PreparedRecordingDataset(RecordingDataset):
         first = last = row["position"]
         while self._starts[first] > start:
             first -= 1
-        kept = zip(self.frames["audio_flac"][first : last + 1], self._starts[first : last + 1], strict=True)
+        kept = zip(self.all_rows["audio_flac"][first : last + 1], self._starts[first : last + 1], strict=True)
         sounds = [decode_sound(content, begin) for content, begin in kept if content is not None]
         samples = sound_within(sounds, (start, end), self.processor.sampling_rate)
         if samples is None:
@@ -360,7 +410,7 @@ class PreparedRecordingDataset(RecordingDataset):
     @cached_property
     def _starts(self) -> np.ndarray:
         """s, float64 (rows,): where each row's sound begins, 0 in the first of a recording."""
-        return np.asarray(self.frames["sound_start"])
+        return np.asarray(self.all_rows["sound_start"])
 
 
 def _chosen(sequences: tuple[np.ndarray, np.ndarray], position: int) -> np.ndarray:
@@ -370,28 +420,27 @@ def _chosen(sequences: tuple[np.ndarray, np.ndarray], position: int) -> np.ndarr
 
 
 def make_dataset(
-    corpus: Corpus, split: str, processor: ProcessorMixin, physio_steps: int, *others: object
+    corpus: Corpus, split: str, processor: Processor, physio_steps: int, *others: object
 ) -> SampleDataset:
     """The samples of a split.
 
     Args:
-        corpus: of utterances or of recordings.
+        corpus: divided.
         split: "train" and so on.
         processor: of the model.
-        physio_steps: of a recording, feature vectors a sample.
+        physio_steps: of a moment of a recording, feature vectors a sample.
         others: augmentation, seed and preload, as `SampleDataset`.
     """
-    rows = corpus.splits[split]
-    if corpus.frames is not None:
-        kind = PreparedRecordingDataset if corpus.prepared else RecordingDataset
-        options = {"frames": corpus.frames, "target": corpus.targets[0], "physio_steps": physio_steps}
-        return kind(rows, processor, *others, **options)
+    common = (corpus.splits[split], corpus.targets, processor, *others)
+    if corpus.all_rows is not None:
+        kind = PreparedMomentDataset if corpus.prepared else MomentDataset
+        return kind(*common, all_rows=corpus.all_rows, physio_steps=physio_steps)
     if corpus.prepared:
         corpus.prepared.check_processor(processor)
         if corpus.stream and split == "train":
-            return _without_jitter(StreamedDataset(rows, processor, *others, stream=corpus.stream))
-        return _without_jitter(PreparedDataset(rows, processor, *others))
-    return UtteranceDataset(rows, processor, *others)
+            return _without_jitter(StreamedDataset(*common, stream=corpus.stream))
+        return _without_jitter(PreparedDataset(*common))
+    return ClipDataset(*common)
 
 
 def _without_jitter(samples: PreparedDataset) -> PreparedDataset:

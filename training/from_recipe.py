@@ -7,6 +7,7 @@ from dataclasses import fields
 import numpy as np
 from transformers import (
     AutoConfig,
+    AutoTokenizer,
     BertTokenizer,
     PreTrainedConfig,
     PreTrainedTokenizerBase,
@@ -14,16 +15,15 @@ from transformers import (
     Wav2Vec2FeatureExtractor,
 )
 
-from affecthub.datasets_scripts.genex.study import FEATURES
+from affecthub.architectures import architecture_named
+from affecthub.datasets_scripts.corpus import MULTI, SINGLE, Corpus, holds
 from affecthub.modeling.base import AffectPreTrainedModel
 from affecthub.modeling.modalities import AUDIO, PHYSIO, TEXT, VIDEO
 from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtractor
 from affecthub.processing.feature_extraction_physio import PhysioFeatureExtractor
 from affecthub.processing.processing_trimodal import TrimodalProcessor
 from affecthub.processing.video_processing_clip_frames import ClipFramesVideoProcessor, square_frames
-from affecthub.training.corpus import MULTI, SINGLE, Corpus
-from affecthub.training.families import CLASSIFIERS, PROCESSORS, UTTERANCE_TYPES, modalities_of
-from affecthub.training.recipe import DataRecipe, ModelRecipe, Recipe
+from affecthub.training.recipe import ModelRecipe, Recipe
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SCRATCH_VOCABULARY = 2000
@@ -33,13 +33,36 @@ FOCAL_GAMMA = 2.0
 """The value that Lin et al. 2017 found best."""
 
 
-def check_fit(recipe: Recipe) -> None:
-    """ValueError when an architecture of utterances is to learn from recordings, or the reverse."""
-    architecture, dataset = recipe.model.architecture, recipe.data.dataset
-    sees, holds = architecture in UTTERANCE_TYPES, dataset.endswith("meld")
-    if sees != holds:
-        kinds = ("recordings, as sample_genex and genex hold", "utterances, as sample_meld and meld hold")
-        raise ValueError(f"data.dataset={dataset}: {architecture} learns from {kinds[sees]}; choose one of these.")
+def modalities_of(model: ModelRecipe) -> list[str]:
+    """The modalities that a recipe's model may use: those that it names, or else all that the architecture takes.
+
+    Raises:
+        ValueError: there is no such architecture; it names none, or one that the architecture does not take.
+    """
+    allowed = list(architecture_named(model.architecture).modalities)
+    wanted = allowed if model.modalities is None else list(model.modalities)
+    if not wanted or not set(wanted) <= set(allowed):
+        raise ValueError(f"model.modalities={wanted}: name one or more of {allowed}, or leave it out for all.")
+    return [name for name in allowed if name in wanted]
+
+
+def modalities_held(model: ModelRecipe, corpus: Corpus) -> list[str]:
+    """The modalities that a model learns from: those that it may use and some row holds.
+
+    Raises:
+        ValueError: the rows hold none of them, not all that the recipe names, or not all that the architecture needs.
+    """
+    wanted, held = modalities_of(model), corpus.modalities
+    found = [name for name in wanted if name in held]
+    missing = [name for name in wanted if name not in held]
+    config_class = architecture_named(model.architecture).config_class
+    if not found or (missing and (model.modalities is not None or not config_class.any_subset)):
+        raise ValueError(
+            f"{model.architecture} is to learn from {', '.join(wanted)}, and {corpus.name} holds "
+            f"{', '.join(held) or 'nothing'}: there is no {' and no '.join(missing)}. Choose another architecture, or "
+            "name fewer in model.modalities."
+        )
+    return found
 
 
 def build_processor(recipe: Recipe, corpus: Corpus) -> ProcessorMixin:
@@ -47,50 +70,57 @@ def build_processor(recipe: Recipe, corpus: Corpus) -> ProcessorMixin:
 
     What is fitted (a tokenizer from scratch, the statistics of features) is fitted on the training split alone.
     """
-    build = _utterance_processor if recipe.model.architecture in UTTERANCE_TYPES else _recording_processor
+    modalities, model = modalities_held(recipe.model, corpus), recipe.model
+    shared = {"max_seconds": recipe.inputs.max_seconds, "crop_faces": corpus.crop_faces}
+    processor_class = architecture_named(model.architecture).processor_class
     try:
-        return build(recipe.data, recipe.model, corpus)
+        parts = {processor_class.part_of[name]: _part(name, processor_class, recipe, corpus) for name in modalities}
     except OSError as error:  # whose message may not say what was looked for
-        wanted = {"text_encoder": recipe.model.text_encoder, "vision_encoder": recipe.model.vision_encoder}
-        raise OSError(f"model.text_encoder and model.vision_encoder are {wanted}: {error}") from error
+        encoders = {"text_encoder": model.text_encoder, "vision_encoder": model.vision_encoder}
+        raise OSError(f"model.text_encoder and model.vision_encoder are {encoders}: {error}") from error
+    if TEXT in processor_class.part_of:
+        shared["max_text_tokens"] = recipe.inputs.max_text_tokens
+    return processor_class(**parts, **shared)
 
 
-def _utterance_processor(data: DataRecipe, model: ModelRecipe, corpus: Corpus) -> TrimodalProcessor:
-    modalities = modalities_of(model)
-    encoders = TrimodalProcessor.from_encoders_pretrained(
-        text_encoder=model.text_encoder if TEXT in modalities else None,
-        vision_encoder=model.vision_encoder if VIDEO in modalities else None,
-        audio=False,
-        num_frames=data.num_frames,
-    )
-    tokenizer, video_processor = encoders.tokenizer, encoders.video_processor
-    if TEXT in modalities and tokenizer is None:
-        tokenizer = train_tokenizer(corpus.splits["train"]["text"])
-    if VIDEO in modalities and video_processor is None:
-        side = AutoConfig.for_model(**(model.vision_config or {"model_type": "clip_vision_model"})).image_size
-        video_processor = ClipFramesVideoProcessor(
-            size={"shortest_edge": side}, crop_size={"height": side, "width": side}, num_frames=data.num_frames
-        )
-    return TrimodalProcessor(
-        tokenizer=tokenizer,
-        video_processor=video_processor,
-        feature_extractor=LogMelFeatureExtractor() if AUDIO in modalities else None,
-        max_text_tokens=data.max_text_tokens,
-        max_seconds=data.max_seconds,
-    )
+def _part(modality: str, processor_class: type[ProcessorMixin], recipe: Recipe, corpus: Corpus) -> object:
+    """The extractor of a modality."""
+    of_utterances = TEXT in processor_class.part_of
+    if modality == TEXT:
+        return _tokenizer(recipe.model, corpus)
+    if modality == VIDEO:
+        return _video_processor(recipe, square=not of_utterances)
+    if modality == PHYSIO:
+        return _fitted_physio(corpus)
+    return LogMelFeatureExtractor() if of_utterances else Wav2Vec2FeatureExtractor()
 
 
-def _recording_processor(data: DataRecipe, model: ModelRecipe, corpus: Corpus) -> ProcessorMixin:
-    parts = {"video_processor": square_frames(data.frame_size, data.num_frames)}
+def _tokenizer(model: ModelRecipe, corpus: Corpus) -> PreTrainedTokenizerBase:
+    if model.text_encoder:
+        return AutoTokenizer.from_pretrained(model.text_encoder)
+    return train_tokenizer([text for text in corpus.splits["train"]["text"] if text is not None])
+
+
+def _video_processor(recipe: Recipe, square: bool) -> ClipFramesVideoProcessor:
+    """Of a pretrained encoder; or of one from scratch, for frames that are made square or cropped to a square."""
+    inputs, model = recipe.inputs, recipe.model
     if model.vision_encoder:
-        parts["video_processor"] = ClipFramesVideoProcessor.from_image_processor(model.vision_encoder, data.num_frames)
-    if PHYSIO in modalities_of(model):
-        rows = corpus.splits["train"]
-        values = np.asarray(rows["physio_values"], dtype=np.float64)
-        parts["feature_extractor"] = PhysioFeatureExtractor.fit(values, FEATURES, rows["key"])
-    if AUDIO in modalities_of(model):
-        parts["feature_extractor"] = Wav2Vec2FeatureExtractor()
-    return PROCESSORS[model.architecture](**parts, crop_faces=data.crop_faces, max_seconds=data.max_seconds)
+        return ClipFramesVideoProcessor.from_image_processor(model.vision_encoder, inputs.num_frames)
+    if square:
+        return square_frames(inputs.frame_size, inputs.num_frames)
+    side = AutoConfig.for_model(**(model.vision_config or {"model_type": "clip_vision_model"})).image_size
+    return ClipFramesVideoProcessor(
+        size={"shortest_edge": side}, crop_size={"height": side, "width": side}, num_frames=inputs.num_frames
+    )
+
+
+def _fitted_physio(corpus: Corpus) -> PhysioFeatureExtractor:
+    """Statistics of the training split's features, of all steps where a row is a sequence."""
+    rows = corpus.splits["train"]
+    held = rows.select(np.flatnonzero(holds(rows, PHYSIO)))
+    steps = [np.atleast_2d(np.asarray(value, dtype=np.float64)) for value in held["physio_values"]]
+    keys = [key for key, value in zip(held["key"], steps, strict=True) for _ in value]
+    return PhysioFeatureExtractor.fit(np.concatenate(steps), corpus.feature_names, keys)
 
 
 def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
@@ -111,50 +141,75 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
 
 
 def build_model(recipe: Recipe, corpus: Corpus, processor: ProcessorMixin) -> AffectPreTrainedModel:
-    """The model of a recipe, with the labels of the corpus."""
+    """The model of a recipe, with the targets of the corpus."""
     model, target = recipe.model, corpus.targets[0]
-    classifier = CLASSIFIERS[model.architecture]
+    classifier = architecture_named(model.architecture).classifier_class
     check_config_keys(model.config, classifier.config_class)
     values = {
         "modalities": processor.modalities,
         "id2label": dict(enumerate(target.labels)),
         "label2id": {name: i for i, name in enumerate(target.labels)},
         "problem_type": target.problem_type,
+        **task_values(model, corpus),
         **imbalance_values(model.imbalance, corpus),
         **model.config,
     }
-    if model.architecture in UTTERANCE_TYPES:
-        return _utterance_model(model, corpus, processor, values)
-    if model.multitask:
-        raise ValueError(f"model.multitask: {model.architecture} has one task; leave it out.")
-    return _recording_model(recipe, classifier, values)
+    build = _utterance_model if TEXT in processor.part_of else _recording_model
+    return build(recipe, corpus, processor, classifier, values)
+
+
+def task_values(model: ModelRecipe, corpus: Corpus) -> dict[str, object]:
+    """The fields of a configuration that say what is learned, and with which weights.
+
+    Raises:
+        ValueError: a weight of something that is not learned.
+    """
+    main, *further = corpus.targets
+    names = [target.name for target in corpus.targets]
+    if foreign := [name for name in model.task_weights if name not in names]:
+        raise ValueError(f"model.task_weights: {foreign[0]!r} is not learned; the targets are {names}.")
+    weights = {name: model.task_weights.get(name, 1.0) for name in names}
+    tasks = [
+        {
+            "name": target.name,
+            "labels": list(target.labels),
+            "problem_type": target.problem_type,
+            "weight": weights[target.name],
+        }
+        for target in further
+    ]
+    return {"task": main.name, "task_weight": weights[main.name], "further_tasks": tasks}
 
 
 def _utterance_model(
-    model: ModelRecipe, corpus: Corpus, processor: TrimodalProcessor, values: dict
+    recipe: Recipe, corpus: Corpus, processor: TrimodalProcessor, classifier: type, values: dict
 ) -> AffectPreTrainedModel:
-    if model.multitask:
-        values["sentiment_id2label"] = dict(enumerate(corpus.targets[1].labels))
+    model = recipe.model
     if processor.tokenizer and not model.text_encoder:
         values["text_config"] = {"model_type": "bert", **(model.text_config or {}), **vocabulary(processor.tokenizer)}
     if processor.video_processor and not model.vision_encoder:
         values["vision_config"] = model.vision_config
-    return CLASSIFIERS[model.architecture].from_encoders_pretrained(
+    return classifier.from_encoders_pretrained(
         text_encoder=model.text_encoder if processor.tokenizer else None,
         vision_encoder=model.vision_encoder if processor.video_processor else None,
         **values,
     )
 
 
-def _recording_model(recipe: Recipe, classifier: type, values: dict) -> AffectPreTrainedModel:
+def _recording_model(
+    recipe: Recipe, corpus: Corpus, processor: ProcessorMixin, classifier: type, values: dict
+) -> AffectPreTrainedModel:
     """The frame encoder is the architecture's own, changed where the recipe says so, and of the frames' size."""
-    data, model, config_class = recipe.data, recipe.model, classifier.config_class
-    if "num_frames" in {field.name for field in fields(config_class)}:
-        values["num_frames"] = data.num_frames
+    inputs, model, config_class = recipe.inputs, recipe.model, classifier.config_class
+    known = {field.name for field in fields(config_class)}
+    if "num_frames" in known:
+        values["num_frames"] = inputs.num_frames
+    if "physio_size" in known:
+        values.setdefault("physio_size", len(corpus.feature_names))
     if config_class.default_vision is not None and model.vision_encoder is None:
         vision = {**config_class.default_vision, **(model.vision_config or {})}
         if hasattr(AutoConfig.for_model(vision["model_type"]), "image_size"):
-            vision["image_size"] = data.frame_size
+            vision["image_size"] = inputs.frame_size
         values["vision_config"] = vision
     return classifier.from_encoders_pretrained(vision_encoder=model.vision_encoder, **values)
 
@@ -187,8 +242,11 @@ def imbalance_values(imbalance: str, corpus: Corpus) -> dict:
         raise ValueError(f"model.imbalance={imbalance}: {target.name} is a number, without classes; leave it out.")
     if imbalance == "focal":
         return {"focal_gamma": FOCAL_GAMMA}
+    if target.soft:
+        raise ValueError(f"model.imbalance={imbalance}: {target.name} holds shares of raters; leave it out.")
     values = target.values(rows)
-    counts = np.bincount(values, minlength=len(target.labels)) if values.ndim == 1 else values.sum(axis=0)
+    known = values[values >= 0] if values.ndim == 1 else None
+    counts = np.nansum(values, axis=0) if known is None else np.bincount(known, minlength=len(target.labels))
     if len(target.labels) == 1:
         raise ValueError(f"model.imbalance=class_weights: {target.name} is one label; choose focal or none.")
     if absent := [name for name, count in zip(target.labels, counts, strict=True) if not count]:

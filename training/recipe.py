@@ -12,6 +12,10 @@ from typing import Any, Literal
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
+from affecthub.datasets_scripts.catalog import DATASETS
+from affecthub.datasets_scripts.corpus import DataOptions
+from affecthub.datasets_scripts.splits import SplitOptions
+from affecthub.datasets_scripts.synthetic.corpora import SampleMeld
 from affecthub.media.files import write_file
 from affecthub.modeling.modalities import AUDIO, VIDEO
 from affecthub.training.augmentation import AudioAugmentation, FrameAugmentation, SpecAugment
@@ -29,71 +33,47 @@ UNKNOWN_OPTION = re.compile(
 )
 """The ways in which jsonargparse says that there is no such key: as an option, in a section, in an entry of a list."""
 
+OF_DATA = re.compile(r"given class_path '(?:[\w.]*\.)?(\w+)'")
+UNKNOWN_DATA = re.compile(
+    r"Parser key \"data\".*?(?:Expected a dot import path string: |No module named |Import path )'?([\w.]+)", re.DOTALL
+)
+"""Its words for an option that a data set lacks, and for a data set that there is not."""
+
 
 @dataclass(frozen=True)
-class DataRecipe:
-    """Where the rows come from, what is learned from them, and how much of each is decoded."""
+class InputRecipe:
+    """How much of each row a model sees, and how that is read."""
 
-    dataset: Literal["sample_meld", "meld", "sample_genex", "genex"] = "sample_meld"
-    """`sample_...`: a synthetic data set, rendered on first use; `meld`, `genex`: your copy or study, at `root`."""
-    root: str | None = None
-    """Folder of the data set, or of what `affecthub prepare` made of it; for a synthetic one, where to render it
-    (default: the cache)."""
-    target: Literal["emotion", "attention", "attention_level", "affect"] | None = None
-    """Of an utterance: emotion (default). Of a recording: attention, high or not (default); attention_level, 0..1; or
-    affect, the 17 affect targets."""
-    twin_policy: str = "prefer_final"
-    """Which of two clips of one MELD test utterance is right; see the MELD builder."""
-    train_rows: int = 800
-    """Synthetic corpus only: utterances to render for training."""
-    validation_rows: int = 200
-    """Synthetic corpus only: utterances to render for validation."""
-    test_rows: int = 300
-    """Synthetic corpus only: utterances to render for testing."""
-    limit: int | None = None
-    """At most this many rows of each split; for a quick try."""
-    study: str | None = None
-    """Recordings only: YAML that renames a study's columns, expressions and files (default: GENEX's names)."""
-    every: int = 30
-    """Recordings only: take every so-many-th frame."""
-    crop_faces: bool = True
-    """Recordings only: see the face alone, found by MTCNN."""
-    attention_source: Literal["frame", "summary"] = "frame"
-    """Recordings only: attention second by second, or one value a participant, as the reference experiments had it."""
-    colour_variants: bool = False
-    """Recordings only: each frame in four more colourings, as the reference experiments had it."""
-    physio_steps: int = 1
-    """Recordings only: feature vectors that lead up to a frame; 1 for its own alone."""
-    seconds: int = 60
-    """Synthetic study only: length of each recording, in seconds."""
-    frame_size: int = 224
-    """Recordings only: pixels of a frame's side for a frame encoder from scratch."""
     num_frames: int = 8
-    """Frames that the model sees: of an utterance, uniformly spread; of a recording, those that lead up to a frame, 1
-    for that frame alone."""
+    """Frames that the model sees: of a clip, uniformly spread; of a moment of a recording, those that lead up to it, 1
+    for that one alone."""
+    frame_size: int = 224
+    """Pixels of a frame's side, for a frame encoder from scratch."""
     max_seconds: float = 15.0
-    """Seconds: of a longer utterance only the beginning is decoded; of a recording, so much sound before a frame."""
+    """Seconds: of a longer clip only the beginning is decoded; of a moment, so much sound before it."""
     max_text_tokens: int = 128
     """Longer texts are cut there."""
+    physio_steps: int = 1
+    """Feature vectors that lead up to a moment of a recording; 1 for its own alone."""
     preload: bool = False
     """Decode everything once, into memory, before training; for small sets, and without temporal jitter."""
     streaming: bool = False
-    """Prepared utterances only: read the training split from its shards in turn, without a second copy on disk."""
+    """Prepared clips: read the training split from its shards in turn, without a second copy on disk."""
     shuffle_buffer: int = 1000
-    """Streaming only: rows, besides whole shards, among which the order is random; so many are held in memory."""
+    """Streaming: rows, besides whole shards, among which the order is random; so many are held in memory."""
+
+    def __post_init__(self):
+        for name in ("num_frames", "frame_size", "max_seconds", "max_text_tokens", "physio_steps"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"inputs.{name}={getattr(self, name)}: it has to be above 0.")
+        if self.streaming and self.preload:
+            raise ValueError("inputs.streaming and inputs.preload exclude each other: set one of them to false.")
 
 
 @dataclass(frozen=True)
-class SplitRecipe:
+class SplitRecipe(SplitOptions):
     """Which rows learn and which judge, and which leaks of that division are known and accepted."""
 
-    protocol: Literal["fixed", "by_row", "by_recording", "leave_one_participant_out", "grouped_k_fold"] = "fixed"
-    """fixed: as the data set's authors split it; the others divide recordings. by_row is for comparison with
-    published figures only."""
-    fold: int = 0
-    """Which fold is the test, from 0."""
-    folds: int = 5
-    """How many folds, where the protocol lets one choose."""
     accept: list[str] = field(default_factory=list)
     """Severe findings of the leakage audit, by name, that do not stop the run; the card reports them."""
 
@@ -102,22 +82,10 @@ class SplitRecipe:
 class ModelRecipe:
     """Which architecture, with which encoders."""
 
-    architecture: Literal[
-        "unimodal_baseline",
-        "trimodal_late_fusion",
-        "trimodal_ensemble",
-        "frame_cnn",
-        "frame_vit",
-        "frame_resnet",
-        "temporal_vit",
-        "physio_concat",
-        "physio_cross_attention",
-        "physio_pretrained_fusion",
-        "audio_visual_fusion",
-    ] = "trimodal_ensemble"
+    architecture: str = "trimodal_ensemble"
     """`model_type` of the architecture."""
     modalities: list[str] | None = None
-    """Modalities that an utterance model uses (default: all that the architecture has)."""
+    """Modalities that the model uses (default: all that the architecture takes and the data hold)."""
     text_encoder: str | None = None
     """Folder or Hub id of a pretrained BERT-like model; none: from scratch by `text_config`."""
     vision_encoder: str | None = None
@@ -128,8 +96,8 @@ class ModelRecipe:
     """Configuration of a vision encoder from scratch; for recordings, what differs from the architecture's own."""
     config: dict[str, Any] = field(default_factory=dict)
     """Further fields of the model's configuration, such as `modality_dropout`."""
-    multitask: bool = False
-    """Learn sentiment beside emotion."""
+    task_weights: dict[str, float] = field(default_factory=dict)
+    """Weight of each target in the loss, by its name; 1 where nothing is said."""
     imbalance: Literal["none", "class_weights", "focal"] = "none"
     """Loss for rare classes: plain; weighted by inverse training frequency; focal with gamma 2."""
 
@@ -229,7 +197,9 @@ class Recipe:
 
     name: str = "custom"
     """Name of the recipe."""
-    data: DataRecipe = field(default_factory=DataRecipe)
+    data: DataOptions = field(default_factory=SampleMeld)
+    """Which data set; each has options of its own, see --data.help=CLASS."""
+    inputs: InputRecipe = field(default_factory=InputRecipe)
     split: SplitRecipe = field(default_factory=SplitRecipe)
     model: ModelRecipe = field(default_factory=ModelRecipe)
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
@@ -237,7 +207,9 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in the YAML file."""
-        return asdict(self)
+        kind, known = type(self.data), {data.__name__ for data in DATASETS.values()}
+        path = kind.__name__ if kind.__name__ in known else f"{kind.__module__}.{kind.__qualname__}"
+        return asdict(self) | {"data": {"class_path": path, "init_args": asdict(self.data)}}
 
 
 @dataclass(frozen=True)
@@ -273,7 +245,7 @@ def parse_run(arguments: list[str] | None = None) -> Run:
             f"train.py: {_explain(str(error), parser)}\nThe command line was: {' '.join(arguments)}", file=sys.stderr
         )
         raise SystemExit(2) from None
-    recipe = Recipe(run.name, run.data, run.split, run.model, run.training, run.augmentation)
+    recipe = Recipe(run.name, run.data, run.inputs, run.split, run.model, run.training, run.augmentation)
     return Run(recipe, Path(run.output_dir or f"runs/{recipe.name}"), run.resume, run.eval_only, run.push_to_hub)
 
 
@@ -289,12 +261,12 @@ def load_recipe(name: str, *overrides: str) -> Recipe:
 
 
 def _parser() -> ArgumentParser:
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    set_parsing_settings(docstring_parse_attribute_docstrings=True, subclasses_enabled=[DataOptions])
     parser = ArgumentParser(
         prog="train.py",
         description=(
             "Train, evaluate and save an emotion model. Every value of the recipe can be overridden, "
-            "for example --training.epochs=3 --model.multitask=true."
+            "for example --training.epochs=3 --model.task_weights.sentiment=0.5."
         ),
         epilog=f"Recipes: {', '.join(recipe_names())}. Start with `accelerate launch train.py` (recipe quickstart).",
         exit_on_error=False,
@@ -390,14 +362,29 @@ def _flat_items(content: dict[str, Any], known: list[str], prefix: str = "") -> 
 
 def _explain(message: str, parser: ArgumentParser) -> str:
     """An error of the parser, with the nearest known key when one was misspelled."""
+    if wrong := UNKNOWN_DATA.search(message):
+        names = [data.__name__ for data in DATASETS.values()]
+        return (
+            f"there is no data set {wrong[1]!r}{_did_you_mean(wrong[1], names)} Data sets: {', '.join(names)}; or the "
+            "import path of a class of your own."
+        )
     found = UNKNOWN_OPTION.search(message)
     if not found:
         return message
+    if found["field"] and (data := OF_DATA.search(message)):
+        kind = next((kind for kind in _data_classes() if kind.__name__ == data[1]), DataOptions)
+        known = [entry.name for entry in fields(kind)]
+        return f"unknown option --data.{found['field']} of {data[1]}{_did_you_mean(found['field'], known, '--data.')}"
     if found["field"]:
         known = [entry.name for entry in fields(Phase)]  # the only entries of a list that have keys
         return f"training.phases: unknown key {found['field']!r}{_did_you_mean(found['field'], known)}"
     key = found["option"] or f"{found['group']}.{found['key']}"
     return f"unknown option --{key}{_did_you_mean(key, _known_keys(parser), '--')}"
+
+
+def _data_classes(base: type[DataOptions] = DataOptions) -> list[type[DataOptions]]:
+    """All data sets that have been imported, those of a user too."""
+    return [kind for sub in base.__subclasses__() for kind in (sub, *_data_classes(sub))]
 
 
 def _did_you_mean(wrong: str, known: Iterable[str], prefix: str = "") -> str:

@@ -1,7 +1,7 @@
 """The gate before any training: what the split lets through is found, said, and accepted by name or refused."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -10,13 +10,12 @@ from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 from transformers import ProcessorMixin
 
-from affecthub.datasets_scripts.genex.study import FEATURES, TARGETS
-from affecthub.evaluation.audit import AuditColumns, Finding, audit
+from affecthub.datasets_scripts.corpus import MULTI, SINGLE, Corpus, Target
+from affecthub.evaluation.audit import Finding, audit
 from affecthub.evaluation.perceptual_hash import sign_files, sign_frames
 from affecthub.media.pictures import decode_image
 from affecthub.modeling.modalities import PHYSIO, VIDEO
 from affecthub.processing.feature_extraction_physio import row_digest
-from affecthub.training.corpus import Corpus, Target
 
 
 def audit_once(corpus: Corpus, processor: ProcessorMixin) -> list[Finding]:
@@ -28,26 +27,19 @@ def audit_once(corpus: Corpus, processor: ProcessorMixin) -> list[Finding]:
 def audit_corpus(corpus: Corpus, processor: ProcessorMixin) -> list[Finding]:
     """The findings on a corpus as a model with this processor would learn from it.
 
-    What learns is compared with all that judges, validation and test together. MELD's recordings are its episodes.
-    Pictures are compared where a row is a picture; the clips of utterances are not decoded for it.
+    What learns is compared with all that judges, validation and test together.
     """
-    train, held_out = [corpus.splits["train"]], [rows for name, rows in corpus.splits.items() if name != "train"]
-    if corpus.frames is None:
-        columns = AuditColumns("key", "episode", "speaker", text="text", labels=("emotion",))
-        return audit(_utterances(train), _utterances(held_out), columns)
-    target, pictures = corpus.targets[0], VIDEO in processor.modalities
-    labels = tuple(TARGETS) if target.name == "affect" else ("attention_label",)
-    columns = AuditColumns(
-        "key", "source_recording", "participant", signature="signature" if pictures else None, labels=labels
-    )
+    sides = [corpus.splits["train"]], [rows for name, rows in corpus.splits.items() if name != "train"]
+    pictures = VIDEO in processor.modalities
     measured = PHYSIO in processor.modalities
-    sides = [_frames(parts, target, pictures) for parts in (train, held_out)]
+    tables = [_table(parts, corpus, pictures) for parts in sides]
+    signed = all("signature" in table for table in tables)
     return audit(
-        *sides,
-        columns,
-        inputs=FEATURES if measured else (),
-        targets=TARGETS if target.name == "affect" else ("Attention",),
-        fitted_on=_fitted_on(processor, sides[0].key) if measured else None,
+        *tables,
+        replace(corpus.audit, labels=_label_columns(corpus), signature="signature" if signed else None),
+        inputs=corpus.feature_names if measured else (),
+        targets=[name for target in corpus.targets for name in _said(target)],
+        fitted_on=_fitted_on(processor, tables[0].key) if measured else None,
     )
 
 
@@ -62,25 +54,41 @@ def _fitted_on(processor: ProcessorMixin, keys: pd.Series) -> list[str]:
     return list(keys) if digest == row_digest(keys) else [f"rows with the digest {digest}"]
 
 
-def _utterances(parts: list[Dataset]) -> pd.DataFrame:
-    columns = ["key", "speaker", "text", "season", "episode", "emotion"]
-    table = pd.concat([rows.select_columns(columns).to_pandas() for rows in parts], ignore_index=True)
-    return table.assign(episode=[f"S{s:02}E{e:02}" for s, e in zip(table.season, table.episode, strict=True)])
+def _said(target: Target) -> list[str]:
+    """What a target is about: its labels, or itself where it is one."""
+    return target.labels if target.problem_type == MULTI and len(target.labels) > 1 else [target.column]
 
 
-def _frames(parts: list[Dataset], target: Target, pictures: bool) -> pd.DataFrame:
-    columns = ["key", "participant", "source_recording", "attention_label"]
-    table = pd.concat([rows.select_columns(columns).to_pandas() for rows in parts], ignore_index=True)
-    if pictures:
-        table["signature"] = _signatures(parts)
-    if target.name == "affect":
-        table[list(TARGETS)] = np.concatenate([target.values(rows) for rows in parts])
-    return table
+def _label_columns(corpus: Corpus) -> tuple[str, ...]:
+    """Columns of the audit's table that hold classes: those that the corpus names, and those of its targets."""
+    single = [t.column for t in corpus.targets if t.problem_type == SINGLE and not t.soft]
+    several = [f"{t.name}: {label}" for t in corpus.targets if len(_said(t)) > 1 for label in t.labels]
+    return tuple(dict.fromkeys([*corpus.audit.labels, *single, *several]))
 
 
-def _signatures(parts: list[Dataset]) -> list[bytes | None]:
-    """What each row's picture shows, which lies in a file of its own, or was prepared and lies in the row."""
-    if "image_path" in parts[0].column_names:
+def _table(parts: list[Dataset], corpus: Corpus, pictures: bool) -> pd.DataFrame:
+    """What the audit looks at: the columns that the corpus names, the targets, and what the pictures show."""
+    columns = corpus.audit
+    names = dict.fromkeys([columns.key, columns.recording, columns.participant, columns.text, *columns.labels])
+    table = pd.DataFrame({name: [value for rows in parts for value in rows[name]] for name in names if name})
+    for target in corpus.targets:
+        values = np.concatenate([target.values(rows) for rows in parts])
+        if len(_said(target)) > 1:
+            table[[f"{target.name}: {label}" for label in target.labels]] = values
+        elif values.ndim == 1:
+            table[target.column] = pd.Series(values).where(values >= 0)
+    signatures = _signatures(parts) if pictures else None
+    return table if signatures is None else table.assign(signature=signatures)
+
+
+def _signatures(parts: list[Dataset]) -> list[bytes | None] | None:
+    """What each row's picture shows; None where that cannot be told without decoding clips."""
+    columns, total = parts[0].column_names, sum(len(rows) for rows in parts)
+    if "image_path" in columns:
         return sign_files([path for rows in parts for path in rows["image_path"]])
-    frames = (decode_image(picture) for rows in parts for (picture,) in rows["video_jpeg"])
-    return sign_frames(frames, total=sum(len(rows) for rows in parts))
+    if "image_paths" in columns:
+        return sign_files([paths[0] if paths else None for rows in parts for paths in rows["image_paths"]])
+    if "video_jpeg" not in columns:
+        return None
+    kept = (pictures for rows in parts for pictures in rows["video_jpeg"])
+    return sign_frames((decode_image(pictures[0]) if pictures else None for pictures in kept), total=total)

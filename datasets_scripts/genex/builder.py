@@ -5,10 +5,9 @@
     frames = load_genex("path/to/GENEX")         # one Dataset: splits are made by protocol, see `splits`
     manifest = genex_manifest("path/to/GENEX")   # pandas.DataFrame, from the same cache
 
-`python -m affecthub.datasets_scripts.genex.builder ROOT` prints the manifest.
+`affecthub inspect genex ROOT` prints the manifest.
 """
 
-import argparse
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
@@ -20,7 +19,7 @@ import pandas as pd
 from affecthub.datasets_scripts.files import existing_folder, fingerprint
 from affecthub.datasets_scripts.genex.align import AlignOptions
 from affecthub.datasets_scripts.genex.frames import COMPLETE, FrameOptions, extract_frames
-from affecthub.datasets_scripts.genex.manifest import summarise_study, write_study_manifest
+from affecthub.datasets_scripts.genex.manifest import write_study_manifest
 from affecthub.datasets_scripts.genex.recordings import find_recordings
 from affecthub.datasets_scripts.genex.rows import frame_rows
 from affecthub.datasets_scripts.genex.study import FEATURES, TABLE_SUFFIXES, TARGETS, VIDEO_SUFFIXES, Study
@@ -73,7 +72,7 @@ class GenexConfig(datasets.BuilderConfig):
     """Fields of `genex_align.AlignOptions` that differ from the defaults."""
 
 
-class Genex(datasets.GeneratorBasedBuilder):
+class GenexBuilder(datasets.GeneratorBasedBuilder):
     """One row a frame; a row stays when it has no face or no annotation, and says so.
 
     Columns:
@@ -159,7 +158,7 @@ def load_genex(
         cache_dir: of `datasets`; by default, its own. Pictures lie in $AFFECTHUB_CACHE or ~/.cache/affecthub.
 
     Returns:
-        Columns as in `Genex`, sorted by recording and time.
+        Columns as in `GenexBuilder`, sorted by recording and time.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -219,8 +218,8 @@ def _prepared(
     labels: AlignOptions | None,
     detector: FaceDetector | None,
     cache_dir: str | Path | None,
-) -> Genex:
-    builder = Genex(
+) -> GenexBuilder:
+    builder = GenexBuilder(
         data_dir=root,
         detector=detector,
         cache_dir=cache_dir and str(cache_dir),
@@ -266,27 +265,3 @@ def _fingerprint(root: Path) -> str:
     return fingerprint(
         root, tables, [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES], code_digest(__name__)
     )
-
-
-def _main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m affecthub.datasets_scripts.genex.builder",
-        description="Read an iMotions study: its tables, its recordings, frames and faces; print what was found.",
-        epilog="example: python -m affecthub.datasets_scripts.genex.builder data/GENEX --every 60",
-    )
-    parser.add_argument("root", help="folder with the exported tables and recordings anywhere below it")
-    parser.add_argument("--study", help="YAML that renames columns, expressions and files")
-    parser.add_argument("--every", type=int, default=30, help="take every so-many-th frame")
-    parser.add_argument("--whole-frames", action="store_true", help="look for no faces")
-    parser.add_argument("--cache-dir", help="where to keep the rows and the manifest (default: that of datasets)")
-    arguments = parser.parse_args()
-    frames = FrameOptions(every=arguments.every, crop_faces=not arguments.whole_frames)
-    try:
-        manifest = genex_manifest(arguments.root, arguments.study, frames=frames, cache_dir=arguments.cache_dir)
-    except (OSError, ValueError) as error:
-        parser.exit(2, f"{error}\n")
-    print(summarise_study(manifest))
-
-
-if __name__ == "__main__":
-    _main()

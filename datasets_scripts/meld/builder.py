@@ -5,10 +5,9 @@
     meld = load_meld("path/to/MELD")            # DatasetDict: train, validation, test
     manifest = meld_manifest("path/to/MELD")    # pandas.DataFrame, from the same cache
 
-`python -m affecthub.datasets_scripts.meld.builder ROOT` prints the manifest's summary.
+`affecthub inspect meld ROOT` prints the manifest.
 """
 
-import argparse
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from affecthub.datasets_scripts.meld.annotations import (
     read_annotations,
 )
 from affecthub.datasets_scripts.meld.archives import unpack_archives
-from affecthub.datasets_scripts.meld.clips import TWIN_POLICIES, mark_shared, split_records
+from affecthub.datasets_scripts.meld.clips import mark_shared, split_records
 from affecthub.datasets_scripts.meld.files import find_splits
 from affecthub.media.source_code import code_digest
 
@@ -67,7 +66,7 @@ class MeldConfig(datasets.BuilderConfig):
     """One of `meld_clips.TWIN_POLICIES`."""
 
 
-class Meld(datasets.GeneratorBasedBuilder):
+class MeldBuilder(datasets.GeneratorBasedBuilder):
     """One row an utterance; a row whose clip is missing or broken stays, with its text.
 
     Columns:
@@ -93,7 +92,6 @@ class Meld(datasets.GeneratorBasedBuilder):
     def __init__(self, *, data_dir: str | Path, hash: str | None = None, **kwargs: object):
         """`data_dir` is the folder; the cache is keyed by its content and by this code unless `hash` is given."""
         root = existing_folder(data_dir)
-        # The name keys the cache; by default it is that of the module, which `python -m` calls `__main__`.
         name = {"dataset_name": "meld"} | kwargs
         super().__init__(data_dir=str(root), hash=hash or _fingerprint(root), **name)
 
@@ -155,7 +153,7 @@ def load_meld(
         num_proc: processes that write the rows.
 
     Returns:
-        Splits train, validation and test, those that have a table; columns as in `Meld`.
+        Splits train, validation and test, those that have a table; columns as in `MeldBuilder`.
 
     Raises:
         FileNotFoundError: there is no such folder, or no table below it.
@@ -182,10 +180,10 @@ def meld_manifest(
 
 def _prepared(
     root: str | Path, config: str, twin_policy: str, cache_dir: str | Path | None, num_proc: int | None
-) -> Meld:
+) -> MeldBuilder:
     folder = existing_folder(root)
     unpack_archives(folder, clips=config == "multimodal")
-    builder = Meld(
+    builder = MeldBuilder(
         data_dir=folder, config_name=config, twin_policy=twin_policy, cache_dir=cache_dir and str(cache_dir)
     )
     builder.download_and_prepare(num_proc=num_proc)
@@ -245,26 +243,3 @@ def _notes(utterances: dict[str, list[Utterance]], config: MeldConfig) -> str:
         lines += [f"| {name} | {' | '.join(str(counts[s][name]) for s in splits)} |" for name in names] + [""]
     lines.append(f"Folder `{config.data_dir}`, configuration {config.name}, twin_policy {config.twin_policy}.")
     return "\n".join(lines) + "\n"
-
-
-def _main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m affecthub.datasets_scripts.meld.builder",
-        description="Check a copy of MELD: read its tables, open every clip, and print what was found.",
-        epilog="example: python -m affecthub.datasets_scripts.meld.builder data/MELD --config text",
-    )
-    parser.add_argument("root", help="folder with MELD's tables, clips or archives anywhere below it")
-    parser.add_argument("--config", choices=list(Meld.builder_configs), default="multimodal", help="text: no media")
-    parser.add_argument("--twin-policy", choices=TWIN_POLICIES, default="prefer_final", help="which twin is the clip")
-    parser.add_argument("--cache-dir", help="where to keep the rows and the manifest (default: that of datasets)")
-    options = parser.parse_args()
-    try:
-        builder = _prepared(options.root, options.config, options.twin_policy, options.cache_dir, None)
-    except (OSError, ValueError) as error:
-        parser.exit(2, f"{error}\n")
-    print(Path(builder.cache_dir, "manifest.md").read_text(encoding="utf-8"))
-    print(f"The whole manifest: {Path(builder.cache_dir, 'manifest.parquet')}")
-
-
-if __name__ == "__main__":
-    _main()

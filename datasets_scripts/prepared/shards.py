@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from affecthub.datasets_scripts.prepared import recordings
 from affecthub.datasets_scripts.prepared.clips import PreparedClip
 from affecthub.media.files import replacing, write_file
-from affecthub.media.for_processor import shorter_side
+from affecthub.media.for_processor import Processor, shorter_side
 from affecthub.media.source_code import code_digest
 
 SETTINGS, MANIFEST = "settings.json", "manifest.json"
@@ -253,7 +253,7 @@ class Prepared:
                     "the recipe, or prepare another folder."
                 )
 
-    def check_processor(self, processor: object) -> None:
+    def check_processor(self, processor: Processor) -> None:
         """ValueError when a processor takes other frames, or other sound, than were kept."""
         self.check(form_values(processor))
 
@@ -263,7 +263,7 @@ class Prepared:
         return [name for name in ("audio", "video") if f"{name}_processor" in self.manifest["settings"]]
 
 
-def form_values(processor: object) -> dict[str, object]:
+def form_values(processor: Processor) -> dict[str, object]:
     """The values of a `ClipForm` that a processor decides; none where it takes neither frames nor sound."""
     values = {}
     if "video" in processor.modalities:

@@ -1,0 +1,91 @@
+"""MELD as a data set: its options, and what there is to say of its rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from datasets import Dataset, Value
+
+from affecthub.datasets_scripts.corpus import AuditColumns, Corpus, DataCard, DataOptions, target_of
+from affecthub.datasets_scripts.manifest import summarise
+from affecthub.datasets_scripts.meld.builder import load_meld, meld_manifest
+
+CITATION = """\
+@inproceedings{poria-etal-2019-meld,
+  title = "{MELD}: A Multimodal Multi-Party Dataset for Emotion Recognition in Conversations",
+  author = "Poria, Soujanya and Hazarika, Devamanyu and Majumder, Navonil and Naik, Gautam and Cambria, Erik and \
+Mihalcea, Rada",
+  booktitle = "Proceedings of ACL 2019",
+  pages = "527--536",
+  doi = "10.18653/v1/P19-1050",
+}"""
+
+CANONICAL = {"speaker": "participant", "dialogue_id": "dialogue", "utterance_id": "turn"}
+"""Columns of the builder -> what every data set calls them."""
+
+
+@dataclass(frozen=True)
+class Meld(DataOptions):
+    """Your copy of MELD: a folder that holds the authors' tables, and their archives or clips, in any shape."""
+
+    targets: list[Literal["emotion", "sentiment"]] = field(default_factory=lambda: ["emotion"])
+    """What is learned, the main one first: emotion, sentiment, or both at once."""
+    twin_policy: Literal["prefer_final", "plain"] = "prefer_final"
+    """Which of two clips of one test utterance is right: the authors' final one, or the one of the plain name, for
+    comparison with published figures."""
+
+    def folder(self) -> Path:
+        """Where the data set lies.
+
+        Raises:
+            ValueError: nobody said.
+        """
+        if self.root is None:
+            raise ValueError(f"The data set {type(self).__name__} needs its folder: pass --data.root=PATH.")
+        return Path(self.root)
+
+    def build(self, modalities: Sequence[str]) -> dict[str, Dataset]:
+        """The authors' splits; where text alone is needed, no clip is looked at."""
+        config = "text" if list(modalities) == ["text"] else "multimodal"
+        return dict(load_meld(self.folder(), config, twin_policy=self.twin_policy))
+
+    def describe(self, splits: dict[str, Dataset], facts: Mapping | None = None) -> Corpus:
+        """Utterances; the recordings are the series' episodes."""
+        splits = {name: _canonical(rows) for name, rows in splits.items()}
+        some = next(iter(splits.values()))
+        return Corpus(
+            name="MELD",
+            unit="utterances",
+            splits=splits,
+            targets=tuple(target_of(name, some) for name in self.targets),
+            audit=AuditColumns("key", "recording", "participant", text="text", labels=("emotion",)),
+            card=DataCard(
+                license="gpl-3.0",
+                description="Utterances of a television series, each with one of seven emotions and one of three "
+                "sentiments.",
+                citation=CITATION,
+                homepage="https://affective-meld.github.io",
+                language=("en",),
+                notes=(
+                    "The annotations are the authors', under GPL-3.0; cite Poria et al. (ACL 2019), doi "
+                    "10.18653/v1/P19-1050.",
+                    "The clips are scenes of a television series, under copyright, and must not be redistributed.",
+                    "The splits are not speaker independent: 95.8 % of the test utterances have a speaker who is also "
+                    "in the training data.",
+                    f"Twin clips of the test split: {self.twin_policy}.",
+                ),
+            ),
+        )
+
+    def manifest(self) -> str:
+        """Every row and every stray file, by status."""
+        return summarise(meld_manifest(self.folder(), twin_policy=self.twin_policy))
+
+
+def _canonical(rows: Dataset) -> Dataset:
+    """The builder's rows under the names that every data set has, with `recording`, the episode: "S03E05"."""
+    if "recording" in rows.column_names:
+        return rows
+    episodes = [f"S{s:02}E{e:02}" for s, e in zip(rows["season"], rows["episode"], strict=True)]
+    return rows.rename_columns(CANONICAL).add_column("recording", episodes, feature=Value("string"))
