@@ -18,19 +18,18 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
+from affecthub.datasets_scripts.corpus import Corpus, load_corpus
 from affecthub.evaluation.audit import enforce, findings_table
 from affecthub.evaluation.report import results_table, write_results
 from affecthub.hub.model_folder import Finished, clear_checkpoints, save_run
 from affecthub.hub.publish import publish_model
 from affecthub.hub.push import require_repo_id
 from affecthub.training.collator import naming_stuck_workers
-from affecthub.training.corpus import Corpus, load_corpus
 from affecthub.training.data import SampleDataset, make_dataset
 from affecthub.training.encoder_cache.run import needs_preload, use_encoder_cache
-from affecthub.training.evaluate import judge
-from affecthub.training.families import modalities_of
+from affecthub.training.evaluate import evaluate
 from affecthub.training.features import check_features
-from affecthub.training.from_recipe import build_model, build_processor, check_fit
+from affecthub.training.from_recipe import build_model, build_processor, modalities_of, settled
 from affecthub.training.fsdp import whole_model
 from affecthub.training.launch import check_divisible, describe_batches, join_launch
 from affecthub.training.recipe import Recipe, Run, parse_run, write_recipe
@@ -51,22 +50,20 @@ def main() -> None:
 
 def _run(run: Run, state: PartialState) -> None:
     recipe, folder = run.recipe, run.output_dir / "model"
-    check_fit(recipe)
     check_divisible(run.eval_only, recipe.training.compile)
     if run.push_to_hub:
         require_repo_id(run.push_to_hub)  # now, not after hours
     set_seed(recipe.training.seed)
     with state.local_main_process_first():
-        corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split)
-        if "validation" not in corpus.splits:
-            raise ValueError(
-                "The corpus has no validation split (dev_sent_emo.csv); nothing could choose the best epoch."
-            )
+        inputs = recipe.inputs
+        streaming = inputs.shuffle_buffer if inputs.streaming else None
+        corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split, streaming=streaming)
         if run.eval_only:
             if not folder.is_dir():
                 raise FileNotFoundError(f"{folder}: no model to evaluate; train it, or give another --output_dir.")
             processor = AutoProcessor.from_pretrained(folder)
         else:
+            recipe = settled(recipe, corpus)
             processor = build_processor(recipe, corpus)
     findings = audit_once(corpus, processor)
     enforce(findings, recipe.split.accept)
@@ -86,7 +83,7 @@ def _run(run: Run, state: PartialState) -> None:
             write_recipe(recipe, run.output_dir)
         trainer.train(resume_from_checkpoint=checkpoint)
     seconds = time.perf_counter() - started
-    results = judge(trainer, data, corpus, recipe, as_results(findings, recipe.split.accept))
+    results = evaluate(trainer, data, corpus, recipe, as_results(findings, recipe.split.accept))
     results["training"] |= {"seconds": round(seconds, 1)}
     model = whole_model(trainer)
     if not state.is_main_process:
@@ -106,7 +103,7 @@ def prepare(
     recipe: Recipe, corpus: Corpus, processor: ProcessorMixin, model: PreTrainedModel, output_dir: Path
 ) -> tuple[AffectTrainer, dict[str, SampleDataset]]:
     """The Trainer, and the samples of each split; those that learn are augmented."""
-    seed, preload, steps = recipe.training.seed, needs_preload(recipe), recipe.data.physio_steps
+    seed, preload, steps = recipe.training.seed, needs_preload(recipe), recipe.inputs.physio_steps
     check_features(corpus.prepared, recipe, processor, model.base_model)
     data = {
         split: make_dataset(

@@ -128,6 +128,8 @@ class DataCard:
     """"owner/name" on the Hub, where it has one."""
     notes: tuple[str, ...] = ()
     """Sentences on what to know: rights, repairs, policies, traps."""
+    limits: tuple[str, ...] = ()
+    """Sentences on what a model of it cannot be expected to do."""
     language: tuple[str, ...] = ()
 
 
@@ -311,8 +313,8 @@ def _stream(corpus: Corpus, buffer: int) -> ShardStream:
     train = corpus.splits["train"]
     if "shard_place" not in train.column_names or corpus.protocol != "fixed":
         raise ValueError(
-            f"inputs.streaming: the rows were divided by {corpus.protocol}; streamed are the shards of a training split "
-            "that is fixed: set it to false."
+            f"inputs.streaming: the rows were divided by {corpus.protocol}; streamed are the shards of a training "
+            "split that is fixed: set it to false."
         )
     return ShardStream(*corpus.prepared.shards("train"), np.asarray(train["shard_place"]), buffer)
 

@@ -73,7 +73,10 @@ def frame_signature(frame: np.ndarray) -> bytes | None:
 
 def sign_frames(frames: Iterable[np.ndarray | None], total: int | None = None) -> list[bytes | None]:
     """`frame_signature` of each frame, one in memory at a time, None of none; `total` is for the progress bar."""
-    return [None if frame is None else frame_signature(frame) for frame in tqdm(frames, total=total, desc="hashing frames", unit="frame")]
+    return [
+        None if frame is None else frame_signature(frame)
+        for frame in tqdm(frames, total=total, desc="hashing frames", unit="frame")
+    ]
 
 
 def sign_files(paths: Sequence[str | Path | None]) -> list[bytes | None]:

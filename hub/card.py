@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from ..datasets_scripts.corpus import DataCard
 from ..evaluation.metrics import Kind, scalars
 from ..evaluation.report import (
     METRIC_NAMES,
@@ -76,15 +77,17 @@ class CardFacts:
     results: Results
     license: str
     """The Hub's identifier of the weights' licence, such as "apache-2.0"; "other" is one."""
-    language: tuple[str, ...] = ("en",)
+    language: tuple[str, ...] = ()
     repo_id: str | None = None
     """"owner/name" once it is known; the snippet names it."""
     base_models: tuple[str, ...] = ()
     """Encoders that the training began from: Hub ids are linked; folders are counted, never named."""
     dataset_id: str | None = None
     """Hub id of the training data, where it has one."""
-    data_notes: tuple[str, ...] = ()
-    """Sentences on the data: source, policies (such as which twin clips were taken), repairs."""
+    data: DataCard = DataCard()
+    """What the data set says of itself."""
+    physio_size: int = 0
+    """Numeric features that it takes; 0: none."""
     parameters: dict[str, int] = field(default_factory=dict)
     """Counts by name, such as {"total": 1200000, "trainable": 1000000}."""
     recipe_name: str | None = None
@@ -121,18 +124,13 @@ class CardFacts:
 
     @property
     def unit(self) -> str:
-        """What a row of the data is: "utterances" or "frames"."""
-        return self.results["data"].get("unit", "utterances")
+        """What a row of the data is: "utterances", "clips", "images" or "frames"."""
+        return self.results["data"]["unit"]
 
     @property
     def synthetic(self) -> bool:
         """Whether the model was trained on rendered people."""
         return self.results["data"]["synthetic"]
-
-    @property
-    def on_meld(self) -> bool:
-        """Whether it was trained on the real MELD, whose licence and citation belong into the card."""
-        return self.results["data"]["name"].lower().startswith("meld") and not self.synthetic
 
     def to_json(self) -> str:
         """As JSON, without local paths and access tokens."""
@@ -150,7 +148,7 @@ class CardFacts:
         names = {entry.name for entry in fields(cls)}
         if not isinstance(values, dict) or not set(values) <= names:
             raise ValueError(f"no facts of a card: they are a JSON object of {', '.join(sorted(names))}.")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        return cls(**_tuples(values) | {"data": DataCard(**_tuples(values.get("data", {})))})
 
 
 def write_card(folder: str | Path, facts: CardFacts) -> Path:
@@ -238,6 +236,11 @@ def _blanked(value: object) -> object:
     return {key: _blanked(entry) for key, entry in value.items()} if isinstance(value, dict) else value
 
 
+def _tuples(values: dict) -> dict:
+    """Values of fields, lists among them as tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
 def _card_data(facts: CardFacts) -> ModelCardData:
     """The front matter."""
     tags = ["affecthub", "emotion-recognition", "custom_code", facts.architecture, *facts.modalities]
@@ -251,7 +254,7 @@ def _card_data(facts: CardFacts) -> ModelCardData:
         library_name="transformers",
         pipeline_tag=facts.pipeline_tag,
         tags=tags,
-        language=list(facts.language),
+        language=list(facts.language) or None,
         license=facts.license,
         base_model=facts.hub_base_models or None,
         datasets=[facts.dataset_id] if facts.dataset_id else None,

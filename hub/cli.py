@@ -1,4 +1,4 @@
-"""The command line: `affecthub predict`, `publish`, `publish-dataset`, `demo`, `cache` and `prepare`."""
+"""The command line: `affecthub predict`, `inspect`, `prepare`, `publish`, `publish-dataset`, `demo` and `cache`."""
 
 import argparse
 import sys
@@ -8,10 +8,10 @@ from pathlib import Path
 from safetensors import SafetensorError
 from transformers.utils import logging
 
-from affecthub.datasets_scripts.genex.align import ATTENTION_SOURCES
 from affecthub.evaluation.pictures import plot_timeline
+from affecthub.hub import data_commands
+from affecthub.hub.data_commands import DATA_COMMANDS
 from affecthub.inference.predict import SYNTHETIC, Judged, is_synthetic, judge, load_pipeline, render, write
-from affecthub.media.container import TIME_LIMIT
 
 BAD_INPUT = 2
 """Exit status when something that was passed cannot be used, as argparse's own."""
@@ -45,14 +45,6 @@ examples:
   affecthub demo --model owner/name --trust-remote-code --port 8080
 """
 
-PUBLISH_DATASET = """\
-Publish the annotations and features of a data set as Parquet with a card: private, and without any recording.
-
-examples:
-  affecthub publish-dataset meld path/to/MELD owner/name
-  affecthub publish-dataset genex path/to/study owner/name --study study.yaml
-"""
-
 CACHE = """\
 List or delete what frozen encoders gave in training; a later run encodes anew what it does not find.
 
@@ -62,33 +54,15 @@ examples:
   affecthub cache prune 3f2a 90b1
 """
 
-PREPARE = """\
-Turn a data set into Parquet shards that hold frames as JPEG and sound as FLAC, for training that decodes no video.
-
-Any number of processes share the work, and the result is the same for all: start it by `accelerate launch`, on every
-machine, with an OUT that all of them see. Interrupted, the same command goes on; what is complete is kept.
-
-examples:
-  affecthub prepare meld path/to/MELD prepared/meld
-  affecthub prepare sample_meld samples prepared/sample --num-frames 4 --frame-size 64
-  affecthub prepare genex path/to/study prepared/study --study study.yaml --every 15
-  accelerate launch --config_file accelerate_configs/cpu.yaml \\
-      -m affecthub.hub.cli prepare meld path/to/MELD prepared/meld
-  affecthub prepare meld path/to/MELD prepared/encoded --features meld_ensemble
-
-then train with the same values in the recipe's `data`:
-  python train.py --recipe meld_ensemble --data.root=prepared/meld
-  python train.py --recipe physio_concat --data.dataset=genex --data.root=prepared/study --data.study=study.yaml \\
-      --data.every=15
-"""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, or 2 for bad input, with one line on stderr that says what."""
-    options = make_parser().parse_args(arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    of_data = bool(arguments) and arguments[0] in DATA_COMMANDS
+    options = None if of_data else make_parser().parse_args(arguments)
     logging.disable_progress_bar()
     try:
-        return options.run(options)
+        return data_commands.run(arguments[0], arguments[1:]) if of_data else options.run(options)
     except FAULTS as error:
         return complain(error)
     except KeyboardInterrupt:
@@ -107,10 +81,10 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_predict(commands)
     add_publish(commands)
-    add_publish_dataset(commands)
     add_demo(commands)
     add_cache(commands)
-    add_prepare(commands)
+    for name, (text, *_) in DATA_COMMANDS.items():
+        add_command(commands, name, text)
     return parser
 
 
@@ -151,20 +125,6 @@ def add_publish(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--with-space", action="store_true", help="also make a page where one can try the model")
 
 
-def add_publish_dataset(commands: argparse._SubParsersAction) -> None:
-    """`affecthub publish-dataset`."""
-    command = add_command(commands, "publish-dataset", PUBLISH_DATASET)
-    command.set_defaults(run=publish_rows)
-    command.add_argument("dataset", choices=("meld", "genex"), help="what lies in ROOT: MELD, or an iMotions study")
-    command.add_argument("root", type=Path, metavar="ROOT", help="folder of the data set")
-    command.add_argument("repo_id", metavar="OWNER/NAME", help="the repository, made if it is not there")
-    command.add_argument("--study", metavar="YAML", help="renames a study's columns, expressions and files")
-    command.add_argument("--public", action="store_true", help="let everybody see it")
-    command.add_argument(
-        "--include-media", action="store_true", help="clips and pictures too: with everyone's consent, and the rights"
-    )
-
-
 def add_demo(commands: argparse._SubParsersAction) -> None:
     """`affecthub demo`."""
     command = add_command(commands, "demo", DEMO)
@@ -183,52 +143,6 @@ def add_cache(commands: argparse._SubParsersAction) -> None:
     command.add_argument("keys", nargs="*", metavar="KEY", help="of an entry, or how it begins")
     command.add_argument("--older-than", type=float, metavar="DAYS", help="those that were not used for so long")
     command.add_argument("--all", action="store_true", help="every entry")
-
-
-def add_prepare(commands: argparse._SubParsersAction) -> None:
-    """`affecthub prepare`."""
-    command = add_command(commands, "prepare", PREPARE)
-    command.set_defaults(run=prepare_shards)
-    names = ("meld", "sample_meld", "genex", "sample_genex")
-    command.add_argument("dataset", choices=names, help="MELD, an iMotions study, or synthetic data in their shape")
-    command.add_argument("root", type=Path, metavar="ROOT", help="folder of the data set; or where to render it")
-    command.add_argument("folder", type=Path, metavar="OUT", help="folder for the shards, new or interrupted")
-    command.add_argument("--shard-rows", type=int, default=256, metavar="N", help="rows of a shard; default: 256")
-    command.add_argument(
-        "--time-limit",
-        type=float,
-        default=TIME_LIMIT,
-        metavar="S",
-        help=f"a clip that takes longer is left out; default: {TIME_LIMIT:g}",
-    )
-    clips = command.add_argument_group("MELD")
-    clips.add_argument(
-        "--features",
-        metavar="RECIPE",
-        help="recipe with frozen encoders: keep what they make of frames and sound; it says the three numbers below",
-    )
-    clips.add_argument("--num-frames", type=int, default=8, metavar="N", help="frames of a clip; default: 8")
-    clips.add_argument("--frame-size", type=int, default=224, metavar="PX", help="their shorter side; default: 224")
-    clips.add_argument("--max-seconds", type=float, default=15.0, metavar="S", help="of a clip; default: 15")
-    clips.add_argument(
-        "--twin-policy", default="prefer_final", metavar="POLICY", help="which of two clips is right; or: plain"
-    )
-    clips.add_argument(
-        "--sample-rows",
-        nargs=3,
-        type=int,
-        default=(800, 200, 300),
-        metavar=("TRAIN", "DEV", "TEST"),
-        help="of the synthetic corpus; default: 800 200 300",
-    )
-    study = command.add_argument_group("recordings")
-    study.add_argument("--study", metavar="YAML", help="renames a study's columns, expressions and files")
-    study.add_argument("--every", type=int, default=30, metavar="N", help="take every so-many-th frame; default: 30")
-    study.add_argument("--crop-faces", action=argparse.BooleanOptionalAction, default=True, help="keep the face alone")
-    study.add_argument(
-        "--attention-source", choices=ATTENTION_SOURCES, default="frame", help="of the label; default: frame"
-    )
-    study.add_argument("--seconds", type=int, default=60, metavar="S", help="of the synthetic recordings; default: 60")
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -270,21 +184,6 @@ def publish(options: argparse.Namespace) -> int:
     return 0
 
 
-def publish_rows(options: argparse.Namespace) -> int:
-    """Build a data set, publish its rows and print the address."""
-    from affecthub.datasets_scripts.genex.builder import load_genex
-    from affecthub.datasets_scripts.meld.builder import load_meld
-    from affecthub.hub.publish_dataset import GENEX_FACTS, MELD_FACTS, publish_dataset
-
-    if options.dataset == "meld":
-        rows, facts = load_meld(options.root), MELD_FACTS
-    else:
-        rows, facts = load_genex(options.root, options.study), GENEX_FACTS
-    media = options.include_media
-    print(publish_dataset(rows, options.repo_id, facts=facts, private=not options.public, include_media=media))
-    return 0
-
-
 def demo(options: argparse.Namespace) -> int:
     """Serve the page until it is stopped."""
     if not options.trust_remote_code:
@@ -311,33 +210,6 @@ def prune_cache(options: argparse.Namespace) -> int:
         raise ValueError("Nothing to delete: pass KEY, --older-than or --all.")
     sizes = prune(options.keys, options.older_than, options.all)
     print(f"Deleted {len(sizes)} {'entry' if len(sizes) == 1 else 'entries'}, {sum(sizes.values()) / 1e6:,.1f} MB")
-    return 0
-
-
-def prepare_shards(options: argparse.Namespace) -> int:
-    """Prepare a data set and print what became of its rows."""
-    from affecthub.datasets_scripts.prepared.clips import ClipForm
-    from affecthub.training.prepare import prepare, prepare_study, summary
-    from affecthub.training.recipe import DataRecipe, load_recipe
-
-    shared = {"shard_rows": options.shard_rows, "time_limit": options.time_limit}
-    if options.dataset.endswith("genex"):
-        names = ("dataset", "study", "every", "crop_faces", "attention_source", "seconds")
-        data = DataRecipe(root=str(options.root), **{name: getattr(options, name) for name in names})
-        manifest = prepare_study(data, options.folder, **shared)
-    else:
-        manifest = prepare(
-            options.dataset,
-            options.root,
-            options.folder,
-            ClipForm(options.num_frames, options.frame_size, options.max_seconds),
-            twin_policy=options.twin_policy,
-            sample_rows=options.sample_rows,
-            features=load_recipe(options.features) if options.features else None,
-            **shared,
-        )
-    if manifest:
-        print(summary(manifest))
     return 0
 
 

@@ -13,11 +13,11 @@ import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, ProcessorMixin, Trainer
 
+from affecthub.datasets_scripts.corpus import Corpus
 from affecthub.evaluation.pictures import SCORES_PICTURE, plot_ablation, plot_curves, plot_scores
 from affecthub.evaluation.report import Results, write_results
 from affecthub.hub.card import CardFacts, write_card
 from affecthub.hub.remote_code import add_travelling_code
-from affecthub.training.corpus import MELD, Corpus
 from affecthub.training.recipe import Recipe
 
 LIBRARIES = ("affecthub", "torch", "transformers", "datasets", "accelerate", "evaluate")
@@ -103,16 +103,18 @@ def draw(folder: Path, run: Finished) -> dict[str, str]:
 def card_facts(run: Finished, pictures: dict[str, str]) -> CardFacts:
     """What the card says beyond the figures."""
     model, recipe, corpus = run.model, run.recipe, run.corpus
-    twins = f"Twin clips of MELD's test split: {recipe.data.twin_policy}."
     return CardFacts(
         model_name=f"affecthub-{recipe.name}".replace("_", "-"),
         architecture=model.config.model_type,
         description=type(model).__doc__.strip().splitlines()[0],
         modalities=tuple(model.config.modalities),
         results=run.results,
-        license="apache-2.0" if corpus.synthetic else "gpl-3.0" if corpus.name == MELD else "other",
+        license=corpus.card.license,
+        language=corpus.card.language,
         base_models=tuple(name for name in (recipe.model.text_encoder, recipe.model.vision_encoder) if name),
-        data_notes=(twins,) if corpus.name == MELD else (),
+        dataset_id=corpus.card.hub_id,
+        data=corpus.card,
+        physio_size=getattr(model.config, "physio_size", 0),
         parameters={key: value for key, value in run.results["model"].items() if isinstance(value, int)},
         recipe_name=recipe.name,
         recipe=recipe.to_dict(),

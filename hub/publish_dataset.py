@@ -1,19 +1,19 @@
-"""Publishing a builder's rows: Parquet and a data set card in one commit; annotations and features, no recordings."""
+"""Publishing a data set's rows: Parquet and a card in one commit; annotations and features, no recordings."""
 
 import logging
 import math
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Audio, ClassLabel, Dataset, DatasetDict, Image, Value, Video
+from datasets import Audio, ClassLabel, Dataset, Image, List, Value, Video
 from datasets.table import embed_table_storage
 from huggingface_hub import DatasetCard, DatasetCardData
 
+from affecthub.datasets_scripts.corpus import SPLITS, Corpus
 from affecthub.hub.card import TEMPLATE, TOKENS
 from affecthub.hub.push import push, require_repo_id
 
@@ -27,12 +27,16 @@ SHARD_BYTES = 500_000_000
 BATCH = 1000
 """Rows that are searched or embedded at a time."""
 
-PATH_SUFFIX = "_path"
-"""Columns of the builders that say where a recording lies on this machine."""
+PATH_SUFFIXES = ("_path", "_paths")
+"""Of columns that say where a recording lies on this machine."""
 
-MEDIA = {"image": (("image_path",), Image()), "clip": (("video_path", "audio_path"), Video(decode=False))}
-"""Column that holds a file's bytes -> the paths it is read from, the first that is known, and its type. A GENEX row is
-one frame, so its picture is its medium, never the whole recording."""
+MEDIA = {
+    "image": (("image_path",), Image()),
+    "images": (("image_paths",), List(Image())),
+    "clip": (("video_path", "audio_path"), Video(decode=False)),
+}
+"""Column that holds a file's bytes -> the paths it is read from, the first that is known, and its type. Of a moment of a
+recording its picture is the medium, never the whole recording."""
 
 FORBIDDEN = {
     "a local path": r"^(file://|~/|[A-Za-z]:[\\/]|/[\w.\- ]+/)",
@@ -41,56 +45,10 @@ FORBIDDEN = {
 """What no text may be: a path of this machine, or hold: a token."""
 
 
-@dataclass(frozen=True)
-class DatasetFacts:
-    """What the card says beyond the rows. A field left empty leaves its sentence or section out."""
-
-    name: str
-    description: str
-    """One or two sentences: what a row is, and where it comes from."""
-    license: str
-    """The Hub's identifier, such as "gpl-3.0"; "other" is one."""
-    synthetic: bool = False
-    """Whether the people in it are rendered."""
-    language: tuple[str, ...] = ("en",)
-    homepage: str | None = None
-    notes: tuple[str, ...] = ()
-    """Sentences on what to know before using it: rights, repairs, traps."""
-
-
-MELD_FACTS = DatasetFacts(
-    name="MELD annotations",
-    description="Utterances of a television series, each with one of seven emotions and one of three sentiments.",
-    license="gpl-3.0",
-    homepage="https://affective-meld.github.io",
-    notes=(
-        "The annotations are the authors', under GPL-3.0; cite Poria et al. (ACL 2019), doi 10.18653/v1/P19-1050.",
-        "The clips are scenes under copyright and must not be redistributed.",
-        "The splits are not speaker independent: 95.8 % of the test utterances have a speaker who is also in the "
-        "training data.",
-    ),
-)
-"""What holds for every copy of MELD; a rendered sample is `replace(MELD_FACTS, name=..., synthetic=True)`."""
-
-GENEX_FACTS = DatasetFacts(
-    name="GENEX features",
-    description="Frames of iMotions recordings: 33 facial, gaze and skin conductance features and 17 affect targets.",
-    license="other",
-    notes=(
-        "The values describe real participants: publish and use them only as their consent allows, and see that "
-        "participants' names are pseudonyms.",
-        "AFFDEX computes its emotions from the facial actions among the features: predicting one from the other is "
-        "nearly circular.",
-    ),
-)
-"""What holds for every study of this shape."""
-
-
 def publish_dataset(
-    rows: Dataset | DatasetDict,
+    corpus: Corpus,
     repo_id: str,
     *,
-    facts: DatasetFacts,
     private: bool = True,
     token: str | None = None,
     include_media: bool = False,
@@ -100,9 +58,8 @@ def publish_dataset(
     Columns that hold local paths, and media in the rows themselves, stay behind; the card names them.
 
     Args:
-        rows: as `load_meld` or `load_genex` return them; a `Dataset` becomes the split "train".
+        corpus: as a data set describes itself; rows that are not divided become the split "train".
         repo_id: "owner/name"; it is made where it does not exist, and what it held before is replaced.
-        facts: what the card says.
         private: whether a new repository is private.
         token: of the Hub; by default that of `hf auth login` or HF_TOKEN.
         include_media: whether to publish the pictures and clips of the rows as well, with a warning: that takes the
@@ -113,18 +70,20 @@ def publish_dataset(
 
     Raises:
         FileNotFoundError: a file that a row names is gone, with `include_media`.
-        ValueError: there are no rows, or a text is a local path or holds an access token; the column is named.
+        ValueError: there are no rows, or a text is a local path or holds an access token; the column is named. Or, with
+            `include_media`, the rows are segments of longer files.
         OSError: there is no token, or the Hub refuses or cannot be reached; with the remedy.
     """
     require_repo_id(repo_id)
-    splits = dict(rows) if isinstance(rows, DatasetDict) else {"train": rows}
-    if not any(map(len, splits.values())):
-        raise ValueError(f"{facts.name} has no rows to publish.")
+    splits = {name if name in SPLITS else "train": rows for name, rows in corpus.splits.items() if len(rows)}
+    if not splits:
+        raise ValueError(f"{corpus.name} has no rows to publish.")
     if include_media:
+        _check_whole(splits, corpus.name)
         logger.warning(
             "Pictures and clips of %s go to %s: everyone to be seen or heard must have consented to that, and the "
             "recordings must be yours to share.",
-            facts.name,
+            corpus.name,
             repo_id,
         )
     columns = next(iter(splits.values())).column_names
@@ -134,21 +93,21 @@ def publish_dataset(
     left_out = [name for name in columns if name not in next(iter(splits.values())).column_names]
     with tempfile.TemporaryDirectory() as folder:
         files = {f"data/{path.name}": path for split in splits for path in _shards(splits[split], split, Path(folder))}
-        card = render_dataset_card(splits, facts, repo_id, left_out)
+        card = render_dataset_card(splits, corpus, repo_id, left_out)
         files |= {"README.md": card.content.encode()}
         return push(files, repo_id, "dataset", private=private, token=token, message=None)
 
 
 def render_dataset_card(
-    splits: Mapping[str, Dataset], facts: DatasetFacts, repo_id: str, left_out: list[str]
+    splits: Mapping[str, Dataset], corpus: Corpus, repo_id: str, left_out: list[str]
 ) -> DatasetCard:
     """The card: front matter that says where each split lies, and a page; `left_out` are names of columns."""
     rows = sum(map(len, splits.values()))
     data = DatasetCardData(
-        pretty_name=facts.name,
-        license=facts.license,
-        language=list(facts.language),
-        tags=["affecthub", "emotion-recognition", *(["synthetic"] if facts.synthetic else [])],
+        pretty_name=corpus.name,
+        license=corpus.card.license,
+        language=list(corpus.card.language) or None,
+        tags=["affecthub", "emotion-recognition", *(["synthetic"] if corpus.synthetic else [])],
         size_categories=[_size_category(rows)],
         configs=[
             {
@@ -161,7 +120,8 @@ def render_dataset_card(
     return DatasetCard.from_template(
         data,
         template_path=str(CARD_TEMPLATE),
-        facts=facts,
+        corpus=corpus,
+        card=corpus.card,
         repo_id=repo_id,
         splits={split: len(dataset) for split, dataset in splits.items()},
         columns={name: _type_name(feature) for name, feature in features.items()},
@@ -177,13 +137,22 @@ def _publishable(dataset: Dataset, include_media: bool) -> Dataset:
     for name, (sources, feature) in MEDIA.items() if include_media else ():
         if held := [dataset[source] for source in sources if source in dataset.column_names]:
             paths = [next(filter(None, options), None) for options in zip(*held, strict=True)]
-            keep = keep.add_column(name, pa.array(paths, pa.string())).cast_column(name, feature)
+            kind = pa.list_(pa.string()) if isinstance(feature, List) else pa.string()
+            keep = keep.add_column(name, pa.array(paths, kind)).cast_column(name, feature)
     media = () if include_media else [name for name, feature in keep.features.items() if _is_medium(feature)]
-    return keep.remove_columns([name for name in keep.column_names if name.endswith(PATH_SUFFIX) or name in media])
+    return keep.remove_columns([name for name in keep.column_names if name.endswith(PATH_SUFFIXES) or name in media])
+
+
+def _check_whole(splits: Mapping[str, Dataset], name: str) -> None:
+    """ValueError where rows are segments: each would carry all of its recording."""
+    for rows in splits.values():
+        if "clip_start" in rows.column_names and any(start is not None for start in rows["clip_start"]):
+            raise ValueError(f"{name}: its rows are segments of longer files; cut these, or publish without media.")
 
 
 def _is_medium(feature: object) -> bool:
     """Whether a column holds recordings, or bytes that could be anything."""
+    feature = getattr(feature, "feature", feature)
     bytes_ = isinstance(feature, Value) and "binary" in feature.dtype
     return bytes_ or isinstance(feature, Image | Audio | Video)
 
@@ -223,7 +192,8 @@ def _shards(dataset: Dataset, split: str, folder: Path) -> Iterator[Path]:
 def _bytes_of_files(dataset: Dataset, name: str) -> int:
     """Of the files that a media column still names by path."""
     column = dataset.with_format("arrow")[name]
-    paths = pc.struct_field(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column, "path")
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    paths = pc.struct_field(pc.list_flatten(column) if pa.types.is_list(column.type) else column, "path")
     return sum(Path(path).stat().st_size for path in paths.to_pylist() if path)
 
 
@@ -252,4 +222,4 @@ def _size_category(rows: int) -> str:
     return next((name for limit, name in limits.items() if rows < limit), "1M<n<10M")
 
 
-__all__ = ["GENEX_FACTS", "MELD_FACTS", "DatasetFacts", "publish_dataset", "render_dataset_card"]
+__all__ = ["publish_dataset", "render_dataset_card"]

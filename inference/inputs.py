@@ -186,7 +186,9 @@ def samples_of(
         logger.warning("%s: %d windows hold nothing of what this model takes; left out.", given.name, skipped)
 
 
-def _parts(number: int, given: Given, processor: Processor, asked: bool, window: float, hop: float) -> Iterator[Sample]:
+def _parts(
+    number: int, given: Given, processor: Processor, asked: bool, window: float, hop: float
+) -> Iterator[Sample]:
     """One sample, or those of a timeline if it was `asked` for or is needed; some may be empty."""
     rest = {"text": given.text, "physio": given.physio}
     duration = given.duration() if given.frames is None else None

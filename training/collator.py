@@ -68,18 +68,17 @@ class Collator:
 
     Args:
         processor: of the model.
-        label_names: the model's arguments that carry labels.
         spec: masks on the features of samples that are for training.
     """
 
     blank: Inputs | None = None
     """A sample of all modalities; where it is set, a batch has the keys of all of them, whatever its samples hold."""
 
-    def __init__(self, processor: ProcessorMixin, label_names: Sequence[str], spec: SpecAugment):
-        self.processor, self.label_names, self.spec = processor, list(label_names), spec
+    def __init__(self, processor: ProcessorMixin, spec: SpecAugment):
+        self.processor, self.spec = processor, spec
 
     def __call__(self, samples: list[dict]) -> BatchFeature:
-        """Samples of a `SampleDataset` -> the processor's tensors, with labels (batch, ...).
+        """Samples of a `SampleDataset` -> the processor's tensors, with labels (batch, ...), by name of several tasks.
 
         A sample whose clip was all it had, and could not be decoded, is left out; the data set counts it.
         """
@@ -88,8 +87,9 @@ class Collator:
         batch = BatchFeature({key: values[: len(samples)] for key, values in batch.items()})
         if "input_features" in batch:
             self._mask_features(batch, samples)
-        for key in self.label_names:
-            batch[key] = torch.from_numpy(np.array([sample[key] for sample in samples]))
+        for key in ("labels", "sample_weights"):
+            if key in samples[0]:
+                batch[key] = _stacked([sample[key] for sample in samples])
         return batch
 
     def _mask_features(self, batch: BatchFeature, samples: list[dict]) -> None:
@@ -100,3 +100,10 @@ class Collator:
                 rng = np.random.default_rng([*sample["draw"], 1])  # not the draw that changed the waveform
                 masked = spec_augment(features[i].numpy(), masks[i].numpy(), self.spec, rng)
                 features[i] = torch.from_numpy(masked)
+
+
+def _stacked(values: list) -> torch.Tensor | dict[str, torch.Tensor]:
+    """Values of samples as one tensor (batch, ...); of several tasks, by name."""
+    if isinstance(values[0], dict):
+        return {name: _stacked([value[name] for value in values]) for name in values[0]}
+    return torch.from_numpy(np.array(values))

@@ -14,7 +14,14 @@ from tqdm.auto import tqdm
 
 from affecthub.datasets_scripts.corpus import Corpus, Target, holds
 from affecthub.datasets_scripts.genex.variants import preceding_rows
-from affecthub.datasets_scripts.prepared.clips import decode_array, decode_audio, decode_frames, decode_sound
+from affecthub.datasets_scripts.prepared.clips import (
+    decode_array,
+    decode_audio,
+    decode_sound,
+    files_of,
+    span_of,
+    spread,
+)
 from affecthub.datasets_scripts.prepared.stream import ShardStream
 from affecthub.media.decode import MediaError, read_clip
 from affecthub.media.for_processor import Processor, read_clip_for, stack_frames
@@ -86,7 +93,7 @@ class SampleDataset(torch.utils.data.Dataset):
     def labels(self, index: int) -> dict[str, object]:
         """The model's arguments that carry labels: a value of the one target, or one a target by its name."""
         found = {name: values[index] for name, values in self._labels.items()}
-        labels = {"labels": found if len(found) > 1 else next(iter(found.values()))}
+        labels = {"labels": next(iter(found.values())) if len(found) == 1 else found}
         return labels if self._weights is None else labels | {"sample_weights": self._weights[index]}
 
     @property
@@ -196,13 +203,13 @@ class ClipDataset(SampleDataset):
         """Text and features."""
         physio = row.get("physio_values") if PHYSIO in self.modalities and row.get("physio_present") else None
         inputs: Inputs = {TEXT: row.get("text")}
-        return inputs if physio is None else inputs | {PHYSIO: np.asarray(physio, dtype=np.float32)}
+        return inputs if physio is None else inputs | {PHYSIO: np.atleast_2d(np.asarray(physio, dtype=np.float32))}
 
     def media(self, row: dict, rng: np.random.Generator | None) -> Inputs:
         """Sound and frames, where the row and the processor have them; of one file, read in one pass."""
         found: Inputs = {}
-        for path, names in self._files(row).items():
-            start, seconds = self._span(row)
+        for path, names in files_of(row, self.raw_modalities).items():
+            start, seconds = span_of(row, self.processor.max_seconds)
             audio, video = AUDIO in names, VIDEO in names
             clip = read_clip_for(
                 self.processor, path, video=video, audio=audio, start=start, max_seconds=seconds, rng=rng
@@ -210,9 +217,8 @@ class ClipDataset(SampleDataset):
             found |= {AUDIO: clip.audio} if audio else {}
             found |= {VIDEO: clip.frames} if video else {}
         if row.get("image_paths") and VIDEO in self.raw_modalities:
-            paths, count = row["image_paths"], self.processor.video_processor.num_frames
-            chosen = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
-            found[VIDEO] = stack_frames(self.processor, [read_picture(paths[i]) for i in chosen])
+            paths = spread(row["image_paths"], self.processor.video_processor.num_frames)
+            found[VIDEO] = stack_frames(self.processor, [read_picture(path) for path in paths])
         return found
 
     def sources(self, name: str) -> Iterator[object]:
@@ -233,19 +239,6 @@ class ClipDataset(SampleDataset):
                 pairs = zip(self.rows[begin], self.rows[end], strict=True)
                 return [self.processor.max_seconds if last is None else last - (first or 0) for first, last in pairs]
         return [1.0] * len(self.rows)
-
-    def _files(self, row: dict) -> dict[str, list[str]]:
-        """File -> the modalities to read from it."""
-        files: dict[str, list[str]] = {}
-        for name in (AUDIO, VIDEO):
-            if name in self.raw_modalities and (path := row.get(f"{name}_path")):
-                files.setdefault(path, []).append(name)
-        return files
-
-    def _span(self, row: dict) -> tuple[float, float]:
-        """s, where the row begins in its files, and how long it is at most."""
-        start, end, longest = row.get("clip_start") or 0.0, row.get("clip_end"), self.processor.max_seconds
-        return start, longest if end is None else min(end - start, longest)
 
 
 def _with_state(value: object, state: Callable[[str], object]) -> object:
@@ -324,30 +317,33 @@ class MomentDataset(SampleDataset):
 
 READERS = {
     "audio_flac": (AUDIO, decode_audio),
-    "video_jpeg": (VIDEO, decode_frames),
+    "video_jpeg": (VIDEO, lambda content: [decode_image(picture) for picture in content]),
     "audio_npy": (AUDIO, lambda content: torch.from_numpy(decode_array(content))),
     "video_npy": (VIDEO, lambda content: torch.from_numpy(decode_array(content))),
 }
-"""Column of a prepared row -> what it holds, and what reads it: raw, or encoded, as a tensor of `Encoded`."""
+"""Column of a prepared row -> what it holds, and what reads it: raw, frames one by one; or a tensor of `Encoded`."""
 
 
 class PreparedDataset(ClipDataset):
-    """Utterances whose frames and sound `affecthub prepare` has put into their rows."""
+    """Clips whose frames and sound `affecthub prepare` has put into their rows."""
 
     def media(self, row: dict, rng: np.random.Generator | None) -> Inputs:
         """Sound and frames, where the row and the processor have them."""
         wanted = self.raw_modalities
         if row["media_status"] not in ("kept", "none") and {AUDIO, VIDEO} & set(wanted):
             raise MediaError(f"it was {row['media_status']} when the data were prepared; see their manifest")
-        return {
+        found = {
             name: decode(row[column])
             for column, (name, decode) in READERS.items()
             if name in wanted and row.get(column) is not None
         }
+        if isinstance(found.get(VIDEO), list):
+            found[VIDEO] = stack_frames(self.processor, found[VIDEO])
+        return found
 
 
 class StreamedDataset(PreparedDataset, torch.utils.data.IterableDataset):
-    """Prepared utterances in the order in which their shards are read, by one process or by each its own part.
+    """Prepared clips in the order in which their shards are read, by one process or by each its own part.
 
     Args:
         rows, others: as `SampleDataset`; rows without their frames and sound.

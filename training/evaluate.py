@@ -1,4 +1,4 @@
-"""A trained model is judged: predictions of each split become the results that the evaluation room defines."""
+"""A trained model is evaluated: predictions of each split become the results that the evaluation room defines."""
 
 import itertools
 from collections.abc import Mapping
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 import numpy as np
 from transformers import PreTrainedModel
 
+from affecthub.datasets_scripts.corpus import Corpus, Target
 from affecthub.evaluation.report import AblationRow, Results, ablation_figures, score
 from affecthub.modeling.fusion import ModalityWeights, PathWeights
-from affecthub.training.corpus import Corpus, Target
 from affecthub.training.data import SampleDataset
 from affecthub.training.recipe import Recipe
-from affecthub.training.trainer import AffectTrainer, as_tuple, choose_precision, tasks_of
+from affecthub.training.trainer import AffectTrainer, by_task, choose_precision
 
 
-def judge(
+def evaluate(
     trainer: AffectTrainer, data: dict[str, SampleDataset], corpus: Corpus, recipe: Recipe, audit: list[dict]
 ) -> Results:
     """Figures on validation and test, beside the baseline, and for each subset of the modalities.
@@ -24,11 +24,10 @@ def judge(
         data: split -> its samples.
         corpus: where they come from.
         recipe: of the run.
-        audit: the findings on the split, as `training.gate` gives them.
+        audit: the findings on the split, as `training.split_audit` gives them.
     """
     model, seed = trainer.model, recipe.training.seed
-    tasks = tasks_of(model, corpus)
-    train = corpus.splits["train"]
+    tasks, train = corpus.targets, corpus.splits["train"]
     scores = {}
     for split in ("validation", "test"):
         if split in data:
@@ -90,9 +89,7 @@ def predict(
     trainer: AffectTrainer, dataset: SampleDataset, tasks: tuple[Target, ...]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """References (rows, ...) and logits (rows, labels) of each task, by its name."""
-    output = trainer.predict(dataset)
-    pairs = zip(as_tuple(output.label_ids), as_tuple(output.predictions), strict=True)
-    return {task.name: pair for task, pair in zip(tasks, pairs, strict=False)}
+    return by_task(trainer.predict(dataset), tasks)
 
 
 def ablate(

@@ -7,10 +7,10 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, ProcessorMixin, set_seed
 
+from affecthub.datasets_scripts.corpus import DataOptions, load_corpus
 from affecthub.datasets_scripts.prepared.clips import ClipForm, encode_array
 from affecthub.datasets_scripts.prepared.shards import Prepared, form_values
 from affecthub.modeling.modalities import AUDIO, VIDEO
-from affecthub.training.corpus import load_corpus
 from affecthub.training.data import PreparedDataset
 from affecthub.training.encoder_cache.encoders import (
     FrozenEncoders,
@@ -19,8 +19,7 @@ from affecthub.training.encoder_cache.encoders import (
     processor_digest,
     software_facts,
 )
-from affecthub.training.families import modalities_of
-from affecthub.training.from_recipe import build_model, build_processor
+from affecthub.training.from_recipe import build_model, build_processor, modalities_of, settled
 from affecthub.training.launch import is_sharded
 from affecthub.training.phases import always_frozen
 from affecthub.training.recipe import Recipe
@@ -41,14 +40,15 @@ class FeatureEncoder:
     """
 
     def __init__(self, recipe: Recipe, device: torch.device):
+        corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split)
+        recipe = settled(recipe, corpus)
         check_recipe(recipe, f"--features={recipe.name}")
-        modalities = modalities_of(recipe.model)
-        names = [name for name in (AUDIO, VIDEO) if name in modalities]
-        if not names:
-            raise ValueError(f"--features={recipe.name}: it uses {modalities}, without sound and frames to encode.")
         set_seed(recipe.training.seed)
-        corpus = load_corpus(recipe.data, modalities)
         self.processor = build_processor(recipe, corpus)
+        names = [name for name in (AUDIO, VIDEO) if name in self.processor.modalities]
+        if not names:
+            used = ", ".join(self.processor.modalities)
+            raise ValueError(f"--features={recipe.name}: it uses {used}, without sound and frames to encode.")
         trunk = build_model(recipe, corpus, self.processor).base_model.to(device)
         precision = choose_precision(recipe.training.precision)
         autocast = partial(torch.autocast, device.type, HALF.get(precision), enabled=precision in HALF)
@@ -68,7 +68,7 @@ class FeatureEncoder:
         Args:
             rows: of one shard, as they are prepared without features.
         """
-        samples = PreparedDataset(rows, self.processor).unaugmented(self.encoders.names)
+        samples = PreparedDataset(rows, (), self.processor).unaugmented(self.encoders.names)
         (encoded,) = self.encoders.encode(samples, [range(len(rows))])
         return {f"{name}_npy": [as_npy(sample[name]) for sample in encoded] for name in self.encoders.names}
 
@@ -117,9 +117,10 @@ def check_features(
         prepared.check(feature_settings(names, processor, trunk))
 
 
-def clips_of(recipe: Recipe, **data: object) -> Recipe:
+def clips_of(recipe: Recipe, data: DataOptions) -> Recipe:
     """A recipe on other data, all of it, read in the plain way."""
-    return replace(recipe, data=replace(recipe.data, limit=None, preload=False, streaming=False, **data))
+    inputs = replace(recipe.inputs, preload=False, streaming=False)
+    return replace(recipe, data=replace(data, limit=None), inputs=inputs)
 
 
 def as_npy(values: torch.Tensor | None) -> bytes | None:

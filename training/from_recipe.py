@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 from transformers import (
@@ -18,7 +18,7 @@ from transformers import (
 from affecthub.architectures import architecture_named
 from affecthub.datasets_scripts.corpus import MULTI, SINGLE, Corpus, holds
 from affecthub.modeling.base import AffectPreTrainedModel
-from affecthub.modeling.modalities import AUDIO, PHYSIO, TEXT, VIDEO
+from affecthub.modeling.modalities import PHYSIO, TEXT, VIDEO
 from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtractor
 from affecthub.processing.feature_extraction_physio import PhysioFeatureExtractor
 from affecthub.processing.processing_trimodal import TrimodalProcessor
@@ -63,6 +63,11 @@ def modalities_held(model: ModelRecipe, corpus: Corpus) -> list[str]:
             "name fewer in model.modalities."
         )
     return found
+
+
+def settled(recipe: Recipe, corpus: Corpus) -> Recipe:
+    """The recipe, naming the modalities that its model learns from; ValueError as `modalities_held`."""
+    return replace(recipe, model=replace(recipe.model, modalities=modalities_held(recipe.model, corpus)))
 
 
 def build_processor(recipe: Recipe, corpus: Corpus) -> ProcessorMixin:

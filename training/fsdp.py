@@ -17,9 +17,8 @@ from transformers import (
     TrainingArguments,
 )
 
-from affecthub.datasets_scripts.genex.study import FEATURES
+from affecthub.architectures import architecture_named
 from affecthub.modeling.modalities import AUDIO, MODALITIES, PHYSIO, TEXT, VIDEO
-from affecthub.training.families import CLASSIFIERS
 from affecthub.training.phases import encoder_layers, split_encoders
 
 
@@ -63,7 +62,7 @@ def whole_model(trainer: Trainer) -> PreTrainedModel:
         return trainer.model
     weights = trainer.accelerator.get_state_dict(trainer.model)  # of the first process; the others get none
     with torch.device("meta"):
-        model = CLASSIFIERS[trainer.model.config.model_type](trainer.model.config)
+        model = architecture_named(trainer.model.config.model_type).classifier_class(trainer.model.config)
     model.load_state_dict(weights, strict=bool(weights), assign=True)
     return model
 
@@ -71,9 +70,9 @@ def whole_model(trainer: Trainer) -> PreTrainedModel:
 def blank_sample(processor: ProcessorMixin) -> dict[str, str | np.ndarray | None]:
     """The least that a processor takes of each of its modalities; None for the others."""
     blank = {
-        TEXT: "",
-        AUDIO: np.zeros(processor.sampling_rate // 4, np.float32) if AUDIO in processor.modalities else None,
-        VIDEO: np.zeros((1, 32, 32, 3), np.uint8),
-        PHYSIO: np.zeros((1, len(FEATURES)), np.float32),
+        TEXT: lambda: "",
+        AUDIO: lambda: np.zeros(processor.sampling_rate // 4, np.float32),
+        VIDEO: lambda: np.zeros((1, 32, 32, 3), np.uint8),
+        PHYSIO: lambda: np.zeros((1, len(processor.feature_extractor.feature_names)), np.float32),
     }
-    return {name: blank[name] if name in processor.modalities else None for name in MODALITIES}
+    return {name: blank[name]() if name in processor.modalities else None for name in MODALITIES}

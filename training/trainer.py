@@ -12,9 +12,9 @@ from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LRScheduler
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
 
+from affecthub.datasets_scripts.corpus import Corpus, Target
 from affecthub.evaluation.report import HEADLINES, LOWER_IS_BETTER, headline, judged, kind_of
 from affecthub.training.collator import BATCH_LIMIT, Collator, LengthGroupedSampler
-from affecthub.training.corpus import Corpus, Target
 from affecthub.training.data import SampleDataset, StreamedDataset
 from affecthub.training.fsdp import shard_by_layers
 from affecthub.training.launch import global_batch, runs_on_cpu, scaled_rates
@@ -70,6 +70,7 @@ def training_arguments(recipe: TrainingRecipe, output_dir: Path, preloaded: bool
         activation_checkpointing=recipe.gradient_checkpointing,
         torch_compile=recipe.compile,
         eval_strategy="epoch",
+        label_names=["labels"],
         save_strategy="epoch",
         logging_strategy="epoch",
         save_total_limit=2,
@@ -95,19 +96,18 @@ def make_trainer(
     validation: SampleDataset,
 ) -> "AffectTrainer":
     """A `Trainer` with the recipe's optimizer, schedule, phases, early stopping and metrics."""
-    settings, metrics = recipe.training, Metrics(tasks_of(model, corpus))
+    settings, metrics = recipe.training, Metrics(corpus.targets)
     names = [*metrics.names, "loss"]
     if settings.best_metric not in names:
         known = ", ".join(names)
         raise ValueError(f"training.best_metric={settings.best_metric}: this model is measured by {known}.")
     if settings.group_by_length and isinstance(train, StreamedDataset):
         raise ValueError("training.group_by_length: a stream is read in the order of its shards; set one to false.")
-    arguments = training_arguments(settings, output_dir, recipe.data.preload)
+    arguments = training_arguments(settings, output_dir, recipe.inputs.preload)
     settings = scaled_rates(settings, global_batch(arguments))
     arguments.learning_rate = settings.learning_rate
     if settings.attention != "auto":
         model.set_attn_implementation(settings.attention)
-    arguments.label_names = ["labels", "sentiment_labels"][: len(metrics.tasks)]
     callbacks = [PhaseCallback(settings.phases)] if settings.phases else []
     if settings.patience is not None:
         callbacks.append(EarlyStoppingCallback(settings.patience, settings.min_delta))
@@ -117,17 +117,12 @@ def make_trainer(
         args=arguments,
         train_dataset=train,
         eval_dataset=validation,
-        data_collator=Collator(train.processor, arguments.label_names, recipe.augmentation.features),
+        data_collator=Collator(train.processor, recipe.augmentation.features),
         # saved with the checkpoints; the Trainer takes for granted that it has a tokenizer
         processing_class=train.processor if getattr(train.processor, "tokenizer", None) else None,
         compute_metrics=metrics,
         callbacks=callbacks,
     )
-
-
-def tasks_of(model: PreTrainedModel, corpus: Corpus) -> tuple[Target, ...]:
-    """The targets of a corpus that a model learns: the main one, and the second where it has two tasks."""
-    return corpus.targets[: 2 if getattr(model.config, "sentiment_id2label", None) else 1]
 
 
 class AffectTrainer(Trainer):
@@ -192,7 +187,7 @@ class Metrics:
     """The scalars that the Trainer logs and chooses by: `headline` of each task.
 
     Args:
-        tasks: what the model learns; the names of a second task's figures begin with its own.
+        tasks: what the model learns, the main one first; the names of the others' figures begin with their own.
     """
 
     def __init__(self, tasks: Sequence[Target]):
@@ -206,14 +201,22 @@ class Metrics:
 
     def __call__(self, outputs: EvalPrediction) -> dict[str, float]:
         """Logits (rows, labels) and labels (rows, ...), one of each a task -> metrics by name."""
-        pairs = zip(as_tuple(outputs.predictions), as_tuple(outputs.label_ids), strict=True)
-        scalars = {}
-        for (prefix, task), (logits, labels) in zip(self.tasks.items(), pairs, strict=True):
+        answers, scalars = by_task(outputs, list(self.tasks.values())), {}
+        for prefix, task in self.tasks.items():
+            labels, logits = answers[task.name]
             report = judged(labels, logits, task.classes, problem_type=task.problem_type)
             scalars |= {f"{prefix}{name}": value for name, value in headline(report).items()}
         return scalars
 
 
-def as_tuple(value: np.ndarray | tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """The Trainer gives an array for one task and a tuple for several; always a tuple."""
-    return value if isinstance(value, tuple) else (value,)
+def by_task(outputs: EvalPrediction, tasks: Sequence[Target]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """References (rows, ...) and logits (rows, labels) of each task, by its name.
+
+    Args:
+        outputs: as the Trainer gives them: arrays of the one task, or by name of several, after the main one's logits.
+        tasks: what the model learned.
+    """
+    logits, labels = outputs.predictions, outputs.label_ids
+    if len(tasks) == 1:
+        return {tasks[0].name: (labels, logits)}
+    return {task.name: (labels[task.name], logits[-1][task.name]) for task in tasks}

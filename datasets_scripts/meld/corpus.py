@@ -71,9 +71,13 @@ class Meld(DataOptions):
                     "The annotations are the authors', under GPL-3.0; cite Poria et al. (ACL 2019), doi "
                     "10.18653/v1/P19-1050.",
                     "The clips are scenes of a television series, under copyright, and must not be redistributed.",
-                    "The splits are not speaker independent: 95.8 % of the test utterances have a speaker who is also "
-                    "in the training data.",
                     f"Twin clips of the test split: {self.twin_policy}.",
+                ),
+                limits=(
+                    "MELD is acted American television comedy of 1994 to 2004 with a handful of main speakers and a "
+                    "laugh track: expect a drop on spontaneous speech and other people.",
+                    "MELD's own splits are not speaker independent: 95.8 % of the test utterances have a speaker who "
+                    "is also in the training data, and 142 of 143 test episodes occur there too.",
                 ),
             ),
         )

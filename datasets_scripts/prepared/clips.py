@@ -3,7 +3,7 @@
 import io
 import math
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Self
 
@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 
 from affecthub.media.decode import MediaError, read_clip
-from affecthub.media.pictures import decode_image, encode_image
+from affecthub.media.pictures import encode_image, read_picture
 from affecthub.media.windows import Sound
 
 STATUSES = {
@@ -22,6 +22,9 @@ STATUSES = {
     "timed_out": "reading that took longer than the time limit, or broke the reader; the row stays without it",
 }
 """What `media_status` of a row says."""
+
+SOURCES = ("video_path", "audio_path", "clip_start", "clip_end", "image_paths")
+"""Columns that say what a row is read from."""
 
 START_SECONDS = 300
 """s in which the reading process has to be there: importing can be slow on a cold disk."""
@@ -67,32 +70,73 @@ class PreparedClip:
     """What went wrong."""
 
 
-def prepare_clip(path: str, form: ClipForm, *, video: bool, audio: bool) -> PreparedClip:
-    """Decode a clip and compress what it holds.
+def prepare_clip(row: Mapping[str, object], form: ClipForm) -> PreparedClip:
+    """Decode what a row names, and compress it: the span of its clip, or of two files; or its pictures.
 
     Args:
-        path: of the clip.
+        row: of a data set, see `corpus`.
         form: what to keep.
-        video, audio: whether to read frames, and sound.
     """
+    frames, sound = None, None
     try:
-        clip = read_clip(
-            path,
-            num_frames=form.num_frames,
-            frame_size=form.frame_size,
-            sampling_rate=form.sampling_rate,
-            max_seconds=form.max_seconds,
-            video=video,
-            audio=audio,
-            time_limit=math.inf,  # that of the process, which ends whatever hangs
-        )
+        for path, names in files_of(row, ("audio", "video")).items():
+            start, seconds = span_of(row, form.max_seconds)
+            clip = read_clip(
+                path,
+                num_frames=form.num_frames,
+                frame_size=form.frame_size,
+                sampling_rate=form.sampling_rate,
+                start=start,
+                max_seconds=seconds,
+                video="video" in names,
+                audio="audio" in names,
+                time_limit=math.inf,  # that of the process, which ends whatever hangs
+            )
+            frames = clip.frames if "video" in names else frames
+            sound = clip.audio if "audio" in names else sound
+        if row.get("image_paths"):
+            frames = [
+                shrunk(read_picture(path), form.frame_size) for path in spread(row["image_paths"], form.num_frames)
+            ]
     except MediaError as error:
-        return PreparedClip("undecodable", detail=str(error).removeprefix(f"{path}: "))
+        detail = str(error)
+        for path in (row.get("video_path"), row.get("audio_path")):
+            detail = detail.removeprefix(f"{path}: ")
+        return PreparedClip("undecodable", detail=detail)
     return PreparedClip(
-        "none" if clip.frames is None and clip.audio is None else "kept",
-        video=None if clip.frames is None else [encode_image(frame, FULL_COLOUR) for frame in clip.frames],
-        audio=None if clip.audio is None else encode_audio(clip.audio, form.sampling_rate),
+        "none" if frames is None and sound is None else "kept",
+        video=None if frames is None else [encode_image(frame, FULL_COLOUR) for frame in frames],
+        audio=None if sound is None else encode_audio(sound, form.sampling_rate),
     )
+
+
+def files_of(row: Mapping[str, object], modalities: Sequence[str]) -> dict[str, list[str]]:
+    """File -> those of "audio" and "video" to read from it, for what is wanted of a row."""
+    files: dict[str, list[str]] = {}
+    for name in modalities:
+        if name in ("audio", "video") and (path := row.get(f"{name}_path")):
+            files.setdefault(path, []).append(name)
+    return files
+
+
+def span_of(row: Mapping[str, object], longest: float) -> tuple[float, float]:
+    """s, where a row begins in its files, and how long it is at most."""
+    start, end = row.get("clip_start") or 0.0, row.get("clip_end")
+    return start, longest if end is None else min(end - start, longest)
+
+
+def spread(paths: Sequence[str], count: int) -> list[str]:
+    """At most so many of a row's pictures, uniformly spread."""
+    places = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
+    return [paths[place] for place in places]
+
+
+def shrunk(picture: np.ndarray, shorter_side: int) -> np.ndarray:
+    """A picture uint8 (height, width, 3) whose shorter side has so many px, or fewer."""
+    height, width = picture.shape[:2]
+    scale = shorter_side / min(height, width)
+    size = (round(width * scale), round(height * scale))
+    return picture if scale >= 1 else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 def encode_audio(samples: np.ndarray, sampling_rate: int) -> bytes:
@@ -112,11 +156,6 @@ def decode_sound(content: bytes, start: float) -> Sound:
     """`encode_audio`'s bytes as sound that begins at `start` s."""
     samples, rate = soundfile.read(io.BytesIO(content), dtype="int16")
     return Sound(start, samples.astype(np.float32) / FULL_SCALE, rate)
-
-
-def decode_frames(pictures: Sequence[bytes]) -> np.ndarray:
-    """Frames uint8 (time, height, width, 3), RGB, of a row's JPEGs."""
-    return np.stack([decode_image(picture) for picture in pictures])
 
 
 def encode_array(values: np.ndarray) -> bytes:
@@ -182,9 +221,9 @@ class ClipReader(ReadingProcess):
         super().__init__(time_limit)
         self.form = form
 
-    def read(self, path: str, *, video: bool, audio: bool) -> PreparedClip:
+    def read(self, row: Mapping[str, object]) -> PreparedClip:
         """As `prepare_clip`, or "timed_out"."""
         try:
-            return self.call(prepare_clip, path, self.form, video=video, audio=audio)
+            return self.call(prepare_clip, {name: row.get(name) for name in SOURCES}, self.form)
         except TimeoutError as error:
             return PreparedClip("timed_out", detail=str(error))

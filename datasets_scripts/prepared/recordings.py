@@ -14,9 +14,6 @@ from affecthub.datasets_scripts.prepared.clips import PreparedClip, ReadingProce
 from affecthub.media.container import MediaError, probe
 from affecthub.media.windows import Sound, Span, events_of, windows_of
 
-FRAMES = "frames"
-"""The one split: protocols divide it later."""
-
 PREROLL = 0.5
 """s that are decoded before the first span: a decoder that begins in mid-file needs a packet or a few to settle."""
 

@@ -29,10 +29,10 @@ LOCK = ".lock"
 """Held while a launch is at work in the folder; the system lets go of it when the process dies."""
 
 CLIPS = ("video_path", "audio_path")
-"""Columns of MELD's builder that say where a clip lies on this machine."""
+"""Columns that say where a clip lies on this machine."""
 
-SOURCES = (*CLIPS, "recording_path")
-"""Columns of any builder that name what is read; a shard is made anew when a file there has changed."""
+SOURCES = (*CLIPS, "image_paths", "recording_path")
+"""Columns that name what is read; a shard is made anew when a file there has changed."""
 
 PATHS = (*SOURCES, "image_path")
 """Columns that a shard leaves out; a picture follows from its recording."""
@@ -77,7 +77,8 @@ class Shard:
         """16 hexadecimal digits of all that its content depends on; where the clips lie does not matter."""
         digest = hashlib.sha256(code_digest(__name__, recordings).encode())
         plain = self.rows.select_columns([name for name in self.rows.column_names if name not in PATHS])
-        sources = [_state(path) for name in SOURCES if name in self.rows.column_names for path in self.rows[name]]
+        named = (value for name in SOURCES if name in self.rows.column_names for value in self.rows[name])
+        sources = [_state(path) for value in named for path in (value if isinstance(value, list) else [value])]
         facts = [plain[:], sources, dict(self.settings), {name: version(name) for name in LIBRARIES}]
         digest.update(json.dumps(facts, sort_keys=True).encode())
         return digest.hexdigest()[:16]
@@ -256,6 +257,11 @@ class Prepared:
     def check_processor(self, processor: Processor) -> None:
         """ValueError when a processor takes other frames, or other sound, than were kept."""
         self.check(form_values(processor))
+
+    @property
+    def moments(self) -> bool:
+        """Whether the rows are moments of recordings."""
+        return self.manifest["settings"]["moments"]
 
     @property
     def features(self) -> list[str]:

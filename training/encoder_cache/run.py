@@ -7,17 +7,15 @@ that fill the same folder at once write the same content.
 
 import errno
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 
-from datasets import Dataset
-
+from affecthub.architectures import architecture_named
 from affecthub.datasets_scripts.prepared.shards import open_prepared
 from affecthub.modeling.encoders import vision_output_size
 from affecthub.modeling.modalities import AUDIO, TEXT, VIDEO
+from affecthub.modeling.modeling_trimodal import TrimodalModel
 from affecthub.training.data import SampleDataset
 from affecthub.training.encoder_cache.encoders import (
     ENCODERS,
@@ -30,7 +28,7 @@ from affecthub.training.encoder_cache.encoders import (
 )
 from affecthub.training.encoder_cache.entries import Entry, cache_folder
 from affecthub.training.encoder_cache.samples import shard_path, shard_ranges, write_shard
-from affecthub.training.families import UTTERANCE_TYPES, modalities_of
+from affecthub.training.from_recipe import modalities_of
 from affecthub.training.launch import is_sharded
 from affecthub.training.phases import always_frozen
 from affecthub.training.recipe import Recipe
@@ -48,11 +46,11 @@ def plan_cache(recipe: Recipe) -> tuple[list[str], str]:
         return [], ""
     if not recipe.training.encoder_cache:
         return [], "Encoder cache: off, as the recipe says; the frozen encoders run in every epoch."
-    if recipe.data.streaming:
+    if recipe.inputs.streaming:
         return [], "Encoder cache: off, because it finds samples by index, and the training split is streamed."
     if is_sharded():
         return [], "Encoder cache: off, because each process holds a part of the encoders."
-    if architecture not in UTTERANCE_TYPES:
+    if not issubclass(architecture_named(architecture).model_class, TrimodalModel):
         return [], f"Encoder cache: off, because {architecture} takes more of its encoder than one vector a sample."
     changed, prepared = recipe.augmentation.changed, open_prepared(recipe.data.root)
     ready = prepared.features if prepared else []
@@ -66,7 +64,7 @@ def plan_cache(recipe: Recipe) -> tuple[list[str], str]:
 
 def needs_preload(recipe: Recipe) -> bool:
     """Whether samples are to be decoded into memory: where the recipe says so, unless all of it will be encoded."""
-    return recipe.data.preload and plan_cache(recipe)[0] != modalities_of(recipe.model)
+    return recipe.inputs.preload and plan_cache(recipe)[0] != modalities_of(recipe.model)
 
 
 def use_encoder_cache(trainer: AffectTrainer, splits: dict[str, SampleDataset], recipe: Recipe) -> None:
@@ -143,7 +141,7 @@ class EncoderPass:
 
     def entry_of(self, split: str, samples: SampleDataset) -> Entry:
         """The cache's entry of a split, whether it is there or not."""
-        rows = {"split": split, "samples": len(samples), "rows": rows_digest(samples.rows, self.names)}
+        rows = {"split": split, "samples": len(samples), "rows": rows_digest(samples, self.names)}
         facts = json.loads(json.dumps({**rows, **self._facts}, default=str))
         return Entry(cache_folder() / facts_digest(facts), facts)
 
@@ -179,19 +177,10 @@ class EncoderPass:
             write_shard(shard_path(entry.folder, number), entry.key, encoded, failed)
 
 
-def rows_digest(rows: Dataset, names: Sequence[str]) -> str:
-    """16 hexadecimal digits of what rows hold of the modalities: texts; paths, sizes and times of the media."""
-
-    @cache
-    def state(path: str | None) -> tuple:
-        try:
-            found = os.stat(path) if path else None
-        except OSError:
-            found = None  # which the decoder will say
-        return (path, found and (found.st_size, found.st_mtime_ns))
-
-    columns = [(rows["text"] if name == TEXT else map(state, rows[f"{name}_path"])) for name in names]
-    return digest(repr(row).encode() for row in zip(*columns, strict=True))
+def rows_digest(samples: SampleDataset, names: Sequence[str]) -> str:
+    """16 hexadecimal digits of what the content of modalities follows from: texts; names, sizes, times of files."""
+    sources = zip(*(samples.sources(name) for name in names), strict=True)
+    return digest(repr(source).encode() for source in sources)
 
 
 def _announcement(entries: dict[str, Entry], missing: dict[str, list[int]], size: int) -> str:
