@@ -60,10 +60,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     text, positional, options, execute = DATA_COMMANDS[command]
     names = ", ".join(DATASETS)
     if not arguments or arguments[0] in ("-h", "--help"):
-        usage = f"usage: affecthub {command} DATASET {' '.join(map(str.upper, positional))} [options]"
-        print(
-            f"{usage}\n\n{text}\ndata sets, each with options of its own (affecthub {command} DATASET --help): {names}"
-        )
+        print(f"usage: affecthub {command} DATASET {' '.join(map(str.upper, positional))} [options]\n\n{text}")
+        print(f"data sets, each with options of its own (affecthub {command} DATASET --help): {names}")
         return 0 if arguments else 2
     name, *rest = arguments
     if name not in DATASETS:

@@ -35,8 +35,8 @@ MEDIA = {
     "images": (("image_paths",), List(Image())),
     "clip": (("video_path", "audio_path"), Video(decode=False)),
 }
-"""Column that holds a file's bytes -> the paths it is read from, the first that is known, and its type. Of a moment of a
-recording its picture is the medium, never the whole recording."""
+"""Column that holds a file's bytes -> the paths it is read from, the first that is known, and its type. Of a moment of
+a recording its picture is the medium, never the whole recording."""
 
 FORBIDDEN = {
     "a local path": r"^(file://|~/|[A-Za-z]:[\\/]|/[\w.\- ]+/)",
@@ -70,8 +70,8 @@ def publish_dataset(
 
     Raises:
         FileNotFoundError: a file that a row names is gone, with `include_media`.
-        ValueError: there are no rows, or a text is a local path or holds an access token; the column is named. Or, with
-            `include_media`, the rows are segments of longer files.
+        ValueError: there are no rows, or a text is a local path or holds an access token; the column is named; or,
+            with `include_media`, the rows are segments of longer files.
         OSError: there is no token, or the Hub refuses or cannot be reached; with the remedy.
     """
     require_repo_id(repo_id)
