@@ -17,10 +17,10 @@ from measure import Goal, parser_of, ratio, report, table
 from torch.utils.data import DataLoader
 from transformers import ProcessorMixin, set_seed
 
+from affecthub.datasets_scripts.corpus import Corpus, load_corpus
 from affecthub.training.augmentation import SpecAugment
 from affecthub.training.collator import Collator
-from affecthub.training.corpus import Corpus, load_corpus
-from affecthub.training.data import UtteranceDataset
+from affecthub.training.data import ClipDataset
 from affecthub.training.encoder_cache.encoders import encode_batch
 from affecthub.training.encoder_cache.entries import prune
 from affecthub.training.encoder_cache.run import use_encoder_cache
@@ -91,7 +91,7 @@ def recipe_of(folder: Path, clips: int, epochs: int, quick: bool) -> Recipe:
     few = max(2, clips // 4)
     return load_recipe(
         "meld_ensemble",
-        *("--data.dataset=sample_meld", f"--data.root={folder / 'data'}", f"--data.train_rows={clips}"),
+        *("--data=SampleMeld", f"--data.root={folder / 'data'}", f"--data.train_rows={clips}"),
         *(f"--data.validation_rows={few}", "--data.test_rows=2", f"--training.epochs={epochs}"),
         *("--model.text_encoder=null", "--model.vision_encoder=null", "--training.precision=fp32"),
         *(f"--model.text_config={configs[0]}", f"--model.vision_config={configs[1]}"),
@@ -100,10 +100,10 @@ def recipe_of(folder: Path, clips: int, epochs: int, quick: bool) -> Recipe:
 
 def prepared(
     recipe: Recipe, corpus: Corpus, processor: ProcessorMixin, folder: Path
-) -> tuple[AffectTrainer, dict[str, UtteranceDataset]]:
+) -> tuple[AffectTrainer, dict[str, ClipDataset]]:
     """A fresh Trainer, and its samples."""
     set_seed(0)
-    data = {name: UtteranceDataset(corpus.splits[name], processor) for name in ("train", "validation")}
+    data = {name: ClipDataset(corpus.splits[name], corpus.targets, processor) for name in ("train", "validation")}
     model = build_model(recipe, corpus, processor)
     return make_trainer(model, recipe, folder / "run", corpus, data["train"], data["validation"]), data
 
@@ -118,12 +118,12 @@ def read_seconds(trainer: AffectTrainer) -> float:
 
 
 @torch.no_grad()
-def pass_seconds(trainer: AffectTrainer, data: dict[str, UtteranceDataset]) -> float:
+def pass_seconds(trainer: AffectTrainer, data: dict[str, ClipDataset]) -> float:
     """s that a plain loop takes to decode and encode every sample once."""
     trunk = trainer.model.eval().base_model
     begin = time.perf_counter()
     for samples in data.values():
-        collator = Collator(samples.processor, [], SpecAugment())
+        collator = Collator(samples.processor, SpecAugment())
         workers, size = trainer.args.dataloader_num_workers, trainer.args.eval_batch_size
         for batch in DataLoader(samples, size, collate_fn=collator, num_workers=workers):
             encode_batch(trunk, {name: values.to(trunk.device) for name, values in batch.items()})

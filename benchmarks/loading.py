@@ -18,12 +18,13 @@ from measure import Goal, parser_of, ratio, report, table, time_paired
 from sample_media import write_clip
 from torch.utils.data import DataLoader
 
+from affecthub.datasets_scripts.corpus import SINGLE, Target
 from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtractor
 from affecthub.processing.processing_trimodal import TrimodalProcessor
 from affecthub.processing.video_processing_clip_frames import ClipFramesVideoProcessor
 from affecthub.training.augmentation import SpecAugment
 from affecthub.training.collator import Collator
-from affecthub.training.data import UtteranceDataset
+from affecthub.training.data import ClipDataset
 
 WORKERS = 2
 BATCH = 8
@@ -48,24 +49,26 @@ def main(arguments: list[str] | None = None) -> None:
     report(f"{count} clips for training", figures, goals, options.output, times=times)
 
 
-def _samples(clip: Path, count: int) -> tuple[UtteranceDataset, Collator]:
+def _samples(clip: Path, count: int) -> tuple[ClipDataset, Collator]:
     """One clip `count` times, and what makes batches of it."""
     processor = TrimodalProcessor(
         video_processor=ClipFramesVideoProcessor(), feature_extractor=LogMelFeatureExtractor()
     )
-    row = {"text": None, "audio_path": str(clip), "video_path": str(clip), "emotion": 0, "sentiment": 0}
+    row = {"text": None, "audio_path": str(clip), "video_path": str(clip), "emotion": 0}
+    row |= {"audio_present": True, "video_present": True}
     rows = Dataset.from_list([row | {"key": str(number)} for number in range(count)])
-    return UtteranceDataset(rows, processor), Collator(processor, ["labels"], SpecAugment())
+    target = Target("emotion", "emotion", ["neutral", "joy"], SINGLE)
+    return ClipDataset(rows, (target,), processor), Collator(processor, SpecAugment())
 
 
-def _decode_apart(samples: UtteranceDataset, collate: Collator, batch: int) -> None:
+def _decode_apart(samples: ClipDataset, collate: Collator, batch: int) -> None:
     """Batch after batch, shared out as the loader does, and dropped."""
     shares = [range(rank * batch, len(samples), WORKERS * batch) for rank in range(WORKERS)]
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("fork")) as pool:
         list(pool.map(partial(_decode, samples, collate, batch), shares))
 
 
-def _decode(samples: UtteranceDataset, collate: Collator, batch: int, starts: range) -> None:
+def _decode(samples: ClipDataset, collate: Collator, batch: int, starts: range) -> None:
     torch.set_num_threads(1)  # as the loader's workers
     for start in starts:
         collate([samples[index] for index in range(start, min(start + batch, len(samples)))])

@@ -73,7 +73,7 @@ def _run(count: int, folder: Path, sizes: list[int]) -> dict[str, float]:
     prepare += ["--num-frames=4", "--frame-size=96", f"--shard-rows={ROWS}", "--sample-rows", *map(str, sizes)]
     train = ["train.py", "--recipe=quickstart", f"--data.root={prepared}", f"--output_dir={output}", *MODEL]
     train += ["--training.epochs=3", f"--training.batch_size={BATCH // count}", "--training.num_workers=0"]
-    train += ["--data.preload=false", "--training.precision=fp32"]
+    train += ["--inputs.preload=false", "--training.precision=fp32"]
     whole = _seconds(count, prepare, folder)
     again = _seconds(count, prepare, folder)
     trained = _seconds(count, train, folder)

@@ -85,11 +85,8 @@ def _parse(
     options(parser)
     parser.add_class_arguments(kind, skip={"root"})
     spelled = [re.sub(r"^--[\w.-]+", lambda option: "--" + option[0][2:].replace("-", "_"), a) for a in arguments]
-    found = parser.parse_args(spelled)
-    fields = {name: getattr(found, name) for name in kind.__dataclass_fields__ if name != "root"}
-    values = parser.instantiate_classes(found)
-    fields = {name: getattr(values, name) for name in fields}
-    return found, kind(root=found.root, **fields)
+    values = parser.instantiate(parser.parse_args(spelled))
+    return values, kind(**{name: getattr(values, name) for name in kind.__dataclass_fields__})
 
 
 def _no_options(parser: object) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 STUDY = (
-    *("--data.dataset=sample_genex", "--data.target=attention", "--data.crop_faces=false", "--data.frame_size=48"),
+    *("--data=SampleGenex", "--data.targets=[attention]", "--data.crop_faces=false", "--inputs.frame_size=48"),
     *("--model.vision_encoder=null", "--training.epochs=8", "--training.batch_size=32", "--training.phases=[]"),
     *("--training.learning_rate=1e-3", "--training.encoder_learning_rate=1e-3", "--training.scheduler=cosine"),
-    *("--training.scheduler_options={}", "--training.gradient_accumulation=1", "--data.preload=true"),
+    *("--training.scheduler_options={}", "--training.gradient_accumulation=1", "--inputs.preload=true"),
 )
 VIT = (
     "--model.vision_config={patch_size: 8, hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 2, "
@@ -39,13 +39,13 @@ RUNS = {
         "--model.vision_config={embedding_size: 16, hidden_sizes: [16, 32, 64, 128], depths: [1, 1, 1, 1]}",
     ),
     "temporal_vit": (
-        *("temporal_vit", *STUDY, *VIT, "--model.config.num_attention_heads=2", "--data.num_frames=3"),
+        *("temporal_vit", *STUDY, *VIT, "--model.config.num_attention_heads=2", "--inputs.num_frames=3"),
         "--training.epochs=5",
     ),
     "physio_concat": ("genex_quickstart",),
     "physio_cross_attention": (
         *("physio_cross_attention", *STUDY, *VIT),
-        *("--model.config.num_attention_heads=2", "--data.physio_steps=3", "--model.config.head_sizes=[32, 16]"),
+        *("--model.config.num_attention_heads=2", "--inputs.physio_steps=3", "--model.config.head_sizes=[32, 16]"),
     ),
     "physio_pretrained_fusion": (
         *("physio_pretrained_fusion", *STUDY, *VIT, "--model.config.fusion_size=64"),

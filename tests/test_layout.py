@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from affecthub.datasets_scripts.corpus import load_corpus
 from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
-from affecthub.training.corpus import load_corpus
-from affecthub.training.families import modalities_of
-from affecthub.training.from_recipe import build_model, build_processor
+from affecthub.training.from_recipe import build_model, build_processor, modalities_of
 from affecthub.training.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -23,7 +23,7 @@ from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = {"train": 48, "dev": 16, "test": 16}
 TINY = (
-    *("--data.train_rows=48", "--data.validation_rows=16", "--data.test_rows=16", "--data.num_frames=2"),
+    *("--data.train_rows=48", "--data.validation_rows=16", "--data.test_rows=16", "--inputs.num_frames=2"),
     *("--model.vision_config.image_size=32", "--model.config.hidden_size=16"),
     *("--training.batch_size=16", "--training.precision=fp32", "--training.num_workers=0"),
 )
@@ -301,7 +301,7 @@ def header_first(source, target):
 @pytest.mark.parametrize("modalities", [["text", "audio", "video"], ["audio", "video"]])
 def test_broken_clips_stop_nothing_and_are_counted(damaged, run, place, modalities):
     output = place / f"damaged_{len(modalities)}"
-    options = (f"--data.root={damaged}", "--data.dataset=meld", "--training.epochs=1")
+    options = (f"--data.root={damaged}", "--data=Meld", "--training.epochs=1")
     run(*TINY, *options, f"--model.modalities=[{','.join(modalities)}]", f"--output_dir={output}")
     data = figures(output / "model" / "metrics.json")["data"]
     counts = list(data["skipped"].values())
@@ -318,8 +318,8 @@ def test_broken_clips_stop_nothing_and_are_counted(damaged, run, place, modaliti
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--data.dataset=meld",), "needs its folder: pass --data.root=PATH"),
-        (("--data.dataset=meld", "--data.root=nowhere"), "nowhere: no such folder"),
+        (("--data=Meld",), "needs its folder: pass --data.root=PATH"),
+        (("--data=Meld", "--data.root=nowhere"), "nowhere: no such folder"),
         (("--model.config.fusion_size=[8]",), "has no 'fusion_size'; did you mean fusion_sizes"),
         (("--training.best_metric=f1",), "best_metric=f1: this model is measured by accuracy"),
         (("--training.scheduler=cosin",), "cosin is not a valid SchedulerType, please select one of"),

@@ -371,10 +371,12 @@ def _explain(message: str, parser: ArgumentParser) -> str:
     found = UNKNOWN_OPTION.search(message)
     if not found:
         return message
-    if found["field"] and (data := OF_DATA.search(message)):
-        kind = next((kind for kind in _data_classes() if kind.__name__ == data[1]), DataOptions)
+    of_data = OF_DATA.search(message) if found["field"] else None
+    if kind := next((kind for kind in _data_classes() if of_data and kind.__name__ == of_data[1]), None):
         known = [entry.name for entry in fields(kind)]
-        return f"unknown option --data.{found['field']} of {data[1]}{_did_you_mean(found['field'], known, '--data.')}"
+        return (
+            f"unknown option --data.{found['field']} of {of_data[1]}{_did_you_mean(found['field'], known, '--data.')}"
+        )
     if found["field"]:
         known = [entry.name for entry in fields(Phase)]  # the only entries of a list that have keys
         return f"training.phases: unknown key {found['field']!r}{_did_you_mean(found['field'], known)}"

@@ -27,7 +27,9 @@ class ShardStream:
 
     def __post_init__(self):
         if self.buffer < 1:
-            raise ValueError(f"data.shuffle_buffer={self.buffer}: it has to be above 0; 1 keeps the order of a shard.")
+            raise ValueError(
+                f"inputs.shuffle_buffer={self.buffer}: it has to be above 0; 1 keeps the order of a shard."
+            )
 
     def order(self, seed: int, epoch: int, process: int = 0, processes: int = 1) -> np.ndarray:
         """What a process reads: the shuffled shards are laid in a line, which is cut into equal parts.

@@ -3,25 +3,28 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict, Features, Image, List, Value, load_dataset
 from huggingface_hub import DatasetCard
 
+from affecthub.datasets_scripts.corpus import Corpus, DataCard
 from affecthub.datasets_scripts.genex.builder import FrameOptions, load_genex
 from affecthub.datasets_scripts.meld.builder import load_meld
 from affecthub.datasets_scripts.synthetic.clip import encode_clip
 from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.hub import publish_dataset as module
-from affecthub.hub.publish_dataset import GENEX_FACTS, MELD_FACTS, publish_dataset
+from affecthub.hub.publish_dataset import publish_dataset
 
 NAME = "tester/rows"
-FACTS = replace(MELD_FACTS, name="Sample", synthetic=True)
+CARD = DataCard(
+    license="gpl-3.0", description="Rows.", citation="Poria et al. 2019", notes=("A note.",), limits=("A limit.",)
+)
 LOADER = """
 import sys
 from datasets import load_dataset
@@ -30,6 +33,12 @@ row = meld["train"][0]
 print({split: len(rows) for split, rows in meld.items()}, meld["train"].features["emotion"].names[:2], row["key"])
 print({split: len(rows) for split, rows in genex.items()}, len(genex["train"][0]["physio_values"]))
 """
+
+
+def corpus_of(rows):
+    """Rows as a synthetic data set describes itself."""
+    splits = dict(rows) if isinstance(rows, DatasetDict) else {"frames": rows}
+    return Corpus("Sample", "utterances", splits, targets=(), card=CARD, synthetic=True)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +69,7 @@ def loaded(hub, folder, name=NAME):
 
 
 def test_meld_comes_back_without_its_media(meld, hub, tmp_path):
-    url = publish_dataset(meld, NAME, facts=FACTS)
+    url = publish_dataset(corpus_of(meld), NAME)
     repo = hub.repos["dataset", NAME]
     assert repo.private and len(repo.commits) == 2
     assert url == f"{hub.url}/datasets/{NAME}/commit/{repo.refs['main']}"
@@ -73,15 +82,15 @@ def test_meld_comes_back_without_its_media(meld, hub, tmp_path):
 
 
 def test_genex_comes_back_without_faces_and_recordings(genex, hub, tmp_path):
-    publish_dataset(genex, NAME, facts=GENEX_FACTS)
+    publish_dataset(corpus_of(genex), NAME)
     rows = loaded(hub, tmp_path)["train"]
     assert set(genex.column_names) - set(rows.column_names) == {"image_path", "recording_path"}
     assert rows["key"][:] == genex["key"][:] and rows.features["physio_values"] == genex.features["physio_values"]
 
 
 def test_a_fresh_process_loads_both_by_name(meld, genex, hub, tmp_path):
-    publish_dataset(meld, NAME, facts=FACTS)
-    publish_dataset(genex, "tester/frames", facts=GENEX_FACTS)
+    publish_dataset(corpus_of(meld), NAME)
+    publish_dataset(corpus_of(genex), "tester/frames")
     environment = os.environ | hub.environment(tmp_path / "hf_home")
     done = subprocess.run(
         [sys.executable, "-c", LOADER, NAME, "tester/frames"],
@@ -100,8 +109,8 @@ def test_a_fresh_process_loads_both_by_name(meld, genex, hub, tmp_path):
 
 
 def test_no_file_names_this_machine(meld, genex, hub, tmp_path):
-    publish_dataset(meld, NAME, facts=FACTS, include_media=True)
-    publish_dataset(genex, "tester/frames", facts=GENEX_FACTS, include_media=True)
+    publish_dataset(corpus_of(meld), NAME, include_media=True)
+    publish_dataset(corpus_of(genex), "tester/frames", include_media=True)
     here = str(tmp_path.parent.parent).encode()
     for name in (NAME, "tester/frames"):
         for path, content in hub.files(name, kind="dataset").items():
@@ -112,14 +121,14 @@ def test_no_file_names_this_machine(meld, genex, hub, tmp_path):
 
 
 def test_media_only_when_asked_by_name_and_after_a_warning(meld, genex, hub, tmp_path, caplog):
-    publish_dataset(meld, NAME, facts=FACTS)
+    publish_dataset(corpus_of(meld), NAME)
     assert "consented" not in caplog.text
-    publish_dataset(meld, NAME, facts=FACTS, include_media=True)
+    publish_dataset(corpus_of(meld), NAME, include_media=True)
     assert "must have consented" in caplog.text and "yours to share" in caplog.text
     clips = loaded(hub, tmp_path / "meld")["train"]["clip"]
     for path, clip in zip(meld["train"]["video_path"], clips, strict=True):
         assert clip["bytes"] == Path(path).read_bytes() if path else clip is None
-    publish_dataset(genex, "tester/frames", facts=GENEX_FACTS, include_media=True)
+    publish_dataset(corpus_of(genex), "tester/frames", include_media=True)
     images = loaded(hub, tmp_path / "genex", "tester/frames")["train"]["image"]
     assert [image.size for image in images] == [(64, 48)] * len(genex)
     assert "## Recordings" in hub.files("tester/frames", kind="dataset")["README.md"].decode()
@@ -131,7 +140,7 @@ def test_media_in_the_rows_themselves_stay_behind(hub, tmp_path):
         {"text": ["a"], "face": [picture], "voice": [b"wav"]},
         features=Features({"text": Value("string"), "face": Image(), "voice": Value("binary")}),
     )
-    publish_dataset(rows, NAME, facts=FACTS)
+    publish_dataset(corpus_of(rows), NAME)
     assert loaded(hub, tmp_path)["train"].column_names == ["text"]
     assert ": face, voice. No picture, sound or video" in hub.files(NAME, kind="dataset")["README.md"].decode()
 
@@ -139,7 +148,7 @@ def test_media_in_the_rows_themselves_stay_behind(hub, tmp_path):
 def test_large_splits_are_sharded_and_come_back_in_order(hub, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SHARD_BYTES", 4000)
     rows = Dataset.from_dict({"number": list(range(2000))})
-    publish_dataset(DatasetDict(train=rows), NAME, facts=FACTS)
+    publish_dataset(corpus_of(rows), NAME)
     shards = sorted(path for path in hub.files(NAME, kind="dataset") if path.endswith(".parquet"))
     assert shards == [f"data/train-{index:05d}-of-00004.parquet" for index in range(4)]
     assert loaded(hub, tmp_path)["train"]["number"][:] == list(range(2000))
@@ -148,10 +157,10 @@ def test_large_splits_are_sharded_and_come_back_in_order(hub, tmp_path, monkeypa
 def test_fewer_shards_the_next_time_leave_no_old_one(hub, tmp_path, monkeypatch):
     rows = Dataset.from_dict({"number": list(range(2000))})
     monkeypatch.setattr(module, "SHARD_BYTES", 4000)
-    publish_dataset(rows, NAME, facts=FACTS)
+    publish_dataset(corpus_of(rows), NAME)
     assert len(hub.files(NAME, kind="dataset")) == 5
     monkeypatch.setattr(module, "SHARD_BYTES", 10**6)
-    publish_dataset(rows, NAME, facts=FACTS)
+    publish_dataset(corpus_of(rows), NAME)
     assert hub.files(NAME, kind="dataset").keys() == {"README.md", "data/train-00000-of-00001.parquet"}
 
 
@@ -172,17 +181,17 @@ def test_a_text_that_must_not_go_is_refused_by_its_column(value, what, nested, h
         features=Features({"key": Value("string"), "source": List(Value("string")) if nested else Value("string")}),
     )
     with pytest.raises(ValueError, match=f"^Column 'source' of split 'train' holds {what}") as caught:
-        publish_dataset(rows, NAME, facts=FACTS)
+        publish_dataset(corpus_of(rows), NAME)
     assert value not in str(caught.value) and hub.requests == []
 
 
 @pytest.mark.parametrize("text", ["Either/or, you know.", "1/2 of it", "see https://example.org/a", "/shrug"])
 def test_plain_talk_is_no_path(text, hub):
-    assert publish_dataset(Dataset.from_dict({"text": [text]}), NAME, facts=FACTS)
+    assert publish_dataset(corpus_of(Dataset.from_dict({"text": [text]})), NAME)
 
 
 def test_the_card_parses_and_says_what_is_there(meld, hub):
-    publish_dataset(meld, NAME, facts=FACTS)
+    publish_dataset(corpus_of(meld), NAME)
     card = DatasetCard(hub.files(NAME, kind="dataset")["README.md"].decode())
     assert card.data.license == "gpl-3.0" and "synthetic" in card.data.tags and card.data.size_categories == ["n<1K"]
     assert card.data.configs[0]["data_files"][0] == {"split": "train", "path": "data/train-*.parquet"}
@@ -190,26 +199,44 @@ def test_the_card_parses_and_says_what_is_there(meld, hub):
     assert "Left out on purpose" in card.text and ": video_path, audio_path." in card.text
     counts = [meld[split]["emotion"].count(0) for split in meld]
     assert f"| neutral | {' | '.join(map(str, counts))} |" in card.text
+    assert all(text in card.text for text in ("- A note.", "- A limit.", "## Citation", "Poria et al. 2019"))
     assert "list of string" in card.text and "## Recordings" not in card.text
     assert "{{" not in card.text and "{%" not in card.text
 
 
 def test_what_cannot_be_published(meld, hub, monkeypatch):
     with pytest.raises(ValueError, match="Sample has no rows"):
-        publish_dataset(DatasetDict(train=meld["train"].select([])), NAME, facts=FACTS)
+        publish_dataset(corpus_of(meld["train"].select([])), NAME)
     with pytest.raises(ValueError, match="names no owner"):
-        publish_dataset(meld, "rows", facts=FACTS)
+        publish_dataset(corpus_of(meld), "rows")
     gone = Dataset.from_dict({"image_path": ["/no/such/picture.jpg"]})
     with pytest.raises(FileNotFoundError, match="picture.jpg"):
-        publish_dataset(gone, NAME, facts=FACTS, include_media=True)
+        publish_dataset(corpus_of(gone), NAME, include_media=True)
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(OSError, match="hf auth login"):
-        publish_dataset(meld, NAME, facts=FACTS)
+        publish_dataset(corpus_of(meld), NAME)
     assert hub.repos == {}
+
+
+def test_segments_of_longer_files_go_without_them(hub):
+    rows = Dataset.from_dict({"key": ["a"], "audio_path": ["long.wav"], "clip_start": [3.0], "clip_end": [4.0]})
+    with pytest.raises(ValueError, match="Sample: its rows are segments of longer files"):
+        publish_dataset(corpus_of(rows), NAME, include_media=True)
+    publish_dataset(corpus_of(rows), NAME)
+    assert hub.repos["dataset", NAME].commits
+
+
+def test_several_pictures_of_a_row_go_together(hub, tmp_path):
+    for name in ("a", "b"):
+        PIL.Image.new("RGB", (8, 6), name == "a" and "red" or "blue").save(tmp_path / f"{name}.png")
+    rows = Dataset.from_dict({"key": ["x"], "image_paths": [[str(tmp_path / "a.png"), str(tmp_path / "b.png")]]})
+    publish_dataset(corpus_of(rows), NAME, include_media=True)
+    (row,) = loaded(hub, tmp_path / "back")["train"]
+    assert [image.getpixel((0, 0)) for image in row["images"]] == [(255, 0, 0), (0, 0, 255)]
 
 
 def test_a_full_quota_leaves_nothing_behind(meld, hub):
     hub.fail("status", "POST /datasets/.*info/lfs", status=403, message="storage limit reached", times=9)
     with pytest.raises(OSError, match="storage limit reached.*quota"):
-        publish_dataset(meld, NAME, facts=FACTS)
+        publish_dataset(corpus_of(meld), NAME)
     assert hub.files(NAME, kind="dataset") == {}

@@ -4,21 +4,22 @@ import datasets
 import pytest
 from transformers import set_seed
 
+from affecthub.datasets_scripts.corpus import load_corpus
 from affecthub.datasets_scripts.prepared.clips import ClipForm
+from affecthub.datasets_scripts.synthetic.corpora import SampleMeld
 from affecthub.datasets_scripts.synthetic.study import render_sample_genex
 from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
-from affecthub.training.corpus import load_corpus
-from affecthub.training.data import UtteranceDataset
-from affecthub.training.families import modalities_of
-from affecthub.training.from_recipe import build_model, build_processor
+from affecthub.training.data import ClipDataset
+from affecthub.training.from_recipe import build_model, build_processor, modalities_of
 from affecthub.training.prepare import prepare
 from affecthub.training.recipe import load_recipe
 from affecthub.training.trainer import make_trainer
 
 STUDY_SECONDS = 6
 ROWS = {"train": 48, "dev": 16, "test": 16}
+SIZES = {"train_rows": 48, "validation_rows": 16, "test_rows": 16}
 TINY = (
-    *("--data.train_rows=48", "--data.validation_rows=16", "--data.test_rows=16", "--data.num_frames=2"),
+    *("--data.train_rows=48", "--data.validation_rows=16", "--data.test_rows=16", "--inputs.num_frames=2"),
     *("--model.vision_config.image_size=32", "--model.config.hidden_size=16"),
     *("--training.epochs=2", "--training.batch_size=16", "--training.precision=fp32", "--training.num_workers=0"),
 )
@@ -54,8 +55,8 @@ def study_options(rendered_study):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AFFECTHUB_CACHE", str(rendered_study / "cache"))
         yield (
-            *("--data.dataset=sample_genex", f"--data.root={rendered_study}", f"--data.seconds={STUDY_SECONDS}"),
-            *("--data.crop_faces=false", "--data.frame_size=32"),
+            *("--data=SampleGenex", f"--data.root={rendered_study}", f"--data.seconds={STUDY_SECONDS}"),
+            *("--data.crop_faces=false", "--inputs.frame_size=32"),
         )
 
 
@@ -70,7 +71,7 @@ def prepared(sample_root, tmp_path_factory):
     """The tiny corpus, prepared by the one call that the command makes; its training split has 4 shards of 12 rows."""
     folder = tmp_path_factory.mktemp("prepared") / "out"
     form = ClipForm(num_frames=2, frame_size=32)
-    prepare("sample_meld", sample_root, folder, form, sample_rows=tuple(ROWS.values()), shard_rows=12)
+    prepare(SampleMeld(root=str(sample_root), **SIZES), folder, form, shard_rows=12)
     return folder
 
 
@@ -92,12 +93,13 @@ def trainer_for(corpus, processor, tmp_path):
     """A function: the Trainer of a recipe on the tiny corpus, its clips decoded into memory once."""
     kept = {}
 
-    def make(recipe, output_dir=tmp_path):
+    def make(recipe, output_dir=tmp_path, corpus=corpus):
         set_seed(recipe.training.seed)
-        for name in () if kept else ("train", "validation"):
-            kept[name] = UtteranceDataset(corpus.splits[name], processor, preload=True)
-        return make_trainer(
-            build_model(recipe, corpus, processor), recipe, output_dir, corpus, kept["train"], kept["validation"]
-        )
+        targets = tuple(target.name for target in corpus.targets)
+        for name in () if targets in kept else ("train", "validation"):
+            kept.setdefault(targets, []).append(
+                ClipDataset(corpus.splits[name], corpus.targets, processor, preload=True)
+            )
+        return make_trainer(build_model(recipe, corpus, processor), recipe, output_dir, corpus, *kept[targets])
 
     return make

@@ -13,20 +13,25 @@ import numpy as np
 import pytest
 import torch
 
+from affecthub.datasets_scripts.corpus import SINGLE, Corpus, Target, load_corpus
+from affecthub.datasets_scripts.meld.corpus import Meld
+from affecthub.datasets_scripts.synthetic.corpora import SampleMeld
 from affecthub.media import container
 from affecthub.training import collator as batches
 from affecthub.training import trainer as run_module
 from affecthub.training.augmentation import LIGHT, SPEECH, SpecAugment
 from affecthub.training.collator import Collator, naming_stuck_workers
-from affecthub.training.corpus import Corpus, load_corpus
-from affecthub.training.data import UtteranceDataset
+from affecthub.training.data import ClipDataset
 from affecthub.training.encoder_cache import encoders as frozen_encoders
 from affecthub.training.encoder_cache.run import use_encoder_cache
 from affecthub.training.from_recipe import build_model
 from affecthub.training.fsdp import blank_sample
-from affecthub.training.recipe import AugmentationRecipe, DataRecipe, load_recipe
+from affecthub.training.recipe import AugmentationRecipe, load_recipe
 from affecthub.training.trainer import make_trainer
 
+EMOTIONS = ["neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"]
+TARGETS = (Target("emotion", "emotion", EMOTIONS, SINGLE),)
+SENTIMENT = Target("sentiment", "sentiment", ["neutral", "positive", "negative"], SINGLE)
 MEDIA = ("audio", "video")
 EVERYTHING = AugmentationRecipe(
     temporal_jitter=True,
@@ -62,37 +67,46 @@ def patchy(rows, tmp_path_factory):
 def samples_equal(one, other):
     return all(
         one[key] is other[key] is None or np.array_equal(one[key], other[key])
-        for key in ("text", "audio", "video", "labels", "sentiment_labels")
+        for key in ("text", "audio", "video", "labels")
     )
 
 
 def test_a_sample_holds_what_the_processor_takes(rows, processor):
-    sample = UtteranceDataset(rows, processor)[0]
+    sample = ClipDataset(rows, TARGETS, processor)[0]
     assert sample["text"] == rows[0]["text"]
     assert sample["audio"].dtype == np.float32 and sample["audio"].ndim == 1
     assert sample["video"].dtype == np.uint8
     assert sample["video"].shape[0] == 2 and min(sample["video"].shape[1:3]) == 32
     seconds = rows[0]["end"] - rows[0]["start"]
     assert len(sample["audio"]) == pytest.approx(16_000 * seconds, abs=1600)
-    assert (sample["labels"], sample["sentiment_labels"]) == (rows[0]["emotion"], rows[0]["sentiment"])
+    assert sample["labels"] == rows[0]["emotion"]
     assert sample["draw"] is None
 
 
 def test_missing_media_are_absent_in_the_batch_and_the_others_are_not(patchy, processor):
-    data = UtteranceDataset(patchy, processor)
-    batch = Collator(processor, ["labels"], SpecAugment())([data[i] for i in range(6)])
+    data = ClipDataset(patchy, TARGETS, processor)
+    batch = Collator(processor, SpecAugment())([data[i] for i in range(6)])
     assert batch["text_present"].tolist() == [1, 1, 1, 1, 1, 1]
     assert batch["audio_present"].tolist() == [0, 1, 0, 0, 1, 1]
     assert batch["video_present"].tolist() == [0, 0, 1, 0, 1, 1]
     assert batch["labels"].tolist() == patchy["emotion"]
-    assert "sentiment_labels" not in batch
-    both = Collator(processor, ["labels", "sentiment_labels"], SpecAugment())([data[i] for i in range(6)])
-    assert both["sentiment_labels"].tolist() == patchy["sentiment"]
+    two = ClipDataset(patchy, (*TARGETS, SENTIMENT), processor)
+    labels = Collator(processor, SpecAugment())([two[i] for i in range(6)])["labels"]
+    assert {name: values.tolist() for name, values in labels.items()} == {
+        name: patchy[name] for name in ("emotion", "sentiment")
+    }
+
+
+def test_what_a_row_counts_goes_with_it(rows, processor):
+    weighted = rows.add_column("weight", [0.5, 1.0, 1.0, 2.0, 1.0, 1.0])
+    data = ClipDataset(weighted, TARGETS, processor).only(["text"])
+    batch = Collator(processor, SpecAugment())([data[i] for i in (0, 3)])
+    assert batch["sample_weights"].tolist() == [0.5, 2.0] and batch["sample_weights"].dtype == torch.float32
 
 
 @pytest.mark.parametrize("preload", [False, True])
 def test_a_clip_that_breaks_while_decoding_is_counted_once_and_its_text_is_used(patchy, processor, preload, caplog):
-    data = UtteranceDataset(patchy, processor, preload=preload)
+    data = ClipDataset(patchy, TARGETS, processor, preload=preload)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):  # epochs
             sample = [data[i] for i in range(6)][3]
@@ -104,22 +118,22 @@ def test_a_clip_that_breaks_while_decoding_is_counted_once_and_its_text_is_used(
 
 
 def test_failures_in_worker_processes_are_counted_too(patchy, processor):
-    data = UtteranceDataset(patchy, processor)
-    collator = Collator(processor, ["labels"], SpecAugment())
+    data = ClipDataset(patchy, TARGETS, processor)
+    collator = Collator(processor, SpecAugment())
     batches = list(torch.utils.data.DataLoader(data, 3, collate_fn=collator, num_workers=2))
     assert [batch["video_present"].tolist() for batch in batches] == [[0, 0, 1], [0, 1, 1]]
     assert data.failures == 1
 
 
 def test_preloaded_samples_equal_those_decoded_on_demand(rows, processor):
-    lazy = UtteranceDataset(rows, processor)
-    eager = UtteranceDataset(rows, processor, preload=True)
+    lazy = ClipDataset(rows, TARGETS, processor)
+    eager = ClipDataset(rows, TARGETS, processor, preload=True)
     assert all(samples_equal(lazy[i], eager[i]) for i in range(6))
 
 
 def test_augmentation_follows_from_seed_epoch_and_index_alone(rows, processor):
     def make(seed=0, epoch=0):
-        data = UtteranceDataset(rows, processor, EVERYTHING, seed)
+        data = ClipDataset(rows, TARGETS, processor, EVERYTHING, seed)
         data.set_epoch(epoch)
         return data
 
@@ -138,9 +152,9 @@ def test_augmentation_follows_from_seed_epoch_and_index_alone(rows, processor):
 
 
 def test_the_number_of_workers_changes_no_batch(rows, processor):
-    data = UtteranceDataset(rows, processor, EVERYTHING, seed=3)
+    data = ClipDataset(rows, TARGETS, processor, EVERYTHING, seed=3)
     data.set_epoch(2)
-    collator = Collator(processor, ["labels"], EVERYTHING.features)
+    collator = Collator(processor, EVERYTHING.features)
     alone, shared = (list(torch.utils.data.DataLoader(data, 2, collate_fn=collator, num_workers=n)) for n in (0, 2))
     for one, other in zip(alone, shared, strict=True):
         assert one.keys() == other.keys()
@@ -148,20 +162,18 @@ def test_the_number_of_workers_changes_no_batch(rows, processor):
 
 
 def test_evaluation_is_not_augmented(rows, processor):
-    data = UtteranceDataset(rows, processor, None, seed=0)
+    data = ClipDataset(rows, TARGETS, processor, None, seed=0)
     first = data[0]
     data.set_epoch(5)
     assert samples_equal(first, data[0])
-    masked, plain = (
-        Collator(processor, ["labels"], s)([data[0], data[1]]) for s in (EVERYTHING.features, SpecAugment())
-    )
+    masked, plain = (Collator(processor, s)([data[0], data[1]]) for s in (EVERYTHING.features, SpecAugment()))
     assert torch.equal(masked["input_features"], plain["input_features"])
 
 
 def test_specaugment_masks_features_of_training_samples_and_stays_within_the_clip(rows, processor):
-    data = UtteranceDataset(rows, processor, AugmentationRecipe(features=EVERYTHING.features))
+    data = ClipDataset(rows, TARGETS, processor, AugmentationRecipe(features=EVERYTHING.features))
     samples = [data[i] for i in range(6)]
-    masked, plain = (Collator(processor, ["labels"], s)(samples) for s in (EVERYTHING.features, SpecAugment()))
+    masked, plain = (Collator(processor, s)(samples) for s in (EVERYTHING.features, SpecAugment()))
     differs = (masked["input_features"] != plain["input_features"]).any(-1)
     assert differs.any(1).all()
     assert not differs[plain["feature_attention_mask"] == 0].any()
@@ -169,7 +181,7 @@ def test_specaugment_masks_features_of_training_samples_and_stays_within_the_cli
 
 
 def test_only_hides_the_others_and_leaves_out_what_has_nothing_left(patchy, processor):
-    data = UtteranceDataset(patchy, processor, preload=True)
+    data = ClipDataset(patchy, TARGETS, processor, preload=True)
     seen = data.only(["video"])
     kept = [2, 4, 5]  # 0 and 1 have no video, 3 cannot be decoded
     assert [row["key"] for row in seen.rows] == [patchy[i]["key"] for i in kept]
@@ -183,8 +195,8 @@ def test_only_hides_the_others_and_leaves_out_what_has_nothing_left(patchy, proc
 
 
 def test_a_sample_that_has_nothing_left_is_left_out_of_its_batch(patchy, processor):
-    data = UtteranceDataset(patchy, processor).only(["audio", "video"])
-    batch = Collator(processor, ["labels"], SpecAugment())([data[i] for i in range(5)])  # the third cannot be decoded
+    data = ClipDataset(patchy, TARGETS, processor).only(["audio", "video"])
+    batch = Collator(processor, SpecAugment())([data[i] for i in range(5)])  # the third cannot be decoded
     assert batch["labels"].tolist() == [patchy[i]["emotion"] for i in (1, 2, 4, 5)]
     assert batch["video_present"].tolist() == [0, 1, 1, 1]
     assert data.failures == 1
@@ -192,7 +204,7 @@ def test_a_sample_that_has_nothing_left_is_left_out_of_its_batch(patchy, process
 
 
 def test_only_decodes_no_modality_that_is_hidden(rows, processor):
-    data = UtteranceDataset(rows.map(lambda row: {"video_path": "gone.mp4", "audio_path": "gone.mp4"}), processor)
+    data = ClipDataset(rows.map(lambda row: {"video_path": "gone.mp4", "audio_path": "gone.mp4"}), TARGETS, processor)
     assert data.only(["text"])[0]["text"] == rows[0]["text"]
     assert data.failures == 0
 
@@ -211,23 +223,35 @@ def test_the_corpus_knows_what_a_report_has_to_say(corpus):
     assert set(corpus.bayes_accuracy) == {
         frozenset(subset) for size in (1, 2, 3) for subset in itertools.combinations(("text", "audio", "video"), size)
     }
-    emotion, sentiment = corpus.targets
+    (emotion,) = corpus.targets
     assert emotion.labels == ["neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"]
-    assert sentiment.labels == ["neutral", "positive", "negative"]
-    assert set(corpus.skipped.values()) == {0}
+    assert corpus.skipped == {}
+
+
+def test_the_targets_are_those_that_are_asked_for(tiny):
+    sentiment, emotion = load_corpus(tiny("--data.targets=[sentiment,emotion]").data, ["text"]).targets
+    assert (sentiment.labels, len(emotion.labels)) == (["neutral", "positive", "negative"], 7)
 
 
 def test_rows_without_any_of_the_modalities_are_left_out_and_counted(corpus, tiny):
     first = next(iter(corpus.splits["train"]))["video_path"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "affecthub.training.corpus.load_meld", lambda *a, **k: {"train": corpus.splits["train"].map(hide)}
-        )
+        changed = corpus.splits | {"train": corpus.splits["train"].map(hide)}
+        patch.setattr(SampleMeld, "build", lambda self, modalities: changed)
         found = load_corpus(tiny().data, ["audio", "video"])
         kept = load_corpus(tiny().data, ["text", "video"])
-    assert (len(found.splits["train"]), found.skipped) == (46, {"train rows with none of the modalities": 2})
+    assert (len(found.splits["train"]), found.skipped) == (46, {"train utterances without any of audio, video": 2})
     assert first not in found.splits["train"]["video_path"]
-    assert (len(kept.splits["train"]), kept.skipped) == (48, {"train rows with none of the modalities": 0})
+    assert (len(kept.splits["train"]), kept.skipped) == (48, {})
+
+
+def test_rows_whose_label_is_not_known_are_left_out_and_counted(corpus, tiny, monkeypatch):
+    unlabelled = corpus.splits["train"].map(
+        lambda row, i: {"emotion": -1 if i < 3 else row["emotion"]}, with_indices=True
+    )
+    monkeypatch.setattr(SampleMeld, "build", lambda self, modalities: corpus.splits | {"train": unlabelled})
+    found = load_corpus(tiny().data, ["text"])
+    assert (len(found.splits["train"]), found.skipped) == (45, {"train utterances whose emotion is not known": 3})
 
 
 def hide(row, hidden=("train/dia0_utt0", "train/dia0_utt1")):
@@ -238,20 +262,20 @@ def hide(row, hidden=("train/dia0_utt0", "train/dia0_utt1")):
 
 
 def test_meld_without_a_folder_says_what_to_pass():
-    with pytest.raises(ValueError, match="The data set 'meld' needs its folder: pass --data.root=PATH"):
+    with pytest.raises(ValueError, match="The data set Meld needs its folder: pass --data.root=PATH"):
         load_corpus(load_recipe("meld_text").data, ["text"])
 
 
 def test_a_folder_without_a_training_table_says_so(sample_root, tmp_path):
     corpus = next(sample_root.glob("synthetic_sample_meld-*"))
     (tmp_path / "test_sent_emo.csv").write_bytes((corpus / "test_sent_emo.csv").read_bytes())
-    with pytest.raises(ValueError, match=r"no train_sent_emo.csv, and so nothing to learn from; found \['test'\]"):
-        load_corpus(DataRecipe(dataset="meld", root=str(tmp_path)), ["text"])
+    with pytest.raises(ValueError, match=r"MELD: no row of the split 'train', only {'test': 16}.*grouped_k_fold"):
+        load_corpus(Meld(root=str(tmp_path)), ["text"])
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"{tmp_path}/MELD: no such folder"):
-        load_corpus(DataRecipe(dataset="meld", root=str(tmp_path / "MELD")), ["text"])
+        load_corpus(Meld(root=str(tmp_path / "MELD")), ["text"])
 
 
 def test_a_clip_that_never_ends_counts_as_undecodable(rows, processor, tmp_path, monkeypatch, caplog):
@@ -259,7 +283,7 @@ def test_a_clip_that_never_ends_counts_as_undecodable(rows, processor, tmp_path,
     os.mkfifo(clip)
     threading.Thread(target=feed, args=(clip, _as_stream(rows[0]["video_path"])), daemon=True).start()
     monkeypatch.setattr(container, "time", SimpleNamespace(monotonic=itertools.count().__next__))
-    data = UtteranceDataset(rows.map(lambda row: {"video_path": str(clip), "audio_path": str(clip)}), processor)
+    data = ClipDataset(rows.map(lambda row: {"video_path": str(clip), "audio_path": str(clip)}), TARGETS, processor)
     with caplog.at_level(logging.WARNING):
         sample = data[2]
     assert sample["text"] == rows[2]["text"] and sample["video"] is None and sample["audio"] is None
@@ -294,9 +318,9 @@ def test_a_worker_that_hangs_ends_the_run_with_a_sentence(tiny, corpus, processo
     monkeypatch.setenv("AFFECTHUB_CACHE", str(tmp_path / "cache"))
     hangs = str(tmp_path / "hangs.mp4")
     rows = corpus.splits["train"].map(lambda row: {"video_path": hangs, "audio_path": hangs})
-    data = UtteranceDataset(rows, processor)
+    data = ClipDataset(rows, TARGETS, processor)
     recipe = tiny(
-        *("--training.num_workers=1", "--data.preload=false"),
+        *("--training.num_workers=1", "--inputs.preload=false"),
         *(["--training.phases=[{start_epoch: 0, encoder_layers: 0}]"] if frozen else []),
     )
     trainer = make_trainer(build_model(recipe, corpus, processor), recipe, tmp_path, corpus, data, data)
@@ -309,8 +333,8 @@ def test_a_worker_that_hangs_ends_the_run_with_a_sentence(tiny, corpus, processo
 
 
 def test_with_a_blank_a_batch_has_every_modality_and_the_same_figures(rows, processor, tiny, corpus):
-    samples = [dict(UtteranceDataset(rows, processor)[i], video=None) for i in range(3)]
-    plain, filled = (Collator(processor, ["labels"], SpecAugment()) for _ in range(2))
+    samples = [dict(ClipDataset(rows, TARGETS, processor)[i], video=None) for i in range(3)]
+    plain, filled = (Collator(processor, SpecAugment()) for _ in range(2))
     filled.blank = blank_sample(processor)
     expected, found = plain(samples), filled(samples)
     assert "video_present" not in expected and found["video_present"].tolist() == [0, 0, 0]

@@ -34,7 +34,7 @@ LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--config_file")
 EQUAL = (  # a batch norm and dropout would see each process's own rows
     "--model.architecture=trimodal_late_fusion",
     "--model.config={hidden_size: 16, classifier_hidden_size: 16, initializer_range: 0.1, dropout: 0}",
-    *("--data.train_rows=48", "--data.validation_rows=16", "--data.test_rows=16", "--data.num_frames=2"),
+    *("--data.train_rows=48", "--data.validation_rows=16", "--data.test_rows=16", "--inputs.num_frames=2"),
     *("--model.vision_config.image_size=32", "--training.epochs=2", "--training.precision=fp32"),
     *("--training.group_by_length=true", "--training.best_metric=loss"),
     "--training.phases=[{start_epoch: 0, encoder_layers: 0}, {start_epoch: 1, encoder_layers: 1}]",

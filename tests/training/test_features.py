@@ -9,23 +9,24 @@ import pytest
 import torch
 from transformers import set_seed
 
+from affecthub.datasets_scripts.corpus import load_corpus
 from affecthub.datasets_scripts.meld.builder import load_meld
+from affecthub.datasets_scripts.meld.corpus import Meld
 from affecthub.datasets_scripts.prepared.clips import decode_array
 from affecthub.datasets_scripts.prepared.shards import Prepared, finish, open_prepared, shards_of
 from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.hub import cli
 from affecthub.training import data as data_module
-from affecthub.training.corpus import load_corpus
 from affecthub.training.data import PreparedDataset, make_dataset
 from affecthub.training.encoder_cache.run import plan_cache
-from affecthub.training.families import modalities_of
 from affecthub.training.features import FeatureEncoder, as_npy, check_features, check_recipe, clips_of
-from affecthub.training.from_recipe import build_model
-from affecthub.training.prepare import write_shards
+from affecthub.training.from_recipe import build_model, modalities_of
+from affecthub.training.prepare import write_clips
 from affecthub.training.recipe import write_recipe
 from affecthub.training.trainer import make_trainer
 
-FROZEN = ("--training.phases=[{start_epoch: 0, encoder_layers: 0}]", "--data.preload=false")
+SIZES = ("--train-rows=48", "--validation-rows=16", "--test-rows=16")
+FROZEN = ("--training.phases=[{start_epoch: 0, encoder_layers: 0}]", "--inputs.preload=false")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def encoded(tiny, sample_root, tmp_path_factory):
     place = tmp_path_factory.mktemp("features")
     write_recipe(tiny(*FROZEN), place)
     arguments = ["prepare", "sample_meld", str(sample_root), str(place / "out")]
-    arguments += ["--features", str(place / "recipe.yaml"), "--sample-rows", "48", "16", "16", "--shard-rows", "12"]
+    arguments += ["--features", str(place / "recipe.yaml"), "--shard-rows", "12", *SIZES]
     assert cli.main(arguments) == 0
     return place / "out", arguments
 
@@ -54,7 +55,7 @@ def sample_rows(root):
 @pytest.fixture(scope="module")
 def encoder(root, tiny):
     """What the command encodes by."""
-    return FeatureEncoder(clips_of(tiny(*FROZEN), dataset="meld", root=root), torch.device("cpu"))
+    return FeatureEncoder(clips_of(tiny(*FROZEN), Meld(root)), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +86,8 @@ def test_training_on_features_is_training_on_frames_and_sound(encoded, prepared,
     def refuse(*inputs, **kwargs):
         raise AssertionError("something was decoded or encoded")
 
-    for name in ("decode_audio", "decode_frames"):
-        monkeypatch.setattr(data_module, name, refuse)
+    for name in ("audio_flac", "video_jpeg"):
+        monkeypatch.setitem(data_module.READERS, name, ("", refuse))
     trainer = run_on(encoded[0], masked)
     monkeypatch.setattr(type(trainer.model.base_model.vision_model), "forward", refuse)
     found = losses(trainer)
@@ -96,7 +97,7 @@ def test_training_on_features_is_training_on_frames_and_sound(encoded, prepared,
 
 
 def test_features_are_streamed_too(encoded, run_on):
-    trainer = run_on(encoded[0], "--data.streaming=true", "--data.shuffle_buffer=8", "--data.limit=20")
+    trainer = run_on(encoded[0], "--inputs.streaming=true", "--inputs.shuffle_buffer=8", "--data.limit=20")
     batch = next(iter(trainer.get_train_dataloader()))
     assert {"video_features", "input_features", "input_ids"} < batch.keys() and len(batch["labels"]) == 8
 
@@ -128,7 +129,7 @@ def test_half_precision_is_kept_where_numpy_has_it_and_read_as_float32():
 def test_the_bytes_do_not_depend_on_the_number_of_processes(encoded, encoder, sample_rows, tmp_path):
     folder, settings = encoded[0], open_prepared(encoded[0]).manifest["settings"]
     shards = shards_of({"train": sample_rows}, tmp_path, settings, 12)[1::2]
-    write_shards(shards, encoder.form, 60.0, encoder)  # as the second of two processes
+    write_clips(shards, encoder.form, 60.0, encoder)  # as the second of two processes
     for shard in shards:
         assert shard.path.read_bytes() == (folder / shard.path.name).read_bytes()
         assert shard.is_complete()
@@ -146,10 +147,10 @@ def test_a_broken_clip_stays_as_a_row_without_features_and_is_counted(encoder, s
     )
     shards = shards_of({"train": rows}, tmp_path / "out", {}, 3)
     (tmp_path / "out").mkdir()
-    write_shards(shards, encoder.form, 60.0, encoder)
+    write_clips(shards, encoder.form, 60.0, encoder)
     manifest = finish(tmp_path / "out", shards, {})
     assert manifest["statuses"] == {"train": {"kept": 1, "none": 1, "undecodable": 1}}
-    samples = PreparedDataset(Prepared(tmp_path / "out", manifest).splits()["train"], processor)
+    samples = PreparedDataset(Prepared(tmp_path / "out", manifest).splits()["train"], (), processor)
     held = [sample["video"] is not None and sample["audio"] is not None for sample in (samples[i] for i in range(3))]
     assert held == [False, False, True] and samples.failures == 1
 
@@ -186,7 +187,7 @@ def test_what_features_cannot_do_is_refused(tiny, sample_root, tmp_path, capsys)
         check_recipe(tiny(*FROZEN, "--augmentation.frames.flip=0.5"), "out")
     check_recipe(tiny("--model.modalities=[text, audio]"), "out")  # log-mel features have no encoder
     write_recipe(tiny("--model.modalities=[text]"), tmp_path)
-    command = ["prepare", "sample_meld", str(sample_root), str(tmp_path / "out"), "--sample-rows", "48", "16", "16"]
+    command = ["prepare", "sample_meld", str(sample_root), str(tmp_path / "out"), *SIZES]
     assert cli.main([*command, "--features", str(tmp_path / "recipe.yaml")]) == 2
-    assert "it uses ['text'], without sound and frames to encode" in capsys.readouterr().err
+    assert "it uses text, without sound and frames to encode" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -12,21 +12,24 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from affecthub.datasets_scripts.corpus import load_corpus
 from affecthub.datasets_scripts.meld.builder import load_meld
+from affecthub.datasets_scripts.meld.corpus import Meld
 from affecthub.datasets_scripts.prepared.clips import ClipForm, ClipReader, decode_audio, encode_audio
 from affecthub.datasets_scripts.prepared.shards import MANIFEST, alone, begin, finish, open_prepared, shards_of
+from affecthub.datasets_scripts.synthetic.corpora import SampleMeld
 from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.hub import cli
 from affecthub.training.augmentation import SpecAugment
 from affecthub.training.collator import Collator
-from affecthub.training.corpus import load_corpus
-from affecthub.training.data import UtteranceDataset, make_dataset
-from affecthub.training.families import modalities_of
-from affecthub.training.prepare import prepare, summary, write_shards
+from affecthub.training.data import ClipDataset, make_dataset
+from affecthub.training.from_recipe import modalities_of
+from affecthub.training.prepare import prepare, summary, write_clips
 from affecthub.training.recipe import AugmentationRecipe
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = (48, 16, 16)
+SIZES = ("--train-rows=48", "--validation-rows=16", "--test-rows=16")
 FORM = ClipForm(num_frames=2, frame_size=32)
 SETTINGS = {"shard_rows": 12}
 
@@ -45,7 +48,7 @@ def by_processes(splits, folder, processes, shard_rows=4):
     folder.mkdir(exist_ok=True)
     begin(folder, SETTINGS)
     for rank in range(processes):
-        write_shards(shards[rank::processes], FORM, 60.0)
+        write_clips(shards[rank::processes], FORM, 60.0)
     return finish(folder, shards, SETTINGS)
 
 
@@ -71,7 +74,7 @@ def _files(folder, split):
 def test_two_processes_of_a_launch_make_what_one_makes(prepared, sample_root, tmp_path):
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/cpu.yaml"]
     command += ["-m", "affecthub.hub.cli", "prepare", "sample_meld", str(sample_root), str(tmp_path / "out")]
-    command += ["--num-frames", "2", "--frame-size", "32", "--shard-rows", "12", "--sample-rows", *map(str, ROWS)]
+    command += ["--num-frames", "2", "--frame-size", "32", "--shard-rows", "12", *SIZES]
     environment = os.environ | {"HF_HOME": str(tmp_path / "hf"), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -90,7 +93,7 @@ def test_an_interrupted_preparation_goes_on_and_mends_what_was_harmed(clips, tmp
     with pytest.raises(ValueError, match="interrupted; run the same"):
         open_prepared(tmp_path)
     read, plain = [], ClipReader.read
-    monkeypatch.setattr(ClipReader, "read", lambda self, path, **kw: read.append(path) or plain(self, path, **kw))
+    monkeypatch.setattr(ClipReader, "read", lambda self, row: read.append(row["video_path"]) or plain(self, row))
     assert by_processes(clips, tmp_path, 2) == whole
     assert shards_in(tmp_path) == content
     assert read == [*clips["train"]["video_path"][:4], *clips["train"]["video_path"][4:8]]
@@ -119,7 +122,7 @@ def test_a_clip_that_never_ends_and_one_that_is_broken_stay_as_rows_without_medi
     shards = shards_of({"train": rows}, tmp_path / "out", SETTINGS, 4)
     (tmp_path / "out").mkdir()
     begin(tmp_path / "out", SETTINGS)
-    write_shards(shards, FORM, time_limit=2.0)
+    write_clips(shards, FORM, time_limit=2.0)
     manifest = finish(tmp_path / "out", shards, SETTINGS)
     assert manifest["statuses"] == {"train": {"kept": 1, "none": 1, "timed_out": 1, "undecodable": 1}}
     assert list(manifest["shards"][0]["failures"]) == rows["key"][:2]
@@ -153,9 +156,9 @@ def test_a_batch_of_prepared_rows_is_that_of_the_clips(corpus, from_shards, proc
         name: rows["key"][:] for name, rows in corpus.splits.items()
     }
     assert (from_shards.synthetic, from_shards.bayes_accuracy) == (True, corpus.bayes_accuracy)
-    direct = UtteranceDataset(corpus.splits["train"], processor)
+    direct = ClipDataset(corpus.splits["train"], corpus.targets, processor)
     read = make_dataset(from_shards, "train", processor, 1)
-    collate = Collator(processor, ["labels", "sentiment_labels"], SpecAugment())
+    collate = Collator(processor, SpecAugment())
     wanted, found = (collate([data[i] for i in (0, 7, 30, 47)]) for data in (direct, read))
     assert list(found) == list(wanted)
     for name in set(wanted) - {"pixel_values_videos", "input_features"}:
@@ -184,8 +187,8 @@ def test_each_row_has_a_place_that_changes_with_its_shard(from_shards, prepared)
 
 
 def test_a_reader_that_needs_something_else_is_told(tiny, prepared, from_shards, processor, corpus):
-    with pytest.raises(ValueError, match="dataset=sample_meld, and dataset=meld is needed"):
-        load_corpus(tiny(f"--data.root={prepared}", "--data.dataset=meld").data, ["text"])
+    with pytest.raises(ValueError, match="dataset=SampleMeld, and dataset=Meld is needed"):
+        load_corpus(Meld(root=str(prepared)), ["text"])
     more = copy.deepcopy(processor)
     more.video_processor.num_frames = 5
     with pytest.raises(ValueError, match="num_frames=2, and num_frames=5 is needed: change that in the recipe"):
@@ -200,7 +203,7 @@ def test_a_reader_that_needs_something_else_is_told(tiny, prepared, from_shards,
 
 def test_two_launches_at_once_do_not_mix(sample_root, tmp_path):
     with alone(tmp_path), pytest.raises(OSError, match="another launch is preparing data there; wait for it"):
-        prepare("sample_meld", sample_root, tmp_path, FORM, sample_rows=ROWS)
+        prepare(SampleMeld(str(sample_root), train_rows=48, validation_rows=16, test_rows=16), tmp_path, FORM)
 
 
 def test_bad_folders_and_values_are_named(clips, tmp_path, prepared, capsys):

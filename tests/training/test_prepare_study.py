@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import soundfile
 
+from affecthub.datasets_scripts.corpus import load_corpus
+from affecthub.datasets_scripts.genex.corpus import ALL
 from affecthub.datasets_scripts.prepared.clips import decode_sound
-from affecthub.datasets_scripts.prepared.recordings import FRAMES, prepare_sound, sound_starts
+from affecthub.datasets_scripts.prepared.recordings import prepare_sound, sound_starts
 from affecthub.datasets_scripts.prepared.shards import begin, finish, open_prepared, shards_of
 from affecthub.media.decode import read_clip
 from affecthub.media.windows import sound_within
-from affecthub.training.corpus import load_corpus, study_frames
 from affecthub.training.data import make_dataset
-from affecthub.training.families import modalities_of
-from affecthub.training.from_recipe import build_processor
-from affecthub.training.prepare import prepare_study, write_study_shards
+from affecthub.training.from_recipe import build_processor, modalities_of
+from affecthub.training.prepare import prepare, write_moments
 from affecthub.training.recipe import load_recipe
 from affecthub.training.split_audit import audit_corpus
 
@@ -39,25 +39,24 @@ def recipe(study_options):
 def prepared(recipe, tmp_path_factory):
     """The tiny study, prepared by the one call that the command makes."""
     folder = tmp_path_factory.mktemp("prepared") / "out"
-    prepare_study(recipe().data, folder, shard_rows=25)
+    prepare(recipe().data, folder, shard_rows=25)
     return folder
 
 
 @pytest.fixture(scope="module")
 def frames(recipe):
     """The first ten rows of the study, of two recordings, as the shards get them."""
-    data = recipe().data
-    rows = study_frames(data, next(Path(data.root).glob("synthetic_sample_genex-*"))).select(range(10))
+    rows = recipe().data.build(["video", "audio"])[ALL].select(range(10))
     return rows.add_column("sound_start", sound_starts(rows["recording"], rows["time_ms"]))
 
 
 def by_processes(rows, folder, processes, time_limit=60.0):
     """Prepare rows as so many processes do, one after the other; returns the manifest."""
-    shards = shards_of({FRAMES: rows}, folder, SETTINGS, SETTINGS["shard_rows"])
+    shards = shards_of({ALL: rows}, folder, SETTINGS, SETTINGS["shard_rows"])
     folder.mkdir()
     begin(folder, SETTINGS)
     for rank in range(processes):
-        write_study_shards(shards[rank::processes], time_limit)
+        write_moments(shards[rank::processes], time_limit)
     return finish(folder, shards, SETTINGS)
 
 
@@ -65,7 +64,7 @@ def test_the_result_does_not_depend_on_the_number_of_processes(frames, tmp_path)
     manifests = [by_processes(frames, tmp_path / str(n), n) for n in (1, 2, 3)]
     assert manifests[0] == manifests[1] == manifests[2]
     assert [note["rows"] for note in manifests[0]["shards"]] == [4, 4, 2]
-    rows = open_prepared(tmp_path / "3").splits()[FRAMES]
+    rows = open_prepared(tmp_path / "3").splits()[ALL]
     assert rows["key"][:] == frames["key"][:]
     assert {"recording_path", "image_path"}.isdisjoint(rows.column_names)
     pictures = [Path(path).read_bytes() for path in frames["image_path"]]
@@ -75,7 +74,7 @@ def test_the_result_does_not_depend_on_the_number_of_processes(frames, tmp_path)
 def test_two_processes_of_a_launch_extract_and_write_what_one_does(prepared, rendered_study, tmp_path):
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/cpu.yaml"]
     command += ["-m", "affecthub.hub.cli", "prepare", "sample_genex", str(rendered_study), str(tmp_path / "out")]
-    command += ["--seconds", "6", "--no-crop-faces", "--shard-rows", "25"]
+    command += ["--seconds", "6", "--crop-faces=false", "--shard-rows", "25"]
     changes = {"HF_HOME": str(tmp_path / "hf"), "AFFECTHUB_CACHE": str(tmp_path), "OMP_NUM_THREADS": "1"}
     environment = os.environ | changes | {"CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400, check=False)
@@ -87,7 +86,7 @@ def test_two_processes_of_a_launch_extract_and_write_what_one_does(prepared, ren
 
 @pytest.mark.parametrize("seconds", [1.0, 2.5])
 def test_a_sample_of_prepared_rows_is_that_of_the_study(recipe, prepared, seconds):
-    options = (f"--data.max_seconds={seconds}", "--data.num_frames=2")
+    options = (f"--inputs.max_seconds={seconds}", "--inputs.num_frames=2")
     found = [recipe(*options, *root) for root in ((), (f"--data.root={prepared}",))]
     corpora = [load_corpus(one.data, modalities_of(one.model), one.split) for one in found]
     assert corpora[0].bayes_accuracy == corpora[1].bayes_accuracy and corpora[1].synthetic
@@ -152,9 +151,7 @@ def test_sound_that_cannot_be_read_leaves_the_picture_and_is_counted(frames, rec
         with_indices=True,
     )
     manifest = by_processes(rows, tmp_path / "out", 1, time_limit=2.0)
-    assert manifest["statuses"] == {
-        FRAMES: {"kept": 3, "timed_out": 1, "undecodable": 2}
-    }  # row 0 has no sound to come
+    assert manifest["statuses"] == {ALL: {"kept": 3, "timed_out": 1, "undecodable": 2}}  # row 0 has no sound to come
     failures = manifest["shards"][0]["failures"]
     assert list(failures) == rows["key"][1:4]
     assert "not read within 2 s" in failures[rows["key"][1]] and "not a media file" in failures[rows["key"][2]]
@@ -162,8 +159,8 @@ def test_sound_that_cannot_be_read_leaves_the_picture_and_is_counted(frames, rec
 
     one = recipe(f"--data.root={prepared}")
     corpus = load_corpus(one.data, modalities_of(one.model), one.split)
-    silent = open_prepared(tmp_path / "out").splits()[FRAMES].add_column("position", range(6))
-    lost = replace(corpus, splits={"train": silent}, frames=silent)
+    silent = open_prepared(tmp_path / "out").splits()[ALL].add_column("position", range(6))
+    lost = replace(corpus, splits={"train": silent}, all_rows=silent)
     data = make_dataset(lost, "train", build_processor(one, corpus), 1)
     samples = [data[i] for i in range(6)]
     assert [sample["audio"] is not None for sample in samples] == [False, False, False, False, True, False]
@@ -176,8 +173,7 @@ def test_sound_that_cannot_be_read_leaves_the_picture_and_is_counted(frames, rec
         ("--data.every=15", "every=30, and every=15 is needed: change that in the recipe"),
         ("--data.crop_faces=true", "crop_faces=False, and crop_faces=True is needed"),
         ("--data.study=study.yaml", "study={}, and study={'name': 'Lab 7'} is needed"),
-        ("--data.dataset=genex", "dataset=sample_genex, and dataset=genex is needed"),
-        ("--data.colour_variants=true", "holds each frame as it was recorded; train on the study itself"),
+        ("--data.colour_variants=true", "colour_variants=False, and colour_variants=True is needed"),
     ],
 )
 def test_other_rows_than_were_prepared_are_refused(override, message, recipe, prepared, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from affecthub.training.families import modalities_of
+from affecthub.training.from_recipe import modalities_of
 from affecthub.training.recipe import RECIPES, Phase, Recipe, load_recipe, parse_run, recipe_names, write_recipe
 
 WRONG_FILES = {
@@ -19,7 +19,8 @@ WRONG_FILES = {
     "training:": "training: None is no section",
     "training: {epochs: three}": r'"training.epochs":\n.*int.*Got value: three',
     "training: {phases: [{start_epoch: soon}]}": r'"start_epoch":\n.*Got value: soon',
-    "model: {architecture: trimodal}": r"trimodal_ensemble.*Got value: trimodal",
+    "data: {class_path: Mld}": r"there is no data set 'Mld'; did you mean Meld",
+    "data: {class_path: Meld, init_args: {rot: x}}": "unknown option --data.rot of Meld; did you mean --data.root?",
     "augmentation: {frames: {flip: 2}}": r"FrameAugmentation.flip=2.0 is out of range: give 0 \(off\) to 1",
     "training: {epochs: 3": r"is no readable YAML file: .*\n.*line 1, column 11",
     "- training": "holds no recipe: expected `key: value` lines, found list",
@@ -33,10 +34,14 @@ WRONG_COMMANDS = {
     "--resum": "unknown option --resum; did you mean --resume?",
     "--epochs=3": "unknown option --epochs",
     "--training.epochs=three": r'"training.epochs":\n.*Got value: three',
-    "--data.preload=maybe": r'"data.preload":\n.*Got value: maybe',
+    "--inputs.preload=maybe": r'"inputs.preload":\n.*Got value: maybe',
     "--recipe=quickstrat": "there is no recipe 'quickstrat'; did you mean quickstart?",
     "--recipe=meld_txt": "did you mean meld_text?",
     "--recipe=absent.yaml": "there is no recipe 'absent.yaml'.* or give the path of a .yaml file",
+    "--data=Mled": "there is no data set 'Mled'; did you mean Meld? Data sets: ",
+    "--data=Genex --data.evry=3": "unknown option --data.evry of Genex; did you mean --data.every?",
+    "--data.every=3": "unknown option --data.every of SampleMeld",
+    "--inputs.num_frames=0": "inputs.num_frames=0: it has to be above 0",
     "--recipe": "--recipe needs a name, one of audio_visual_fusion, frame_cnn, ",
     "meld_text": "unrecognized arguments: meld_text",
 }
@@ -56,7 +61,9 @@ def test_every_shipped_recipe_parses_and_sets_what_it_says(name):
     assert recipe.name == name
     written = yaml.safe_load((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))
     parsed = recipe.to_dict()
-    for section in ("data", "split", "model", "training"):
+    assert parsed["data"]["class_path"] == written["data"]["class_path"]
+    assert written["data"].get("init_args", {}).items() <= parsed["data"]["init_args"].items()
+    for section in ("inputs", "split", "model", "training"):
         for key, value in written.get(section, {}).items():
             assert parsed[section][key] == value, f"{section}.{key}"
 
@@ -152,7 +159,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path, capsys):
 
 @pytest.mark.parametrize(("argument", "message"), WRONG_COMMANDS.items())
 def test_a_wrong_command_line_is_refused_with_the_key_and_the_remedy(argument, message, capsys):
-    printed = refused(capsys, argument)
+    printed = refused(capsys, *re.split(r" (?=--)", argument))
     assert printed.startswith("train.py: ")
     assert re.search(message.replace("?", r"\?"), printed), printed
     assert "Traceback" not in printed

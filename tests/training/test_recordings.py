@@ -9,18 +9,18 @@ import pytest
 import torch
 from transformers import TrainerCallback, set_seed
 
+from affecthub.datasets_scripts.corpus import load_corpus
+from affecthub.datasets_scripts.genex.corpus import Genex
 from affecthub.datasets_scripts.genex.study import FEATURES, TARGETS
 from affecthub.evaluation.audit import LeakageError, enforce
 from affecthub.media.decode import read_clip
 from affecthub.media.pictures import read_image
 from affecthub.processing.feature_extraction_physio import row_digest
-from affecthub.training import split_audit as gate
-from affecthub.training.corpus import load_corpus
+from affecthub.training import split_audit
 from affecthub.training.data import make_dataset
-from affecthub.training.evaluate import judge
-from affecthub.training.families import modalities_of
-from affecthub.training.from_recipe import build_model, build_processor, check_fit, imbalance_values
-from affecthub.training.recipe import SplitRecipe, load_recipe, recipe_names
+from affecthub.training.evaluate import evaluate
+from affecthub.training.from_recipe import build_model, build_processor, imbalance_values, modalities_of, settled
+from affecthub.training.recipe import load_recipe, recipe_names
 from affecthub.training.split_audit import as_results, audit_corpus, audit_once
 from affecthub.training.trainer import make_trainer
 
@@ -32,9 +32,9 @@ TINY = {
     "frame_vit": (TINY_VIT,),
     "frame_vit_base": (TINY_VIT,),
     "genex_quickstart": (TINY_VIT,),
-    "temporal_vit": (TINY_VIT, "--model.config.num_attention_heads=2", "--data.num_frames=3"),
+    "temporal_vit": (TINY_VIT, "--model.config.num_attention_heads=2", "--inputs.num_frames=3"),
     "physio_concat": (TINY_VIT,),
-    "physio_cross_attention": (TINY_VIT, "--model.config.num_attention_heads=2", "--data.physio_steps=3"),
+    "physio_cross_attention": (TINY_VIT, "--model.config.num_attention_heads=2", "--inputs.physio_steps=3"),
     "physio_pretrained_fusion": (
         *(TINY_VIT, "--model.config.fusion_size=16", "--model.config.num_attention_heads=2"),
         *("--model.config.head_sizes=[8]", "--model.config.head_dropouts=[0.1, 0.1]"),
@@ -79,11 +79,11 @@ def loaded(tiny_study):
 
 
 def samples_of(recipe, corpus, processor, split="train"):
-    return make_dataset(corpus, split, processor, recipe.data.physio_steps)
+    return make_dataset(corpus, split, processor, recipe.inputs.physio_steps)
 
 
 def test_the_table_of_tiny_sizes_holds_every_recipe_of_recordings():
-    assert set(TINY) == {n for n in recipe_names() if load_recipe(n).data.dataset.endswith("genex")}
+    assert set(TINY) == {n for n in recipe_names() if isinstance(load_recipe(n).data, Genex)}
 
 
 @pytest.mark.parametrize("name", sorted(TINY))
@@ -100,7 +100,7 @@ def test_every_recipe_learns_and_is_judged_on_the_sample_study(name, tiny_study,
     trainer = make_trainer(model, recipe, tmp_path, corpus, data["train"], data["validation"])
     trainer.train()
     assert any(not torch.equal(before[key], value) for key, value in model.state_dict().items())
-    results = judge(trainer, data, corpus, recipe, as_results(findings, recipe.split.accept))
+    results = evaluate(trainer, data, corpus, recipe, as_results(findings, recipe.split.accept))
     target = corpus.targets[0]
     scores = results["results"]["test"][target.name]
     assert scores["rows"] == len(corpus.splits["test"]) > 0
@@ -149,18 +149,18 @@ def test_nobody_stands_on_two_sides_and_the_statistics_are_of_the_training_rows(
 def test_rows_that_cannot_be_used_are_counted(tiny_study, loaded):
     corpus = loaded(tiny_study("frame_cnn"))
     kept = sum(len(rows) for rows in corpus.splits.values())
-    assert kept + sum(corpus.skipped.values()) == len(corpus.frames)
+    assert kept + sum(corpus.skipped.values()) == len(corpus.all_rows)
     assert all(rows["attention_label"][0] in (0, 1) for rows in corpus.splits.values())
 
 
 def test_a_sample_is_the_frame_with_what_leads_up_to_it(tiny_study, loaded):
-    recipe = tiny_study("physio_cross_attention", "--data.num_frames=2")
+    recipe = tiny_study("physio_cross_attention", "--inputs.num_frames=2")
     corpus = loaded(recipe)
     data = samples_of(recipe, corpus, build_processor(recipe, corpus))
     row = next(r for r in data.rows if r["position"] > 3 and r["frame_index"] >= 90 and shown(corpus, r, 2))
     index = data.rows["key"].index(row["key"])
     sample = data[index]
-    frames, place = corpus.frames, row["position"]
+    frames, place = corpus.all_rows, row["position"]
     pictures = [read_image(frames[i]["image_path"]) for i in (place - 1, place)]
     np.testing.assert_array_equal(sample["video"], np.stack(pictures))
     expected = np.asarray([frames[i]["physio_values"] for i in range(place - 2, place + 1)], dtype=np.float32)
@@ -172,7 +172,7 @@ def test_a_sample_is_the_frame_with_what_leads_up_to_it(tiny_study, loaded):
 
 def shown(corpus, row, count):
     """Whether the frames that lead up to a row are all there."""
-    return all(corpus.frames[row["position"] - i]["video_present"] for i in range(count))
+    return all(corpus.all_rows[row["position"] - i]["video_present"] for i in range(count))
 
 
 def test_the_sound_is_that_of_the_second_before_the_frame(tiny_study, loaded):
@@ -198,7 +198,7 @@ def test_sound_that_cannot_be_decoded_is_counted_and_the_pictures_are_used(tiny_
 
 
 def test_a_number_can_be_learned_instead_of_a_class(tiny_study, loaded, tmp_path):
-    recipe = tiny_study("frame_cnn", "--data.target=attention_level", "--training.best_metric=mae")
+    recipe = tiny_study("frame_cnn", "--data.targets=[attention_level]", "--training.best_metric=mae")
     corpus = loaded(recipe)
     processor = build_processor(recipe, corpus)
     data = {split: samples_of(recipe, corpus, processor, split) for split in corpus.splits}
@@ -206,7 +206,7 @@ def test_a_number_can_be_learned_instead_of_a_class(tiny_study, loaded, tmp_path
         build_model(recipe, corpus, processor), recipe, tmp_path, corpus, data["train"], data["validation"]
     )
     assert trainer.args.greater_is_better is False
-    scores = judge(trainer, data, corpus, recipe, [])["results"]["test"]["attention_level"]
+    scores = evaluate(trainer, data, corpus, recipe, [])["results"]["test"]["attention_level"]
     assert scores["kind"] == "regression"
     levels = np.asarray(corpus.splits["train"]["attention"])
     assert scores["baseline"]["training_mean"] == pytest.approx(levels.mean(), abs=1e-4)
@@ -233,16 +233,16 @@ def test_of_several_processes_the_first_alone_audits(tiny_study, loaded, monkeyp
     processor = build_processor(recipe, corpus)
     expected = audit_corpus(corpus, processor)
     assert audit_once(corpus, processor) == expected  # a run of one process
-    monkeypatch.setattr(gate, "broadcast_object_list", lambda found: sent.append(found[0]) or [expected])
-    monkeypatch.setattr(gate, "audit_corpus", lambda *_: pytest.fail("hashed again"))
-    monkeypatch.setattr(gate, "PartialState", lambda: SimpleNamespace(is_main_process=False))
+    monkeypatch.setattr(split_audit, "broadcast_object_list", lambda found: sent.append(found[0]) or [expected])
+    monkeypatch.setattr(split_audit, "audit_corpus", lambda *_: pytest.fail("hashed again"))
+    monkeypatch.setattr(split_audit, "PartialState", lambda: SimpleNamespace(is_main_process=False))
     assert audit_once(corpus, processor) == expected and sent == [None]
 
 
 def test_statistics_of_other_rows_are_found(tiny_study, loaded):
     recipe = tiny_study("physio_concat")
     corpus = loaded(recipe)
-    everything = replace(corpus, splits={"train": corpus.frames.filter(lambda row: row["physio_present"])})
+    everything = replace(corpus, splits={"train": corpus.all_rows.filter(lambda row: row["physio_present"])})
     findings = audit_corpus(corpus, build_processor(recipe, everything))
     assert "statistics_outside_training" in {found.check for found in findings if found.severity == "severe"}
 
@@ -250,9 +250,9 @@ def test_statistics_of_other_rows_are_found(tiny_study, loaded):
 def test_colour_variants_stay_on_the_side_of_their_recording(tiny_study, loaded):
     recipe = tiny_study("frame_cnn", "--data.colour_variants=true")
     corpus = loaded(recipe)
-    assert len(corpus.frames) == 5 * len(loaded(tiny_study("frame_cnn")).frames)
+    assert len(corpus.all_rows) == 5 * len(loaded(tiny_study("frame_cnn")).all_rows)
     other = loaded(tiny_study("frame_cnn", "--data.colour_variants=true", "--data.every=60"))
-    variants = [{r["image_path"] for r in c.frames if r["variant"] != "original"} for c in (corpus, other)]
+    variants = [{r["image_path"] for r in c.all_rows if r["variant"] != "original"} for c in (corpus, other)]
     assert variants[0].isdisjoint(variants[1])  # another extraction has pictures of its own, under the same keys
     findings = audit_corpus(corpus, build_processor(recipe, corpus))
     assert not [found for found in findings if found.severity == "severe"]
@@ -288,8 +288,7 @@ def test_warm_restarts_follow_their_formula(tiny_study, loaded, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("--data.target=emotion",), "data.target=emotion: of a recording choose one of attention"),
-        (("--split.protocol=fixed",), "needs the column 'split'"),
+        (("--split.protocol=fixed",), "no row of the split 'train'.*choose a protocol"),
         (("--split.fold=9",), "fold 9 of leave_one_participant_out: there are 5"),
     ],
 )
@@ -299,11 +298,69 @@ def test_what_a_study_does_not_have_is_refused(overrides, message, tiny_study):
         load_corpus(recipe.data, ["video"], recipe.split)
 
 
-def test_meld_has_one_split_and_an_architecture_its_own_kind_of_data(tiny_study, sample_root):
-    quick = load_recipe("quickstart", f"--data.root={sample_root}")
-    with pytest.raises(ValueError, match="MELD is annotated with emotion and split by its authors"):
-        load_corpus(quick.data, ["text"], SplitRecipe("by_row"))
-    with pytest.raises(ValueError, match="sample_meld: frame_cnn learns from recordings"):
-        check_fit(load_recipe("frame_cnn", "--data.dataset=sample_meld"))
-    with pytest.raises(ValueError, match="sample_genex: trimodal_ensemble learns from utterances"):
-        check_fit(load_recipe("quickstart", "--data.dataset=sample_genex"))
+def test_a_target_that_a_study_lacks_is_refused(tiny_study, capsys):
+    with pytest.raises(SystemExit):
+        tiny_study("frame_cnn", "--data.targets=[emotion]")
+    assert "attention_level" in capsys.readouterr().err
+
+
+def trained(recipe, output_dir):
+    """The test figures of a short run, and the modalities that the model learned from."""
+    corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split)
+    recipe = settled(recipe, corpus)
+    processor = build_processor(recipe, corpus)
+    data = {split: samples_of(recipe, corpus, processor, split) for split in corpus.splits}
+    set_seed(0)
+    model = build_model(recipe, corpus, processor)
+    trainer = make_trainer(model, recipe, output_dir, corpus, data["train"], data["validation"])
+    trainer.train()
+    return evaluate(trainer, data, corpus, recipe, [])["results"]["test"], processor.modalities
+
+
+SHORT = ("--training.epochs=1", "--training.precision=fp32", "--training.num_workers=0", "--training.phases=[]")
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "modalities"),
+    [
+        ("frame_cnn", (*TINY["frame_cnn"], "--model.imbalance=none"), ["video"]),
+        ("frame_vit", (*TINY["frame_vit"], "--model.imbalance=none"), ["video"]),
+        ("temporal_vit", (*TINY["temporal_vit"], "--model.imbalance=none"), ["video"]),
+        ("audio_visual_fusion", (*TINY["audio_visual_fusion"], "--model.imbalance=none"), ["audio", "video"]),
+    ],
+)
+def test_an_architecture_of_recordings_learns_from_clips(name, overrides, modalities, tiny, tmp_path):
+    data = tiny().data
+    recipe = load_recipe(
+        name,
+        *("--data=SampleMeld", f"--data.root={data.root}", "--data.train_rows=48", "--data.validation_rows=16"),
+        *("--data.test_rows=16", "--split.protocol=fixed", "--inputs.frame_size=32", "--model.vision_encoder=null"),
+        *(*SHORT, *overrides, "--training.best_metric=accuracy"),
+    )
+    scores, learned = trained(recipe, tmp_path)
+    assert (scores["emotion"]["kind"], scores["emotion"]["rows"], learned) == ("single_label", 16, modalities)
+
+
+def test_an_architecture_of_utterances_learns_from_recordings(tiny_study, study_options, tmp_path):
+    recipe = load_recipe(
+        *("quickstart", *study_options, "--split.protocol=leave_one_participant_out", *SHORT),
+        *("--model.vision_config.image_size=32", "--model.config.hidden_size=16", "--training.best_metric=auc"),
+    )
+    scores, learned = trained(recipe, tmp_path)
+    assert (scores["attention"]["kind"], learned) == ("binary", ["audio", "video"])
+
+
+def test_data_without_what_an_architecture_needs_are_refused(tiny):
+    data = tiny().data
+    recipe = load_recipe("physio_concat", "--data=SampleMeld", f"--data.root={data.root}", "--data.train_rows=48")
+    corpus = load_corpus(tiny().data, ["video"])
+    with pytest.raises(ValueError, match="physio_concat is to learn from video, physio, and .* there is no physio"):
+        build_processor(recipe, corpus)
+
+
+def test_a_corpus_with_splits_of_its_own_can_be_divided_anew(tiny):
+    recipe = tiny("--split.protocol=by_recording", "--split.folds=4")
+    corpus = load_corpus(recipe.data, ["text"], recipe.split)
+    episodes = [set(rows["recording"]) for rows in corpus.splits.values()]
+    assert not set.intersection(*episodes) and sum(map(len, corpus.splits.values())) == 80
+    assert corpus.protocol == "by_recording, fold 0"

@@ -14,13 +14,13 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback, set_seed
 
+from affecthub.datasets_scripts.corpus import load_corpus
 from affecthub.datasets_scripts.prepared.stream import ShardStream
+from affecthub.datasets_scripts.splits import SplitOptions
 from affecthub.training.augmentation import FrameAugmentation
-from affecthub.training.corpus import load_corpus
 from affecthub.training.data import PreparedDataset, make_dataset
 from affecthub.training.encoder_cache.run import plan_cache
-from affecthub.training.families import modalities_of
-from affecthub.training.from_recipe import build_model, imbalance_values
+from affecthub.training.from_recipe import build_model, imbalance_values, modalities_of
 from affecthub.training.recipe import AugmentationRecipe, write_recipe
 from affecthub.training.split_audit import audit_corpus
 from affecthub.training.trainer import make_trainer
@@ -28,7 +28,7 @@ from affecthub.training.trainer import make_trainer
 ROOT = Path(__file__).resolve().parents[2]
 FLIPS = AugmentationRecipe(frames=FrameAugmentation(flip=0.5))
 STREAMED = (
-    *("--data.streaming=true", "--data.shuffle_buffer=8", "--data.preload=false"),
+    *("--inputs.streaming=true", "--inputs.shuffle_buffer=8", "--inputs.preload=false"),
     "--augmentation.frames.flip=0.5",
 )
 
@@ -43,7 +43,7 @@ def streaming(tiny, prepared):
 def streamed(streaming):
     """The corpus of it."""
     recipe = streaming()
-    return load_corpus(recipe.data, modalities_of(recipe.model))
+    return load_corpus(recipe.data, modalities_of(recipe.model), streaming=8)
 
 
 @pytest.fixture
@@ -65,16 +65,16 @@ def trainer_of(streaming, streamed, processor, tmp_path):
 LAUNCHED = """
 import json, sys
 from affecthub.training.from_recipe import build_model, build_processor
-from affecthub.training.corpus import load_corpus
+from affecthub.datasets_scripts.corpus import load_corpus
 from affecthub.training.data import make_dataset
-from affecthub.training.families import modalities_of
+from affecthub.training.from_recipe import modalities_of
 from affecthub.training.launch import join_launch
 from affecthub.training.recipe import parse_run
 from affecthub.training.trainer import make_trainer
 
 run, state = parse_run(sys.argv[2:]), join_launch()
 with state.local_main_process_first():
-    corpus = load_corpus(run.recipe.data, modalities_of(run.recipe.model))
+    corpus = load_corpus(run.recipe.data, modalities_of(run.recipe.model), streaming=8)
 processor = build_processor(run.recipe, corpus)
 train = make_dataset(corpus, "train", processor, 1, run.recipe.augmentation, 0)
 trainer = make_trainer(
@@ -119,14 +119,14 @@ def test_rows_are_mixed_within_the_buffer_and_a_process_opens_few_shards():
     assert (shards == shards[:, :1]).all() and (np.diff(shards[:, 0]) < 0).any()  # whole shards, shuffled
     moved = np.abs(np.argsort(in_turn)[order] - np.arange(100))
     assert moved.max() < 15 and moved.mean() > 3
-    with pytest.raises(ValueError, match="data.shuffle_buffer=0: it has to be above 0"):
+    with pytest.raises(ValueError, match="inputs.shuffle_buffer=0: it has to be above 0"):
         ShardStream([], [], np.array([]), buffer=0)
 
 
 def test_a_streamed_sample_is_the_one_by_index_whatever_reads_it(streamed, streaming, prepared, tiny, processor):
     recipe = tiny(f"--data.root={prepared}")
     plain = load_corpus(recipe.data, modalities_of(recipe.model))
-    by_index = PreparedDataset(plain.splits["train"], processor, FLIPS, 5)
+    by_index = PreparedDataset(plain.splits["train"], plain.targets, processor, FLIPS, 5)
     stream = make_dataset(streamed, "train", processor, 1, FLIPS, 5)
     for dataset in (stream, by_index):
         dataset.set_epoch(3)
@@ -136,20 +136,20 @@ def test_a_streamed_sample_is_the_one_by_index_whatever_reads_it(streamed, strea
         expected = by_index[sample["draw"][2]]
         assert sample.keys() == expected.keys() and sample["text"] == expected["text"]
         assert all((np.asarray(sample[key]) == np.asarray(expected[key])).all() for key in ("audio", "video", "draw"))
-        assert (sample["labels"], sample["sentiment_labels"]) == (expected["labels"], expected["sentiment_labels"])
+        assert sample["labels"] == expected["labels"]
     for workers in (1, 2):
         part = stream.part(1, 2, batch_size=5)
         loader = DataLoader(part, 5, num_workers=workers, collate_fn=list)
         batches = [indices(batch) for batch in loader]
         assert sum(batches, []) == indices(part) and [len(batch) for batch in batches] == [5, 5, 5, 5, 4]
         assert len(loader) == 5
-    with pytest.raises(TypeError, match="set data.streaming to false"):
+    with pytest.raises(TypeError, match="set inputs.streaming to false"):
         stream[0]
 
 
 def test_no_second_copy_of_the_media_is_written(streaming, prepared, tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
-    splits = load_corpus(streaming().data, ["text", "audio", "video"]).splits
+    splits = load_corpus(streaming().data, ["text", "audio", "video"], streaming=8).splits
 
     def share(split):
         """Bytes of the copy, of those of the shards."""
@@ -166,7 +166,7 @@ def test_what_asks_for_all_labels_and_texts_has_them(streamed, corpus, processor
 
 def test_rows_that_are_not_used_are_not_read(streaming, processor, prepared):
     recipe = streaming("--data.limit=30", "--model.modalities=[audio, video]")
-    corpus = load_corpus(recipe.data, modalities_of(recipe.model))
+    corpus = load_corpus(recipe.data, modalities_of(recipe.model), streaming=8)
     stream = make_dataset(corpus, "train", processor, 1, FLIPS)
     keys = corpus.splits["train"]["key"][:]
     assert sorted(keys[i] for i in indices(stream)) == sorted(keys) and len(stream) == len(keys) <= 30
@@ -231,12 +231,14 @@ def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(trainer_of, s
         assert torch.equal(tensor, resumed.model.state_dict()[name]), name
 
 
-def test_what_a_stream_cannot_do_is_refused_or_said(tiny, streaming, trainer_of, prepared):
-    for options in ((), ("--data.dataset=sample_genex", f"--data.root={prepared}")):
-        with pytest.raises(ValueError, match="data.streaming: .*the shards that `affecthub prepare` makes of utt"):
-            load_corpus(tiny(*STREAMED, *options).data, ["text"])
-    with pytest.raises(ValueError, match="data.streaming and data.preload exclude each other"):
-        load_corpus(streaming("--data.preload=true").data, ["text"])
+def test_what_a_stream_cannot_do_is_refused_or_said(tiny, streaming, trainer_of, capsys):
+    with pytest.raises(ValueError, match=r"inputs.streaming: .*the shards that `affecthub prepare` makes of clips"):
+        load_corpus(tiny().data, ["text"], streaming=8)
+    with pytest.raises(ValueError, match="inputs.streaming: the rows were divided by by_row, fold 0"):
+        load_corpus(streaming().data, ["text"], SplitOptions("by_row"), streaming=8)
+    with pytest.raises(SystemExit):
+        streaming("--inputs.preload=true")
+    assert "inputs.streaming and inputs.preload exclude each other" in capsys.readouterr().err
     with pytest.raises(ValueError, match="group_by_length: a stream is read in the order of its shards"):
         trainer_of("grouped", "--training.group_by_length=true")
     frozen = streaming("--training.phases=[{start_epoch: 0, encoder_layers: 0}]")

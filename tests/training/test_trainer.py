@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from transformers import EvalPrediction, TrainerCallback, set_seed
 
-from affecthub.training.corpus import SINGLE, Target
+from affecthub.datasets_scripts.corpus import SINGLE, Target, load_corpus
 from affecthub.training.evaluate import predict
 from affecthub.training.from_recipe import (
     FOCAL_GAMMA,
@@ -106,7 +106,10 @@ def test_a_metric_that_the_model_has_not_is_refused_before_training(trainer_for,
         trainer_for(tiny("--training.best_metric=acuracy"))
     with pytest.raises(ValueError, match="best_metric=sentiment_accuracy"):
         trainer_for(tiny("--training.best_metric=sentiment_accuracy"))
-    trainer_for(tiny("--training.best_metric=sentiment_accuracy", "--model.multitask=true"))
+    two = tiny("--training.best_metric=sentiment_accuracy", "--data.targets=[emotion,sentiment]")
+    trainer_for(two, corpus=load_corpus(two.data, ["text", "audio", "video"]))
+    with pytest.raises(ValueError, match="model.task_weights: 'valence' is not learned; the targets are"):
+        trainer_for(tiny("--model.task_weights.valence=0.5"))
 
 
 def test_bf16_trains_on_a_cpu(trainer_for, tiny):
@@ -255,15 +258,20 @@ def test_metrics_of_one_and_two_tasks_agree_with_scikit_learn():
             f"{prefix}f1_weighted": f1_score(ids, chosen, average="weighted"),
             f"{prefix}f1_macro": f1_score(ids, chosen, average="macro"),
         }
-    found = two(EvalPrediction(predictions=logits, label_ids=(emotion, sentiment)))
+    scores = {"emotion": logits[0], "sentiment": logits[1]}
+    labels = {"emotion": emotion, "sentiment": sentiment}
+    found = two(EvalPrediction(predictions=(logits[0], scores), label_ids=labels))
     assert found == pytest.approx(expected)
     assert list(found) == two.names
     single = one(EvalPrediction(predictions=logits[0], label_ids=emotion))
     assert single == pytest.approx({key: expected[key] for key in one.names})
 
 
-def test_two_tasks_train_and_are_judged(trainer_for, tiny, corpus):
-    trainer = trainer_for(tiny("--model.multitask=true", "--training.epochs=1"))
+def test_two_tasks_train_and_are_judged(trainer_for, tiny):
+    recipe = tiny("--data.targets=[emotion,sentiment]", "--training.epochs=1", "--model.task_weights.sentiment=0.5")
+    corpus = load_corpus(recipe.data, ["text", "audio", "video"])
+    trainer = trainer_for(recipe, corpus=corpus)
+    assert [task.weight for task in trainer.model.config.tasks] == [1.0, 0.5]
     trainer.train()
     evaluated = next(entry for entry in trainer.state.log_history if "eval_loss" in entry)
     assert {

@@ -10,7 +10,13 @@ import pytest
 
 from affecthub.datasets_scripts.genex import frames as genex_frames
 from affecthub.datasets_scripts.genex.align import AlignOptions
-from affecthub.datasets_scripts.genex.builder import FrameOptions, Genex, extract_study, genex_manifest, load_genex
+from affecthub.datasets_scripts.genex.builder import (
+    FrameOptions,
+    GenexBuilder,
+    extract_study,
+    genex_manifest,
+    load_genex,
+)
 from affecthub.datasets_scripts.genex.frames import extract_frames
 from affecthub.datasets_scripts.genex.manifest import FINDINGS
 from affecthub.datasets_scripts.genex.study import FEATURES, TARGETS
@@ -267,7 +273,7 @@ def test_colour_variants_keep_their_source(root, tmp_path):
 
 def test_a_missing_folder_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        Genex(data_dir=tmp_path / "nowhere")
+        GenexBuilder(data_dir=tmp_path / "nowhere")
 
 
 def test_a_lost_picture_is_told(tmp_path):

@@ -15,7 +15,7 @@ from affecthub.hub import cli
 from affecthub.modeling.modeling_trimodal import TrimodalModel
 from affecthub.training import data as data_module
 from affecthub.training.collator import Collator
-from affecthub.training.data import UtteranceDataset
+from affecthub.training.data import ClipDataset
 from affecthub.training.encoder_cache import encoders as frozen_encoders
 from affecthub.training.encoder_cache import run as encoder_cache
 from affecthub.training.encoder_cache import samples as encoded_samples
@@ -51,7 +51,7 @@ def run_for(corpus, processor, tmp_path):
     def make(recipe, rows=corpus.splits):
         set_seed(0)
         data = {
-            name: UtteranceDataset(rows[name], processor, recipe.augmentation if name == "train" else None)
+            name: ClipDataset(rows[name], corpus.targets, processor, recipe.augmentation if name == "train" else None)
             for name in SPLITS
         }
         model = build_model(recipe, corpus, processor)
@@ -80,7 +80,7 @@ def counted(monkeypatch):
 def test_features_stand_in_for_the_encoders(tiny, corpus, processor):
     model = build_model(tiny("--model.config.modality_dropout=0.5"), corpus, processor)
     apply_phase(model, Phase(0, 0))
-    samples = [UtteranceDataset(corpus.splits["train"], processor)[i] for i in range(6)]
+    samples = [ClipDataset(corpus.splits["train"], corpus.targets, processor)[i] for i in range(6)]
     samples[0]["text"] = samples[1]["video"] = samples[2]["audio"] = None
     batch = dict(processor.encode(samples))
     trunk = model.train().base_model
@@ -156,8 +156,8 @@ def test_the_estimate_is_about_what_is_written(fill_for, tiny):
 
 def test_the_collator_makes_what_the_processor_makes(fill_for, processor):
     _, data = fill_for()
-    plain = UtteranceDataset(data["train"].rows, processor)
-    collate = Collator(processor, ["labels"], SpecAugment())
+    plain = ClipDataset(data["train"].rows, data["train"].targets, processor)
+    collate = Collator(processor, SpecAugment())
     expected, found = (collate([samples[i] for i in (3, 20, 40)]) for samples in (plain, data["train"]))
     assert found.keys() - {"text_features", "video_features"} < expected.keys()
     for key in found.keys() & expected.keys():
@@ -225,23 +225,27 @@ def test_what_the_content_depends_on_changes_the_key(fill_for, corpus, processor
     assert changed()
     names.remove("audio")
     assert changed()
-    assert len({rows_digest(corpus.splits[name], names) for name in SPLITS}) == 2
+    assert len({rows_digest(ClipDataset(corpus.splits[name], (), processor), names) for name in SPLITS}) == 2
 
 
-def test_the_rows_digest_sees_texts_and_files_and_no_labels(corpus, tmp_path):
+def test_the_rows_digest_sees_texts_and_files_and_no_labels(corpus, processor, tmp_path):
+    def of(rows, name):
+        return rows_digest(ClipDataset(rows, (), processor), [name])
+
     clip = tmp_path / "clip.mp4"
     shutil.copy(corpus.splits["train"][0]["video_path"], clip)
     rows = corpus.splits["train"].select(range(2))
     moved = rows.map(lambda row: {"video_path": str(clip)})
-    digests = {rows_digest(rows, ["video"]), rows_digest(moved, ["video"])}
+    digests = {of(rows, "video"), of(moved, "video")}
     os.utime(clip, (1, 1))
-    digests |= {rows_digest(moved, ["video"]), rows_digest(rows, ["text"])}
+    digests |= {of(moved, "video"), of(rows, "text")}
     clip.unlink()
-    digests |= {rows_digest(moved, ["video"])}
+    digests |= {of(moved, "video")}
     assert len(digests) == 5
     relabelled = rows.map(lambda row: {"emotion": 0, "text": row["text"]})
-    assert rows_digest(relabelled, ["text"]) == rows_digest(rows, ["text"])
-    assert rows_digest(rows.map(lambda row: {"text": "other"}), ["text"]) not in digests
+    assert of(relabelled, "text") == of(rows, "text")
+    assert of(rows.map(lambda row: {"text": "other"}), "text") not in digests
+    assert of(moved.add_column("clip_start", [1.0, 2.0]), "video") not in digests
 
 
 def test_a_processor_is_the_same_however_it_was_used_or_loaded(tiny, corpus, tmp_path):
