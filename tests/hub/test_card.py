@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 from huggingface_hub import ModelCard
 
 from affecthub import ARCHITECTURES
+from affecthub.datasets_scripts.corpus import DataCard
+from affecthub.datasets_scripts.meld.corpus import Meld
 from affecthub.evaluation.report import ablation_figures, score
 from affecthub.hub.card import CARDS, CardFacts, keep_card, main, read_facts, render_card, write_card
 
@@ -21,6 +24,12 @@ LABELS = ["neutral", "joy", "fear"]
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 KEPT = sorted(CARDS.glob("*.json"))
 SECTIONS = ["Use it", "Training data", "Results", "Limits and misuse"]
+
+
+ROWS = Dataset.from_dict(
+    {"key": ["a"], "recording": ["S01E01"], "emotion": [0]},
+    features=Features(key=Value("string"), recording=Value("string"), emotion=ClassLabel(names=["neutral", "joy"])),
+)
 
 
 @pytest.fixture
@@ -34,7 +43,7 @@ def scores():
 def bare(scores):
     """As little as a run can know."""
     results = {
-        "data": {"name": "MELD", "synthetic": False, "splits": {"train": 300, "test": 120}},
+        "data": {"name": "MELD", "synthetic": False, "splits": {"train": 300, "test": 120}, "unit": "utterances"},
         "task": {"emotion": LABELS},
         "results": {"test": {"emotion": scores}},
     }
@@ -45,6 +54,7 @@ def bare(scores):
         modalities=("text",),
         results=results,
         license="other",
+        language=("en",),
     )
 
 
@@ -83,7 +93,8 @@ def full(bare, tmp_path):
         repo_id="someone/quickstart",
         base_models=("google-bert/bert-base-uncased", str(tmp_path), "../encoders/vit"),
         dataset_id="someone/sample",
-        data_notes=("Clips were read from file:///srv/clips/train.",),
+        data=DataCard(notes=("Clips were read from file:///srv/clips/train.",)),
+        physio_size=33,
         parameters={"total": 1234567, "trainable": 1000},
         recipe_name="quickstart",
         recipe={
@@ -161,7 +172,7 @@ def test_full_card_has_every_section(full):
 
 def test_absent_data_leaves_its_section_out(bare):
     card = render_card(bare)
-    assert headings(card) == [*SECTIONS, "Citation"]
+    assert headings(card) == SECTIONS
     assert "![" not in card.content
     assert "Bayes" not in card.content
     data = card.data.to_dict()
@@ -192,11 +203,20 @@ def test_synthetic_data_are_declared_before_anything_else(full, bare):
     assert "ynthetic" not in render_card(bare).content
 
 
-def test_meld_is_cited_with_its_licence_and_its_limits(full, bare):
-    content = render_card(bare).content
-    for said in ("GPL-3.0", "Poria", "not speaker independent", "acted American television"):
+def test_a_data_set_is_cited_with_what_it_says_of_itself_and_only_that_one(bare):
+    meld = Meld("unread").describe({"train": ROWS}).card
+    content = render_card(replace(bare, data=meld, license=meld.license)).content
+    for said in (
+        "GPL-3.0",
+        "license: gpl-3.0",
+        "@inproceedings{poria",
+        "not speaker independent",
+        "acted American television",
+    ):
         assert said in content
-        assert said not in render_card(full).content
+        assert said not in render_card(bare).content, "by its name alone nothing is guessed"
+    plain = render_card(replace(bare, data=DataCard(citation="Doe 2020, Clips."))).content
+    assert "Doe 2020, Clips." in plain and "```bibtex" not in plain
 
 
 FAMILIES = [

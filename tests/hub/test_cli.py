@@ -247,11 +247,29 @@ def test_the_rows_of_a_data_set_are_published_without_media(run, monkeypatch, tm
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
     root = render_sample_meld(tmp_path, train=2, dev=1, test=1)
     assert run("publish-dataset", "meld", str(root), "owner/rows")[:2] == (0, "https://hub/x\n")
-    ((rows, repo_id), options) = called[0]
-    assert {name: len(split) for name, split in rows.items()} == {"train": 2, "validation": 1, "test": 1}
+    ((corpus, repo_id), options) = called[0]
+    assert {name: len(rows) for name, rows in corpus.splits.items()} == {"train": 2, "validation": 1, "test": 1}
+    assert corpus.card.license == "gpl-3.0"
     assert repo_id == "owner/rows" and options["private"] and not options["include_media"]
     status, _, err = run("publish-dataset", "meld", str(tmp_path / "gone"), "owner/rows")
     assert status == 2 and "gone: no such folder" in err
+
+
+def test_a_data_set_is_inspected_with_options_of_its_own(run, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
+    sizes = ("--train-rows=5", "--validation_rows", "2", "--test-rows=2")
+    status, out, _ = run("inspect", "sample_meld", str(tmp_path), *sizes, "--targets=[emotion,sentiment]")
+    assert status == 0 and "| with video | 5 | 2 | 2 |" in out and "sentiment (single label classification)" in out
+    assert "| unknown | 0 | 0 | 0 |" in out and "participants" in out and "# Manifest" in out
+    assert run("inspect", "mled", str(tmp_path))[2].endswith("there is no data set 'mled'; did you mean meld?\n")
+    assert "data sets, each with options of its own" in run("inspect", "--help")[1]
+    with pytest.raises(SystemExit):
+        cli.main(["inspect", "genex", "--help"])
+    help_page = " ".join(capsys.readouterr().out.split())
+    assert "Take every so-many-th frame" in help_page and "twin_policy" not in help_page
+    with pytest.raises(SystemExit):
+        cli.main(["inspect", "sample_meld", str(tmp_path), "--evry=3"])
+    assert "unrecognized arguments: --evry=3" in capsys.readouterr().err
 
 
 def test_a_model_of_synthetic_people_says_so(run, files):
