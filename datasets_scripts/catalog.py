@@ -3,12 +3,14 @@
 One of your own needs no line here: a recipe names it by its import path, `--data=my_package.my_module.MyData`.
 """
 
+from affecthub.datasets_scripts.clips.corpus import Clips
 from affecthub.datasets_scripts.corpus import DataOptions
 from affecthub.datasets_scripts.genex.corpus import Genex
 from affecthub.datasets_scripts.meld.corpus import Meld
 from affecthub.datasets_scripts.synthetic.corpora import SampleGenex, SampleMeld
 
 DATASETS: dict[str, type[DataOptions]] = {
+    "clips": Clips,
     "meld": Meld,
     "genex": Genex,
     "sample_meld": SampleMeld,

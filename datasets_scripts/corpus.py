@@ -174,7 +174,14 @@ class Corpus:
     def facts(self) -> dict:
         """What cannot be told from the rows, as JSON holds it: prepared data keep it beside them."""
         bayes = {"+".join(sorted(names)): accuracy for names, accuracy in self.bayes_accuracy.items()}
-        return {"name": self.name, "feature_names": list(self.feature_names), "bayes_accuracy": bayes}
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "feature_names": list(self.feature_names),
+            "bayes_accuracy": bayes,
+            "notes": list(self.card.notes),
+            "skipped": dict(self.skipped),
+        }
 
 
 @dataclass(frozen=True)

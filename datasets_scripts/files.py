@@ -58,6 +58,12 @@ def files_in(folder: Path | None) -> list[Path]:
     return sorted(files, key=lambda path: (len(path.parts), path))
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits, read a part at a time."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def fingerprint(root: Path, tables: Iterable[Path], media: Iterable[Path], code: str) -> str:
     """16 hexadecimal digits that change with any table's bytes, any medium's name, size or time, and with `code`.
 

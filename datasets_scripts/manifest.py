@@ -4,7 +4,7 @@ Media is checked by its headers alone, without decoding.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from affecthub.media.decode import MediaError, MediaInfo, probe
+from affecthub.media.files import write_file
 
 MIN_SECONDS = 0.3
 """Shorter clips are flagged: MELD has 237 of them, some of one or two frames."""
@@ -27,9 +28,17 @@ MAX_MISMATCH = 0.25
 """s between the file's stated duration and the annotated one; more is flagged."""
 
 STATUSES = {
+    "contradicted": "rows of the same file and time have different labels; none of them is used",
+    "repeated": "an earlier row is the same; not used",
+    "empty": "the row holds no recording, text or features; not used",
+    "no_target": "no target of the row is known; nothing is learned from it",
+    "outside": "the path leads out of the data set's folder and is not followed; data.media_root names another one",
+    "bad_span": "the row ends before it begins, or begins before 0 s; its media is not used",
+    "beyond_end": "the row begins after the end of its file; its media is not used",
     "missing": "the row has no media file; its text stays",
     "broken": "the file cannot be opened, or holds neither pictures nor sound; the row's text stays",
     "truncated": "the file ends before its index says; what is there is used",
+    "cut_short": "the file ends before the row does; what is there is used",
     "no_video_track": "the sound is used",
     "no_audio_track": "the pictures are used",
     "too_short": f"under {MIN_SECONDS} s; used",
@@ -39,6 +48,7 @@ STATUSES = {
     "not_checked": "text only: media was not looked at",
     "used": "nothing was found wrong",
     "unannotated": "stray: a clip without a row",
+    "empty_class": "stray: a class folder without recordings; there is no such label",
     "superseded": "stray: another file was chosen for its row",
     "junk": "stray: no clip by its name",
 }
@@ -125,18 +135,18 @@ def check_record(record: Record, root: Path) -> Record:
         return record.with_finding("missing", "no file of this row's name")
     path = root / record.file
     try:
-        info, truncated = probe(path), _missing_bytes(path)
+        info, truncated = probe(path), missing_bytes(path)
     except MediaError as error:
         return record.with_finding("broken", str(error).removeprefix(f"{path}: "))
     record = replace(record, video_present=info.has_video, audio_present=info.has_audio, stated_duration=info.duration)
     if truncated > 0:
         record = record.with_finding("truncated", f"{truncated} bytes of media are missing at the end; copy it again")
-    for finding, detail in _track_findings(info) + _duration_findings(info.duration, record.annotated_duration):
+    for finding, detail in _track_findings(info) + duration_findings(info.duration, record.annotated_duration):
         record = record.with_finding(finding, detail)
     return record
 
 
-def _missing_bytes(path: Path) -> int:
+def missing_bytes(path: Path) -> int:
     """How far the file's index points beyond its end; a copy that was cut off still states its whole duration."""
     with av.open(str(path)) as container:
         ends = [entry.pos + entry.size for stream in container.streams for entry in stream.index_entries]
@@ -148,7 +158,8 @@ def _track_findings(info: MediaInfo) -> list[tuple[str, str]]:
     return [(finding, finding.replace("_", " ")) for finding, present in tracks.items() if not present]
 
 
-def _duration_findings(stated: float | None, annotated: float | None) -> list[tuple[str, str]]:
+def duration_findings(stated: float | None, annotated: float | None) -> list[tuple[str, str]]:
+    """What is to be said of a length by the file's header, s, beside the annotated one, s; None: not known."""
     if stated is None:
         return []
     findings = []
@@ -161,6 +172,30 @@ def _duration_findings(stated: float | None, annotated: float | None) -> list[tu
     return findings
 
 
+class ManifestWriter:
+    """Writes `manifest.parquet` into a folder, some records at a time.
+
+    Args:
+        folder: where it goes; it is there.
+    """
+
+    def __init__(self, folder: Path):
+        self._path = folder / "manifest.parquet"
+        self._partial = folder / f".manifest.parquet.{os.getpid()}"
+        self._writer = pq.ParquetWriter(self._partial, _SCHEMA)
+
+    def write(self, records: Iterable[Record]) -> None:
+        """Add records."""
+        rows = [{**asdict(record), "status": record.status} for record in records]
+        if rows:
+            self._writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
+
+    def close(self) -> None:
+        """Give the file its name; it is complete then."""
+        self._writer.close()
+        os.replace(self._partial, self._path)
+
+
 def write_manifest(records: Sequence[Record], folder: Path, notes: str = "") -> None:
     """Write `manifest.parquet` and `manifest.md` into a folder, each to a temporary name first.
 
@@ -170,15 +205,10 @@ def write_manifest(records: Sequence[Record], folder: Path, notes: str = "") -> 
         notes: Markdown to stand below the summary, such as counts of labels.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [{**asdict(record), "status": record.status} for record in records]
-    table = pa.Table.from_pylist(rows, schema=_SCHEMA)
-    for name, write in {
-        "manifest.parquet": lambda path: pq.write_table(table, path),
-        "manifest.md": lambda path: path.write_text(summarise(table.to_pandas()) + notes, encoding="utf-8"),
-    }.items():
-        partial = folder / f".{name}.{os.getpid()}"
-        write(partial)
-        os.replace(partial, folder / name)
+    writer = ManifestWriter(folder)
+    writer.write(records)
+    writer.close()
+    write_file(folder / "manifest.md", (summarise(read_manifest(folder)) + notes).encode())
 
 
 def read_manifest(path: str | Path) -> pd.DataFrame:
@@ -207,7 +237,8 @@ def summarise(manifest: pd.DataFrame, examples: int = 20) -> str:
     lines = ["# Manifest", "", f"{len(rows)} rows ({present}) and {len(manifest) - len(rows)} stray files.", ""]
     lines += _status_table(manifest)
     lines += ["", "A record with several findings counts under the most severe.", ""]
-    for split, count in rows.groupby("split", sort=False).mended_characters.sum().items():
+    mended = rows.groupby("split", sort=False).mended_characters.sum()
+    for split, count in mended.items() if mended.any() else ():
         affected = (rows[rows.split == split].mended_characters > 0).sum()
         lines.append(f"- {split}: {count} Windows-1252 characters mended, in {affected} texts")
     for status in STATUSES:

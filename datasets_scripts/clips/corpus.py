@@ -1,0 +1,132 @@
+"""Any labelled recordings as a data set: its options, and what there is to say of its rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datasets import Dataset
+
+from affecthub.datasets_scripts.clips.builder import build_clips, facts_of, rows_of
+from affecthub.datasets_scripts.clips.plan import Plan
+from affecthub.datasets_scripts.clips.rows import ALL
+from affecthub.datasets_scripts.clips.targets import Kind
+from affecthub.datasets_scripts.corpus import AuditColumns, Corpus, DataCard, DataOptions, target_of
+from affecthub.datasets_scripts.manifest import read_manifest, summarise
+
+MEDIA = frozenset({"audio", "video", "physio"})
+"""Modalities for which files are looked at."""
+
+
+@dataclass(frozen=True)
+class Clips(DataOptions):
+    """Any labelled recordings: a table (CSV, TSV, JSON lines, Parquet) whose rows name files, texts and labels; a
+    folder with `metadata.csv`, or with a folder a class; a data set of `datasets`, on disk or on the Hub."""
+
+    targets: list[str] = field(default_factory=lambda: ["label"])
+    """What is learned, the main one first: columns, or names that `columns`, `raters` or `votes` explain."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Which column of the table says what, where its name does not: --data.columns.audio=wav, and likewise file,
+    video, image, images, text, features (a file of them), start and end (s), participant, recording, dialogue, turn,
+    split, weight, key, or the name of a target."""
+    kinds: dict[str, Kind] = field(default_factory=dict)
+    """Target -> label, labels (several, as "joy|surprise"), number, or shares (of raters, as "joy:3|anger:2"); by
+    default as its cells look."""
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    """Target -> its labels in their order; others are refused then. By default all that occur, sorted."""
+    raters: dict[str, list[str]] = field(default_factory=dict)
+    """Target -> columns that hold the label of one rater each; what is learned is how raters were divided."""
+    votes: dict[str, list[str]] = field(default_factory=dict)
+    """Target -> columns, named like its labels, that hold numbers of votes or shares."""
+    features: list[str] = field(default_factory=list)
+    """Columns of numbers that make the vector of features of a row, such as [gsr, au_*]."""
+    media_root: str | None = None
+    """Folder in which the table's paths begin (default: the table's); nothing outside of it is read."""
+    subset: str | None = None
+    """Configuration of a data set of the Hub."""
+    name: str | None = None
+    """What cards call it (default: the name of its folder or table, never a path)."""
+    license: str = "other"
+    """Its licence, by the Hub's word, such as cc-by-4.0."""
+    citation: str = ""
+    """How it is cited."""
+    description: str = ""
+    """A sentence for cards: who is in it, and how it was recorded and labelled."""
+    language: list[str] = field(default_factory=list)
+    """Languages spoken, such as [en]."""
+
+    describes_content = ("root", "limit", "name", "license", "citation", "description", "language")
+
+    def plan(self, media: bool = True) -> Plan:
+        """How it is read.
+
+        Raises:
+            ValueError: nobody said where it lies, or options that do not go together.
+        """
+        if self.root is None:
+            raise ValueError("The data set Clips needs its folder, table or Hub id: pass --data.root=PATH.")
+        names = ("targets", "columns", "kinds", "labels", "raters", "votes", "features", "media_root", "subset")
+        return Plan(self.root, media=media, **{name: getattr(self, name) for name in names})
+
+    def build(self, modalities: Sequence[str]) -> dict[str, Dataset]:
+        """All rows; where text alone is needed, no file is looked at."""
+        splits = rows_of(build_clips(self.plan(bool(MEDIA & set(modalities)))))
+        if not splits:
+            raise ValueError(f"{self.root}: there is no row that can be used; `affecthub inspect clips` says why.")
+        return splits
+
+    def describe(self, splits: dict[str, Dataset], facts: Mapping | None = None) -> Corpus:
+        """Clips, images or texts."""
+        some = next(iter(splits.values()))
+        facts = facts or {"unit": _unit(some), **facts_of(some)}
+        columns = set(some.column_names)
+        return Corpus(
+            name=self.name or facts.get("name") or Path(self.root).expanduser().resolve().stem,
+            unit=facts["unit"],
+            splits=splits,
+            targets=tuple(target_of(name, some) for name in self.targets),
+            audit=AuditColumns(
+                "key",
+                "recording" if "recording" in columns else None,
+                "participant" if "participant" in columns else None,
+                text="text" if "text" in columns else None,
+            ),
+            card=DataCard(
+                license=self.license,
+                description=self.description,
+                citation=self.citation,
+                hub_id=self._hub_id,
+                language=tuple(self.language),
+                notes=tuple(facts.get("notes", ())),
+            ),
+            protocol=_protocol(set(splits), columns),
+            skipped=dict(facts.get("skipped", {})),
+            feature_names=tuple(facts["feature_names"]),
+        )
+
+    def manifest(self) -> str:
+        """Every row and every stray file, by status."""
+        return summarise(read_manifest(build_clips(self.plan())))
+
+    @property
+    def _hub_id(self) -> str | None:
+        """Where it lies on the Hub, if it does."""
+        return self.root if self.root and not Path(self.root).expanduser().exists() else None
+
+
+def _unit(rows: Dataset) -> str:
+    """What a row is."""
+    columns = set(rows.column_names)
+    if {"video_path", "audio_path"} & columns:
+        paths = [rows.data.column(name) for name in ("video_path", "audio_path") if name in columns]
+        if any(column.null_count < len(column) for column in paths):
+            return "clips"
+    return "images" if "image_paths" in columns else "rows"
+
+
+def _protocol(splits: set[str], columns: set[str]) -> str:
+    """How rows are divided unless something else is asked for: by the strictest that they have the columns for."""
+    if splits != {ALL}:
+        return "fixed"
+    if "participant" in columns:
+        return "grouped_k_fold"
+    return "by_recording" if "recording" in columns else "by_row"

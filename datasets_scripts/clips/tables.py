@@ -1,0 +1,198 @@
+"""Tables of any size, read a batch at a time: CSV, TSV, JSON lines and Parquet become dictionaries, a row each."""
+
+import csv
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Audio, ClassLabel, Features, Image, List, Video
+
+from affecthub.datasets_scripts.files import file_digest
+
+Row = dict[str, object]
+"""Column -> what its cell holds; of CSV a text, "" where it is empty."""
+
+BATCH = 1000
+"""Rows that are held at a time."""
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+"""Of the files that are read as tables."""
+
+DELIMITERS = ",;\t|"
+"""What may stand between the cells of a CSV; the one that its header holds most often does."""
+
+FIELD_LIMIT = 2**24
+"""Characters of a cell, at most."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows from one place."""
+
+    place: Path
+    """What messages name: a file, or the folder of a data set."""
+    folder: Path
+    """Where relative paths of its cells begin."""
+    columns: list[str]
+    batches: Callable[[], Iterable[list[Row]]]
+    """Reads it from the beginning, each time that it is called."""
+    state: Callable[[], str] = str
+    """What changes when its content does."""
+    split: str | None = None
+    """train, validation or test, where the name of the table or of its folder says so."""
+    kinds: dict[str, str] | None = None
+    """Column -> "audio", "video", "image" or "images", where the data set says what its cells hold."""
+    labels: dict[str, list[str]] | None = None
+    """Column -> names of the classes that its whole numbers stand for, likewise."""
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Each row with its number, from 1."""
+        return enumerate(itertools.chain.from_iterable(self.batches()), start=1)
+
+
+def open_table(path: Path, split: str | None = None) -> Table:
+    """A table file, its header read and checked.
+
+    Raises:
+        ValueError: no table by its name, empty, two columns of one name, or nothing that its format could be.
+    """
+    readers = {".jsonl": _json_lines, ".ndjson": _json_lines}
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path}: no table by its name; it has to end in one of {', '.join(SUFFIXES)}.")
+    if not path.is_file():
+        raise ValueError(f"{path}: no regular file; give the path of the table itself.")
+    if path.suffix.lower() == ".parquet":
+        return _parquet(path, split)
+    columns, batches = readers.get(path.suffix.lower(), _csv)(path)
+    check_columns(columns, path)
+    return Table(path, path.parent, columns, batches, partial(file_digest, path), split)
+
+
+def check_columns(columns: list[str], place: Path) -> None:
+    """ValueError where a table has no columns, two of one name, or one without a name."""
+    if not any(columns):
+        raise ValueError(f"{place}: the table is empty; its first line has to name the columns.")
+    if twice := [name for name in dict.fromkeys(columns) if columns.count(name) > 1]:
+        places = [str(i) for i, name in enumerate(columns, start=1) if name == twice[0]]
+        raise ValueError(
+            f"{place}: {len(places)} columns are named {twice[0]!r} (columns {' and '.join(places)}): rename one."
+        )
+
+
+def _csv(path: Path) -> tuple[list[str], Callable[[], Iterator[list[Row]]]]:
+    with _lines(path) as file:
+        first = file.readline()
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(DELIMITERS, key=first.count)
+    columns = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+    return columns, lambda: _csv_batches(path, columns, delimiter)
+
+
+def _csv_batches(path: Path, columns: list[str], delimiter: str) -> Iterator[list[Row]]:
+    csv.field_size_limit(FIELD_LIMIT)
+    with _lines(path) as file:
+        lines, number = csv.reader(file, delimiter=delimiter), 0
+        try:
+            next(lines, None)
+            while batch := list(itertools.islice(lines, BATCH)):
+                yield [_csv_row(path, columns, cells, number + i) for i, cells in enumerate(batch, 1) if cells]
+                number += len(batch)
+        except csv.Error as error:
+            raise ValueError(
+                f"{path}, line {lines.line_num}: {error}; mend the line, or save the table anew."
+            ) from error
+
+
+def _csv_row(path: Path, columns: list[str], cells: list[str], number: int) -> Row:
+    if len(cells) != len(columns):
+        shown = [cell[:20] for cell in cells[:3]]
+        raise ValueError(
+            f"{path}, row {number}: {len(cells)} cells for {len(columns)} columns (it begins {shown}): put a cell "
+            "that holds the separator or a line break between double quotes."
+        )
+    return dict(zip(columns, cells, strict=True))
+
+
+@contextmanager
+def _lines(path: Path) -> Iterator[Iterator[str]]:
+    """The text of a table; ValueError, naming the file, where it is in another encoding than UTF-8 or UTF-16."""
+    with path.open("rb") as file:
+        encoding = "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        with path.open(encoding=encoding, newline="") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        wrong = error.object[error.start : error.start + 8]
+        raise ValueError(f"{path}: {wrong!r} is not {encoding}; save the table as UTF-8.") from error
+
+
+def _json_lines(path: Path) -> tuple[list[str], Callable[[], Iterator[list[Row]]]]:
+    # rows may lack keys: the columns are all that any row has
+    columns = dict.fromkeys(name for batch in _json_batches(path, ()) for row in batch for name in row)
+    return list(columns), lambda: _json_batches(path, tuple(columns))
+
+
+def _json_batches(path: Path, columns: tuple[str, ...]) -> Iterator[list[Row]]:
+    blank = dict.fromkeys(columns)
+    with _lines(path) as file:
+        numbered = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+        while batch := list(itertools.islice(numbered, BATCH)):
+            yield [blank | _json_row(path, number, line) for number, line in batch]
+
+
+def _json_row(path: Path, number: int, line: str) -> Row:
+    try:
+        row = json.loads(line, object_pairs_hook=lambda pairs: _without_twins(path, number, pairs))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}, row {number}: no JSON ({error}); a line holds one object.") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{path}, row {number}: {line[:40].strip()!r} is no JSON object of columns and values.")
+    return row
+
+
+def _without_twins(path: Path, number: int, pairs: list[tuple[str, object]]) -> Row:
+    """An object's pairs; ValueError for a key that stands twice, of which one would vanish."""
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{path}, row {number}: two values are named {twice!r}: rename one.")
+    return row
+
+
+def _parquet(path: Path, split: str | None) -> Table:
+    try:
+        schema = pq.read_schema(path)
+        features = Features.from_arrow_schema(schema)
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: no Parquet file that can be read ({error}); save it anew.") from error
+    check_columns(schema.names, path)
+    state = partial(file_digest, path)
+    return Table(path, path.parent, schema.names, lambda: _parquet_batches(path), state, split, *described(features))
+
+
+def described(features: Features) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """What `datasets` says of its columns: kinds of media, and names of classes, as `Table` holds them."""
+    kinds, labels = {}, {}
+    names = {Audio: "audio", Video: "video", Image: "image"}
+    for column, feature in features.items():
+        entry = feature.feature if isinstance(feature, List) else feature
+        if type(entry) in names:
+            kinds[column] = names[type(entry)] + ("s" if isinstance(feature, List) and type(entry) is Image else "")
+        if isinstance(entry, ClassLabel):
+            labels[column] = entry.names
+    return kinds, labels
+
+
+def _parquet_batches(path: Path) -> Iterator[list[Row]]:
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(BATCH):
+                yield batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: a part of it cannot be read ({error}); save it anew.") from error
