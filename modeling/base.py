@@ -1,4 +1,4 @@
-"""What all models share: saving, initialisation, frozen parts, and which sample holds which modality."""
+"""What all models share: saving, frozen parts, which sample holds which modality, and the tasks with their losses."""
 
 from pathlib import Path
 
@@ -8,12 +8,14 @@ from transformers import PreTrainedModel
 
 from .configuration_base import AffectConfig
 from .encoders import keep_frozen_in_eval
+from .heads import classification_loss
 from .modalities import MAIN_INPUTS, drop_modalities
 
 
 class AffectPreTrainedModel(PreTrainedModel):
     """Base of every trunk and classifier."""
 
+    _auto_class = "AutoModel"  # saving copies the code, for those who do not have this package
     config_class = AffectConfig
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = False
@@ -79,3 +81,50 @@ class AffectPreTrainedModel(PreTrainedModel):
         if self.training and self.config.modality_dropout:
             presence = drop_modalities(presence, self.config.modality_dropout)
         return presence
+
+    def by_task(self, outputs: Tensor) -> dict[str, Tensor]:
+        """Outputs (..., outputs) of a classifier's last layer -> logits (..., labels) by task, the main one first."""
+        tasks = self.config.tasks
+        parts = outputs.split([len(task.labels) for task in tasks], dim=-1)
+        return {task.name: part for task, part in zip(tasks, parts, strict=True)}
+
+    def answers(
+        self, outputs: Tensor, labels: Tensor | dict[str, Tensor] | None, sample_weights: Tensor | None
+    ) -> dict[str, Tensor | dict[str, Tensor] | None]:
+        """The fields of an output that every classifier has: loss, logits and task_logits.
+
+        Args:
+            outputs (batch, outputs): of the last layer.
+            labels, sample_weights: as the classifiers' `forward`.
+        """
+        logits = self.by_task(outputs)
+        return {
+            "loss": None if labels is None else self.loss_of(logits, labels, sample_weights),
+            "logits": logits[self.config.task],
+            "task_logits": logits if len(logits) > 1 else None,
+        }
+
+    def loss_of(
+        self, logits: dict[str, Tensor], labels: Tensor | dict[str, Tensor], sample_weights: Tensor | None
+    ) -> Tensor | None:
+        """The weighted sum of the losses of the tasks whose labels were passed; None where there are none.
+
+        Raises:
+            ValueError: labels that belong to no task, or that do not say to which.
+        """
+        config, names = self.config, list(logits)
+        if isinstance(labels, Tensor):
+            if len(names) > 1:
+                raise ValueError(f"labels: pass a dictionary by task, of one or more of {names}.")
+            labels = {config.task: labels}
+        if foreign := [name for name in labels if name not in names]:
+            raise ValueError(f"labels of {foreign} passed to a model whose tasks are {names}.")
+        terms = []
+        for task in config.tasks:
+            if labels.get(task.name) is not None:
+                options = (config.class_weights, config.focal_gamma) if task.name == config.task else (None, 0.0)
+                loss = classification_loss(
+                    logits[task.name], labels[task.name], task.problem_type, *options, sample_weights
+                )
+                terms.append(task.weight * loss)
+        return sum(terms) if terms else None

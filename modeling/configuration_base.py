@@ -1,6 +1,6 @@
-"""What the configurations of all architectures share: modalities, labels, losses."""
+"""What the configurations of all architectures share: modalities, tasks, losses."""
 
-from dataclasses import field
+from dataclasses import dataclass, field, fields
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -10,24 +10,49 @@ from .modalities import MODALITIES
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 
 
+@dataclass(frozen=True)
+class Task:
+    """Something that a model says of a sample."""
+
+    name: str
+    labels: tuple[str, ...]
+    """In the order of the logits."""
+    problem_type: str = PROBLEM_TYPES[0]
+    weight: float = 1.0
+    """Of its loss in the sum."""
+
+
 @strict
 class AffectConfig(PreTrainedConfig):
     """Base of the configurations.
 
+    A model has a main task, whose labels are `id2label` and whose kind is `problem_type`, and any number of further
+    ones beside it.
+
     Args:
         modalities: the modalities that this model has encoders for, in the order of `MODALITIES`.
         modality_dropout: probability with which training hides a present modality (never a sample's last one).
-        class_weights: weight of each label in the loss, or None.
-        focal_gamma: focusing parameter of the focal loss (Lin et al. 2017); 0 = plain cross-entropy.
+        task: name of the main task.
+        task_weight: weight of its loss.
+        further_tasks: the other tasks, each a dictionary of the fields of `Task`: name and labels, and problem_type
+            and weight where they are not a single label and 1.
+        class_weights: weight of each label of the main task in its loss, or None.
+        focal_gamma: focusing parameter of the main task's focal loss (Lin et al. 2017); 0 = plain cross-entropy.
         initializer_range: standard deviation of freshly drawn weights.
     """
 
+    _auto_class = "AutoConfig"  # saving copies the code, for those who do not have this package
     allowed_modalities = MODALITIES
+    any_subset = False
+    """Whether a model may be built of fewer modalities than the architecture allows."""
     default_num_labels = 1
     default_problem_type = PROBLEM_TYPES[0]
 
     modalities: list[str] = field(default_factory=list)
     modality_dropout: float | int = 0.0
+    task: str = "label"
+    task_weight: float | int = 1.0
+    further_tasks: list[dict] = field(default_factory=list)
     class_weights: list[float] | None = None
     focal_gamma: float | int = 0.0
     initializer_range: float | int = 0.02
@@ -38,6 +63,18 @@ class AffectConfig(PreTrainedConfig):
         self.problem_type = self.problem_type or self.default_problem_type
         super().__post_init__(**kwargs)
 
+    @property
+    def tasks(self) -> list[Task]:
+        """What the model says of a sample, the main task first."""
+        labels = tuple(self.id2label[i] for i in range(self.num_labels))
+        main = Task(self.task, labels, self.problem_type, self.task_weight)
+        return [main, *(Task(**{**entry, "labels": tuple(entry["labels"])}) for entry in self.further_tasks)]
+
+    @property
+    def num_outputs(self) -> int:
+        """Width of a classifier's last layer: the labels of all tasks."""
+        return self.num_labels + sum(len(entry["labels"]) for entry in self.further_tasks)
+
     def validate_modalities(self) -> None:
         """Refuse modalities that are unknown, repeated or out of order."""
         allowed = list(self.allowed_modalities)
@@ -46,16 +83,40 @@ class AffectConfig(PreTrainedConfig):
                 f"modalities={self.modalities!r}: name one or more of {allowed}, once each, in that order."
             )
 
+    def validate_tasks(self) -> None:
+        """Refuse tasks that are no tasks, or that could not be told apart."""
+        known = [entry.name for entry in fields(Task)]
+        for entry in self.further_tasks:
+            if not set(known[:2]) <= set(entry) <= set(known):
+                raise ValueError(f"further_tasks: {entry!r}: name and labels are needed, and may have {known[2:]}.")
+            if not isinstance(entry["labels"], list | tuple):
+                raise ValueError(f"further_tasks: labels={entry['labels']!r} of {entry['name']!r}: a list is needed.")
+        for task in self.tasks:
+            _check_task(task)
+        names = [task.name for task in self.tasks]
+        if len(set(names)) < len(names):
+            raise ValueError(f"task and further_tasks are named {names}: each needs a name of its own.")
+
     def validate_losses(self) -> None:
-        """Refuse a problem type, class weights or probabilities that no loss could use."""
-        if self.problem_type not in PROBLEM_TYPES:
-            raise ValueError(f"problem_type={self.problem_type!r}: choose one of {list(PROBLEM_TYPES)}.")
+        """Refuse class weights or probabilities that no loss could use."""
         if self.class_weights is not None and len(self.class_weights) != self.num_labels:
             raise ValueError(
                 f"{len(self.class_weights)} class_weights for {self.num_labels} labels: give one a label."
             )
         if not 0 <= self.modality_dropout < 1:
             raise ValueError(f"modality_dropout={self.modality_dropout}: a probability in [0, 1) is needed.")
+
+
+def _check_task(task: Task) -> None:
+    """ValueError for a task that nothing could be learned from."""
+    if not isinstance(task.name, str) or not task.name:
+        raise ValueError(f"task={task.name!r}: a name is needed.")
+    if task.problem_type not in PROBLEM_TYPES:
+        raise ValueError(f"problem_type={task.problem_type!r} of {task.name!r}: choose one of {list(PROBLEM_TYPES)}.")
+    if not task.labels or len(set(task.labels)) < len(task.labels):
+        raise ValueError(f"labels={list(task.labels)} of {task.name!r}: one or more are needed, each once.")
+    if not isinstance(task.weight, int | float) or not 0 <= task.weight < float("inf"):
+        raise ValueError(f"weight={task.weight!r} of {task.name!r}: a number of at least 0 is needed.")
 
 
 __all__ = ["AffectConfig"]

@@ -23,8 +23,6 @@ class TrimodalConfig(AffectConfig):
         hidden_size: size of each modality's embedding.
         classifier_hidden_size: hidden units of each classifier.
         dropout: dropout inside the classifiers.
-        sentiment_id2label: names of the second task's classes; None = a single task.
-        sentiment_loss_weight: weight of the second task's loss.
     """
 
     sub_configs_defaults = {
@@ -33,6 +31,7 @@ class TrimodalConfig(AffectConfig):
     }
 
     allowed_modalities = UTTERANCE_MODALITIES
+    any_subset = True
     default_num_labels = 7  # the seven emotions
 
     text_config: PreTrainedConfig | dict | None = None
@@ -43,26 +42,12 @@ class TrimodalConfig(AffectConfig):
     hidden_size: int = 256
     classifier_hidden_size: int = 128
     dropout: float | int = 0.3
-    sentiment_id2label: dict | None = None
-    sentiment_loss_weight: float | int = 0.5
 
     def __post_init__(self, **kwargs):
-        if self.sentiment_id2label is not None:  # JSON turns integer keys into strings
-            self.sentiment_id2label = {int(key): value for key, value in self.sentiment_id2label.items()}
         # An unused modality has no encoder, and so no configuration; a used one has at least the default.
         self.text_config = (self.text_config or {}) if TEXT in self.modalities else None
         self.vision_config = (self.vision_config or {}) if VIDEO in self.modalities else None
         super().__post_init__(**kwargs)
-
-    @property
-    def num_sentiments(self) -> int:
-        """Classes of the sentiment task; 0 for a single-task model."""
-        return len(self.sentiment_id2label or {})
-
-    @property
-    def num_outputs(self) -> int:
-        """Width of a classifier's last layer: the labels, then the sentiments."""
-        return self.num_labels + self.num_sentiments
 
 
 __all__ = ["TrimodalConfig"]

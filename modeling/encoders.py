@@ -4,6 +4,7 @@ Each maps its input to one vector a sample; padding, marked 0 in the attention m
 """
 
 import inspect
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -24,6 +25,13 @@ def _without_pooler(config: PreTrainedConfig) -> dict:
     return {"add_pooling_layer": False} if "add_pooling_layer" in accepts else {}
 
 
+def _without_folder(model: PreTrainedModel) -> PreTrainedModel:
+    """The model; its configuration, which is published with ours, names a Hub id but no folder of this machine."""
+    if Path(model.config.name_or_path).is_dir():
+        model.config.name_or_path = ""
+    return model
+
+
 def encoder_from_config(config: PreTrainedConfig) -> PreTrainedModel:
     """A freshly initialised model of transformers, without the pooler that some have behind their tokens."""
     return AutoModel.from_config(config, **_without_pooler(config))
@@ -31,7 +39,8 @@ def encoder_from_config(config: PreTrainedConfig) -> PreTrainedModel:
 
 def encoder_from_pretrained(name_or_path: str) -> PreTrainedModel:
     """A pretrained model from a folder or a Hub id, without such a pooler."""
-    return AutoModel.from_pretrained(name_or_path, **_without_pooler(AutoConfig.from_pretrained(name_or_path)))
+    pooler = _without_pooler(AutoConfig.from_pretrained(name_or_path))
+    return _without_folder(AutoModel.from_pretrained(name_or_path, **pooler))
 
 
 def vision_model_from_config(config: PreTrainedConfig) -> PreTrainedModel:
@@ -45,8 +54,8 @@ def vision_model_from_pretrained(name_or_path: str) -> PreTrainedModel:
     """A pretrained image model from a folder or a Hub id; of a whole CLIP checkpoint, its vision half."""
     model_type = AutoConfig.from_pretrained(name_or_path).model_type
     if model_type in ("clip", "clip_vision_model"):
-        return CLIPVisionModelWithProjection.from_pretrained(name_or_path)
-    return AutoModel.from_pretrained(name_or_path)
+        return _without_folder(CLIPVisionModelWithProjection.from_pretrained(name_or_path))
+    return _without_folder(AutoModel.from_pretrained(name_or_path))
 
 
 def vision_output_size(config: PreTrainedConfig) -> int:

@@ -80,7 +80,7 @@ class PhysioPretrainedFusionForVideoClassification(RecordingForVideoClassificati
         return MlpHead(
             config.embedding_size,
             config.head_sizes,
-            config.num_labels,
+            config.num_outputs,
             config.head_dropouts,
             config.head_activation,
             norm=True,

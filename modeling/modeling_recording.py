@@ -21,7 +21,7 @@ from .configuration_recording import RecordingConfig
 from .encoders import encoder_from_config, encoder_from_pretrained, masked_mean
 from .frames import encode_real_frames
 from .fusion import ModalityWeights
-from .heads import MlpHead, classification_loss
+from .heads import MlpHead
 from .modalities import AUDIO, MAIN_INPUTS, PHYSIO, VIDEO, resolve_presence
 from .outputs import RecordingClassifierOutput, RecordingModelOutput
 from .tokens import Stream
@@ -64,8 +64,8 @@ class RecordingModel(RecordingPreTrainedModel):
     def __init__(self, config: RecordingConfig, vision_model: PreTrainedModel | None = None):
         super().__init__(config)
         if config.vision_config is not None:
-            self.vision_model = vision_model or encoder_from_config(config.vision_config)
-            self.vision_model.config = config.vision_config  # one object, so that updates stay in sync
+            self.vision_model = vision_model if vision_model is not None else encoder_from_config(config.vision_config)
+            config.vision_config = self.vision_model.config  # one object, so that how it attends stays in sync
         self.build()
         self.post_init()
 
@@ -203,6 +203,7 @@ class RecordingModel(RecordingPreTrainedModel):
 class RecordingForVideoClassification(RecordingPreTrainedModel):
     """Base of the classifiers: a trunk and a head."""
 
+    _auto_class = "AutoModelForVideoClassification"
     trunk_class = RecordingModel
 
     def __init__(self, config: RecordingConfig, vision_model: PreTrainedModel | None = None):
@@ -212,33 +213,36 @@ class RecordingForVideoClassification(RecordingPreTrainedModel):
         self.post_init()
 
     def build_head(self) -> nn.Module:
-        """The classifier: (batch, embedding size) -> (batch, labels)."""
+        """The classifier: (batch, embedding size) -> (batch, outputs)."""
         config = self.config
         return MlpHead(
-            config.embedding_size, config.head_sizes, config.num_labels, config.head_dropouts, config.head_activation
+            config.embedding_size, config.head_sizes, config.num_outputs, config.head_dropouts, config.head_activation
         )
 
     @classmethod
     def from_encoders_pretrained(
-        cls, vision_encoder: str | None = None, **config_values
+        cls, vision_encoder: str | None = None, *, attn_implementation: str | None = None, **config_values
     ) -> "RecordingForVideoClassification":
         """A model whose frame encoder comes from the Hub or a folder; everything else is fresh.
 
         Args:
             vision_encoder: folder or Hub id, for example "google/vit-base-patch16-224" or "microsoft/resnet-50" for
                 ImageNet weights; None = freshly initialised.
+            attn_implementation: how the encoder attends, as transformers names it; its choice by default.
             config_values: fields of the configuration.
         """
-        if vision_encoder is None:
-            return cls(cls.config_class(**config_values))
-        if cls.config_class.default_vision is None:
+        if vision_encoder is not None and cls.config_class.default_vision is None:
             raise ValueError(
                 f"vision_encoder={vision_encoder!r}: a {cls.config_class.model_type} model has no pretrained encoder; "
                 "leave it out, or take frame_resnet or frame_vit."
             )
-        vision_model = encoder_from_pretrained(vision_encoder)
-        config_values["vision_config"] = vision_model.config.to_dict()
-        return cls(cls.config_class(**config_values), vision_model=vision_model)
+        vision_model = encoder_from_pretrained(vision_encoder) if vision_encoder else None
+        if vision_model is not None:
+            config_values["vision_config"] = vision_model.config.to_dict()
+        model = cls(cls.config_class(**config_values), vision_model=vision_model)
+        if attn_implementation is not None:
+            model.set_attn_implementation(attn_implementation)
+        return model
 
     def get_input_embeddings(self) -> nn.Module:
         """The first layer of the frame encoder."""
@@ -259,7 +263,8 @@ class RecordingForVideoClassification(RecordingPreTrainedModel):
         input_values: torch.FloatTensor | None = None,
         audio_attention_mask: Tensor | None = None,
         audio_present: Tensor | None = None,
-        labels: Tensor | None = None,
+        labels: Tensor | dict[str, Tensor] | None = None,
+        sample_weights: torch.FloatTensor | None = None,
         output_attentions: bool = False,
         output_modality_logits: bool = False,
         return_dict: bool | None = None,
@@ -268,7 +273,9 @@ class RecordingForVideoClassification(RecordingPreTrainedModel):
         """Classify a batch. The inputs are those of `RecordingModel.forward`.
 
         Args:
-            labels: see `classification_loss`.
+            labels: see `classification_loss`; a tensor, or of several tasks a dictionary of them by name, from which
+                tasks may be left out.
+            sample_weights (batch,), optional: how much each sample counts in the loss.
             output_attentions: also return what attends.
             output_modality_logits: also return per-modality logits, and the modality weights of a model that has some.
             return_dict: False returns a tuple of the fields that are not None.
@@ -280,21 +287,15 @@ class RecordingForVideoClassification(RecordingPreTrainedModel):
             output_attentions,
         )
         fused = self.model.join(streams, presence, output_attentions)
-        logits, weights = self.head(fused.pop("embeddings")), fused.pop("modality_weights", None)
+        outputs, weights = self.head(fused.pop("embeddings")), fused.pop("modality_weights", None)
         output = RecordingClassifierOutput(
-            loss=None if labels is None else self._loss(logits, labels),
-            logits=logits,
+            **self.answers(outputs, labels, sample_weights),
             modality_logits=self._modality_logits(streams, presence) if output_modality_logits else None,
             modality_weights=weights if output_modality_logits else None,
             **fused,
             **encoder_attentions(streams),
         )
         return output if return_dict is not False else output.to_tuple()
-
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of the configuration's problem type."""
-        config = self.config
-        return classification_loss(logits, labels, config.problem_type, config.class_weights, config.focal_gamma)
 
     @torch.no_grad()
     def _modality_logits(self, streams: dict[str, Stream], presence: Tensor) -> Tensor:
@@ -307,7 +308,7 @@ class RecordingForVideoClassification(RecordingPreTrainedModel):
             each.append(answer)
         blank = torch.zeros_like(next(answer for answer in each if answer is not None))
         stacked = torch.stack([blank if answer is None else answer for answer in each], dim=1)
-        return torch.where(presence.unsqueeze(-1), stacked, 0)
+        return torch.where(presence.unsqueeze(-1), self.by_task(stacked)[self.config.task], 0)
 
 
 def encoder_attentions(streams: dict[str, Stream]) -> dict[str, tuple[Tensor, ...]]:

@@ -28,7 +28,7 @@ from .encoders import (
     vision_output_size,
 )
 from .fusion import PathWeights
-from .heads import ClassifierHead, classification_loss
+from .heads import ClassifierHead
 from .modalities import AUDIO, MAIN_INPUTS, TEXT, VIDEO, blank_absent, resolve_presence
 from .outputs import TrimodalClassifierOutput, TrimodalModelOutput
 
@@ -63,7 +63,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         size = config.hidden_size
         if TEXT in config.modalities:
             self.text_model = text_model if text_model is not None else encoder_from_config(config.text_config)
-            self.text_model.config = config.text_config  # one object, so that updates stay in sync
+            config.text_config = self.text_model.config  # one object, so that how it attends stays in sync
             self.text_projection = nn.Linear(config.text_config.hidden_size, size)
         if AUDIO in config.modalities:
             self.audio_model = AudioEncoder(config.num_mel_bins, config.audio_channels)
@@ -72,7 +72,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
             self.vision_model = (
                 vision_model if vision_model is not None else vision_model_from_config(config.vision_config)
             )
-            self.vision_model.config = config.vision_config
+            config.vision_config = self.vision_model.config
             self.vision_projection = nn.Linear(vision_output_size(config.vision_config), size)
         self.post_init()
 
@@ -211,6 +211,7 @@ def _either(modality: str, inputs: Tensor | None, features: Tensor | None) -> Te
 class TrimodalForVideoClassification(TrimodalPreTrainedModel):
     """Base of the utterance classifiers: a trunk, one classifier a modality, and the subclass's `fuse`."""
 
+    _auto_class = "AutoModelForVideoClassification"
     trunk_class = TrimodalModel
 
     def __init__(
@@ -237,7 +238,7 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
             modality_logits (batch, modalities, outputs): each modality's own classifier.
 
         Returns:
-            fields of `TrimodalClassifierOutput`; `logits` are (batch, outputs): the labels, then the sentiments.
+            fields of `TrimodalClassifierOutput`; `logits` are (batch, outputs): the labels of all tasks.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how it fuses.")
 
@@ -251,13 +252,19 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
 
     @classmethod
     def from_encoders_pretrained(
-        cls, text_encoder: str | None = None, vision_encoder: str | None = None, **config_values
+        cls,
+        text_encoder: str | None = None,
+        vision_encoder: str | None = None,
+        *,
+        attn_implementation: str | None = None,
+        **config_values,
     ) -> "TrimodalForVideoClassification":
         """A model whose encoders come from the Hub or a folder; projections, audio CNN and fusion are fresh.
 
         Args:
             text_encoder: folder or Hub id of a BERT-like model; None = freshly initialised from `text_config`.
             vision_encoder: folder or Hub id of a CLIP-like model (of a whole CLIP, the vision half is taken).
+            attn_implementation: how the encoders attend, as transformers names it; its choice by default.
             config_values: fields of the configuration.
         """
         text_model = encoder_from_pretrained(text_encoder) if text_encoder else None
@@ -266,7 +273,10 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
             config_values["text_config"] = text_model.config.to_dict()
         if vision_model is not None:
             config_values["vision_config"] = vision_model.config.to_dict()
-        return cls(cls.config_class(**config_values), text_model=text_model, vision_model=vision_model)
+        model = cls(cls.config_class(**config_values), text_model=text_model, vision_model=vision_model)
+        if attn_implementation is not None:
+            model.set_attn_implementation(attn_implementation)
+        return model
 
     def forward(
         self,
@@ -282,8 +292,8 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
         video_present: Tensor | None = None,
         text_features: torch.FloatTensor | None = None,
         video_features: torch.FloatTensor | None = None,
-        labels: Tensor | None = None,
-        sentiment_labels: torch.LongTensor | None = None,
+        labels: Tensor | dict[str, Tensor] | None = None,
+        sample_weights: torch.FloatTensor | None = None,
         output_attentions: bool = False,
         output_modality_logits: bool = False,
         return_dict: bool | None = None,
@@ -292,8 +302,9 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
         """Classify a batch of utterances. The inputs are those of `TrimodalModel.forward`.
 
         Args:
-            labels: see `classification_loss`; emotion ids (batch,) for a single-label problem.
-            sentiment_labels (batch,), int, optional: sentiment ids, for a model with two tasks.
+            labels: see `classification_loss`; a tensor, or of several tasks a dictionary of them by name, from which
+                tasks may be left out.
+            sample_weights (batch,), optional: how much each sample counts in the loss.
             output_attentions: also return the encoders' attentions.
             output_modality_logits: also return per-modality logits and the weights of modalities and paths.
             return_dict: False returns a tuple of the fields that are not None.
@@ -315,12 +326,11 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
         )
         modality_logits = self._modality_logits(trunk.embeddings, trunk.presence)
         fused = self.fuse(trunk.embeddings, trunk.presence, modality_logits)
-        logits, sentiment_logits = self._split(fused.pop("logits"))
-        details = {"modality_logits": self._split(modality_logits)[0], **fused} if output_modality_logits else {}
+        answers = self.answers(fused.pop("logits"), labels, sample_weights)
+        alone = self.by_task(modality_logits)[self.config.task]
+        details = {"modality_logits": alone, **fused} if output_modality_logits else {}
         output = TrimodalClassifierOutput(
-            loss=self._loss(logits, labels, sentiment_logits, sentiment_labels),
-            logits=logits,
-            sentiment_logits=sentiment_logits,
+            **answers,
             text_attentions=trunk.text_attentions,
             vision_attentions=trunk.vision_attentions,
             **details,
@@ -336,26 +346,3 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
         """Each modality's own logits (batch, modalities, outputs), 0 where absent."""
         each = [head(embeddings[:, i]) for i, head in enumerate(self.classifiers.values())]
         return torch.stack(each, dim=1) * presence.unsqueeze(-1).to(embeddings.dtype)
-
-    def _split(self, outputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Labels (..., labels) and sentiments (..., sentiments) or None, from (..., outputs)."""
-        count = self.config.num_labels
-        return outputs[..., :count], outputs[..., count:] if self.config.num_sentiments else None
-
-    def _loss(
-        self,
-        logits: Tensor,
-        labels: Tensor | None,
-        sentiment_logits: Tensor | None,
-        sentiment_labels: Tensor | None,
-    ) -> Tensor | None:
-        """The sum of the losses of the tasks whose labels were passed; None without labels."""
-        config, terms = self.config, []
-        if labels is not None:
-            terms.append(
-                classification_loss(logits, labels, config.problem_type, config.class_weights, config.focal_gamma)
-            )
-        if sentiment_labels is not None and sentiment_logits is not None:
-            task_loss = classification_loss(sentiment_logits, sentiment_labels, "single_label_classification")
-            terms.append(config.sentiment_loss_weight * task_loss)
-        return sum(terms) if terms else None

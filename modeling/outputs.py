@@ -29,8 +29,8 @@ class TrimodalClassifierOutput(ModelOutput):
 
     Args:
         loss: scalar, when labels were passed.
-        logits (batch, labels).
-        sentiment_logits (batch, sentiments), of a model with two tasks.
+        logits (batch, labels), of the main task.
+        task_logits: of a model with several tasks, the logits (batch, labels) of each of them, by name.
         modality_logits (batch, modalities, labels), on request: each modality's own classifier, 0 where absent.
         modality_weights (batch, modalities), on request: each modality's share in the late average, sums to 1.
         path_weights (2,), on request, of the ensemble: shares of the early and the late path, sum to 1.
@@ -39,7 +39,7 @@ class TrimodalClassifierOutput(ModelOutput):
 
     loss: torch.FloatTensor | None = None
     logits: torch.FloatTensor | None = None
-    sentiment_logits: torch.FloatTensor | None = None
+    task_logits: dict[str, torch.FloatTensor] | None = None
     modality_logits: torch.FloatTensor | None = None
     modality_weights: torch.FloatTensor | None = None
     path_weights: torch.FloatTensor | None = None
@@ -76,7 +76,8 @@ class RecordingClassifierOutput(ModelOutput):
 
     Args:
         loss: scalar, when labels were passed.
-        logits (batch, labels).
+        logits (batch, labels), of the main task.
+        task_logits: of a model with several tasks, the logits (batch, labels) of each of them, by name.
         modality_logits (batch, modalities, labels), on request: what the model says to each modality alone, 0 where
             absent; no gradient flows through it.
         modality_weights: on request, as in `RecordingModelOutput`.
@@ -85,6 +86,7 @@ class RecordingClassifierOutput(ModelOutput):
 
     loss: torch.FloatTensor | None = None
     logits: torch.FloatTensor | None = None
+    task_logits: dict[str, torch.FloatTensor] | None = None
     modality_logits: torch.FloatTensor | None = None
     modality_weights: torch.FloatTensor | None = None
     vision_attentions: tuple[torch.FloatTensor, ...] | None = None

@@ -21,7 +21,6 @@ from affecthub import (
     TrimodalLateFusionForVideoClassification,
     UnimodalBaselineConfig,
 )
-from affecthub.modeling.heads import classification_loss
 from affecthub.modeling.modalities import drop_modalities
 
 LAYERS = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=37)
@@ -154,27 +153,6 @@ def test_encoders_come_from_a_folder(tmp_path, text_class, vision):
     for key, value in model.state_dict().items():
         torch.testing.assert_close(again.state_dict()[key], value, rtol=0, atol=0)
     assert sorted(p.name for p in (tmp_path / "model").glob("*.safetensors")) == ["model.safetensors"]
-
-
-@pytest.mark.parametrize("gamma", [0.0, 2.0])
-@pytest.mark.parametrize("weights", [None, [0.5, 1.0, 3.0]])
-def test_single_label_loss_is_the_formula(gamma, weights):
-    torch.manual_seed(0)
-    logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 2, -100, 1])
-    kept = labels != -100
-    p = logits.softmax(-1)[kept, labels[kept]]
-    w = torch.tensor(weights or [1.0] * 3)[labels[kept]]
-    expected = (w * (1 - p) ** gamma * -p.log()).sum() / w.sum()
-    loss = classification_loss(logits, labels, "single_label_classification", weights, gamma)
-    torch.testing.assert_close(loss, expected)
-
-
-def test_multi_label_focal_loss_is_the_formula():
-    torch.manual_seed(0)
-    logits, labels = torch.randn(6, 3), torch.randint(0, 2, (6, 3)).float()
-    p = torch.where(labels == 1, logits.sigmoid(), 1 - logits.sigmoid())
-    expected = ((1 - p) ** 2 * -p.log()).mean()
-    torch.testing.assert_close(classification_loss(logits, labels, "multi_label_classification", None, 2.0), expected)
 
 
 @pytest.mark.parametrize(
