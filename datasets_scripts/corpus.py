@@ -21,7 +21,7 @@ sample is what leads up to a moment.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from datasets import ClassLabel, Dataset, Value, concatenate_datasets
 
 from affecthub.datasets_scripts.prepared.shards import Prepared, open_prepared
 from affecthub.datasets_scripts.prepared.stream import ShardStream
-from affecthub.datasets_scripts.splits import SplitOptions, train_validation_test
+from affecthub.datasets_scripts.splits import SplitOptions, make_folds, train_validation_test
 
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 
@@ -111,6 +111,14 @@ class AuditColumns:
     """What was said."""
     labels: tuple[str, ...] = ()
     """Targets, classes."""
+    content: str | None = None
+    """Digest of the bytes of the row's media, and of its span in them; None where nothing else can have the same."""
+    sound: str | None = None
+    """`sound_fingerprint.sound_fingerprint` of the row's clip; None in a row with none, or too little."""
+    moving: str | None = None
+    """Whether `signature` is of one frame of several: two such rows may look alike without being copies."""
+    fault: str | None = None
+    """Why the row's media could not be read, and were not compared."""
 
 
 @dataclass(frozen=True)
@@ -348,31 +356,49 @@ def _divided(corpus: Corpus, split: SplitOptions) -> Corpus:
     """The rows as train, validation and test."""
     protocol = split.protocol or corpus.protocol
     if protocol == "fixed":
-        missing = [name for name in ("train", "validation") if not len(corpus.splits.get(name, ()))]
-        if missing:
-            raise ValueError(
-                f"{corpus.name}: no row of the split {missing[0]!r}, only "
-                f"{ {name: len(rows) for name, rows in corpus.splits.items()} }: nothing could learn, or choose the "
-                "best epoch; choose a protocol, as --split.protocol=grouped_k_fold."
-            )
-        splits = {name: rows for name, rows in corpus.splits.items() if len(rows)}
-        return replace(corpus, splits=splits, protocol="fixed")
+        return _as_it_says(corpus, split)
     rows = _together(corpus.splits.values())
-    columns = [name for name in ("participant", "source_recording", "recording") if name in rows.column_names]
-    table = rows.select_columns(columns).to_pandas() if columns else pd.DataFrame(index=range(len(rows)))
-    label = _strata(corpus.targets[0], rows) if split.stratify else None
-    if label is not None:
-        table["(label)"] = label
-    parts = train_validation_test(
-        protocol,
-        table,
-        fold=split.fold,
-        folds=split.folds,
-        seed=split.seed,
-        label=None if label is None else "(label)",
-    )
+    table, options = _to_deal(corpus, rows, split)
+    parts = train_validation_test(protocol, table, fold=split.fold, **options)
     name = f"{protocol}, fold {split.fold}" + (f", seed {split.seed}" if split.seed else "")
     return replace(corpus, splits={part: rows.select(places) for part, places in parts.items()}, protocol=name)
+
+
+def _as_it_says(corpus: Corpus, split: SplitOptions) -> Corpus:
+    """The rows as the data set divides them; where it has no validation, some of the training rows become that."""
+    splits = {name: corpus.splits[name] for name in SPLITS if len(corpus.splits.get(name, ()))}
+    if "train" not in splits:
+        held = {name: len(rows) for name, rows in corpus.splits.items()}
+        raise ValueError(
+            f"{corpus.name}: no row of the split 'train', only {held}: nothing could learn; choose a protocol, as "
+            "--split.protocol=grouped_k_fold."
+        )
+    if "validation" in splits:
+        return replace(corpus, splits=splits, protocol="fixed")
+    rows = splits["train"]
+    table, options = _to_deal(corpus, rows, split)
+    protocol = strictest(rows.column_names)
+    dealt = make_folds(protocol, table, **options)[0]
+    splits |= {"train": rows.select(dealt.train), "validation": rows.select(dealt.held_out)}
+    return replace(corpus, splits=splits, protocol=f"fixed; the validation is dealt from train, {protocol}")
+
+
+def strictest(columns: Collection[str]) -> str:
+    """The protocol that keeps most apart of those that rows have the columns for."""
+    if "participant" in columns:
+        return "grouped_k_fold"
+    return "by_recording" if {"recording", "source_recording"} & set(columns) else "by_row"
+
+
+def _to_deal(corpus: Corpus, rows: Dataset, split: SplitOptions) -> tuple[pd.DataFrame, dict[str, object]]:
+    """The columns that protocols go by, and how rows are dealt."""
+    columns = [name for name in ("participant", "source_recording", "recording") if name in rows.column_names]
+    table = rows.select_columns(columns).to_pandas() if columns else pd.DataFrame(index=range(len(rows)))
+    options = {"folds": split.folds, "seed": split.seed}
+    label = _strata(corpus.targets[0], rows) if split.stratify else None
+    if label is None:
+        return table, options
+    return table.assign(**{"(label)": label}), options | {"label": "(label)"}
 
 
 def _together(parts: Iterable[Dataset]) -> Dataset:

@@ -27,7 +27,7 @@ from affecthub.datasets_scripts.clips.rows import (
     read_row,
     row_of,
 )
-from affecthub.datasets_scripts.clips.sources import MEDIA_SUFFIXES, class_folders, files_below
+from affecthub.datasets_scripts.clips.sources import class_folders, files_below, is_medium
 from affecthub.datasets_scripts.clips.survey import survey
 from affecthub.datasets_scripts.manifest import STATUSES, ManifestWriter, Record
 from affecthub.media.files import cache_root, write_file
@@ -175,10 +175,9 @@ def _strays(plan: Plan, tables: Sequence[Opened], named: set[str]) -> Iterator[R
     for path in files_below(root):
         if str(path) in named or path in places or path.name.upper().startswith(("README", "LICEN")):
             continue
-        medium = path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith(".")
-        yield Record("", None, path.relative_to(root).as_posix(), ("unannotated" if medium else "junk",))
+        yield Record("", None, path.relative_to(root).as_posix(), ("unannotated" if is_medium(path) else "junk",))
     for place in (place for folder in places if folder.is_dir() for place in class_folders(folder)):
-        if not any(path.suffix.lower() in MEDIA_SUFFIXES for path in files_below(place)):
+        if not any(is_medium(path) for path in files_below(place)):
             yield Record("", None, f"{place.relative_to(root).as_posix()}/", ("empty_class",))
 
 

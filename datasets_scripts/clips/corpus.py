@@ -10,7 +10,7 @@ from affecthub.datasets_scripts.clips.builder import build_clips, facts_of, rows
 from affecthub.datasets_scripts.clips.plan import Plan
 from affecthub.datasets_scripts.clips.rows import ALL
 from affecthub.datasets_scripts.clips.targets import Kind
-from affecthub.datasets_scripts.corpus import AuditColumns, Corpus, DataCard, DataOptions, target_of
+from affecthub.datasets_scripts.corpus import AuditColumns, Corpus, DataCard, DataOptions, strictest, target_of
 from affecthub.datasets_scripts.manifest import read_manifest, summarise
 
 MEDIA = frozenset({"audio", "video", "physio"})
@@ -98,7 +98,7 @@ class Clips(DataOptions):
                 language=tuple(self.language),
                 notes=tuple(facts.get("notes", ())),
             ),
-            protocol=_protocol(set(splits), columns),
+            protocol=strictest(columns) if set(splits) == {ALL} else "fixed",
             skipped=dict(facts.get("skipped", {})),
             feature_names=tuple(facts["feature_names"]),
         )
@@ -121,12 +121,3 @@ def _unit(rows: Dataset) -> str:
         if any(column.null_count < len(column) for column in paths):
             return "clips"
     return "images" if "image_paths" in columns else "rows"
-
-
-def _protocol(splits: set[str], columns: set[str]) -> str:
-    """How rows are divided unless something else is asked for: by the strictest that they have the columns for."""
-    if splits != {ALL}:
-        return "fixed"
-    if "participant" in columns:
-        return "grouped_k_fold"
-    return "by_recording" if "recording" in columns else "by_row"

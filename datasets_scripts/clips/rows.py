@@ -67,12 +67,13 @@ def read_row(opened: Opened, number_: int, row: Row, plan: Plan, survey: Survey)
     values: dict[str, object] = {reader.name: reader.convert(row, where) for reader in survey.readers}
     values |= {name: text_of(cells[name]) for name in TEXTS if name in cells} | _numbers(cells, where)
     found, parts = find(cells, opened.files, where) if plan.media else (Found(), [])
-    names, same = list(found.names), identity(found) if found.paths else ()
+    split = opened.split(cells, number_)
+    names, same = list(found.names), identity(found, split) if found.paths else ()
     found = look(found, parts, "audio" in cells)
     if found.start is not None or found.end is not None:
         values.setdefault("recording", names[0] if names else None)
-    split = opened.split(cells, number_) or ALL
-    draft = Draft(where, text_of(cells.get("key")) or _key(opened, number_, found, split), split, found, values, same)
+    key = text_of(cells.get("key")) or _key(opened, number_, found, split or ALL)
+    draft = Draft(where, key, split or ALL, found, values, same)
     if reading.features:
         vector = read_vector(row, reading.features, where)
         values["physio_values"] = None if vector is None else [vector]

@@ -117,9 +117,14 @@ def class_folders(folder: Path) -> list[Path]:
 
 def _class_batches(folder: Path) -> Iterator[list[Row]]:
     for place in class_folders(folder):
-        files = (path for path in files_below(place) if path.suffix.lower() in MEDIA_SUFFIXES)
+        files = (path for path in files_below(place) if is_medium(path))
         rows = [{"file": path.relative_to(folder).as_posix(), "label": place.name} for path in files]
         yield from (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
+
+
+def is_medium(path: Path) -> bool:
+    """Whether a file is a recording by its name; "._x.wav" is none, but what macOS writes beside one."""
+    return path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith(".")
 
 
 def files_below(folder: Path) -> Iterator[Path]:

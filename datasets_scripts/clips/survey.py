@@ -89,7 +89,7 @@ def survey(tables: Sequence[Opened], readers: Sequence[TargetReader], media: boo
             for reader in readers:
                 reader.see(row, where)
             if media and (named := find(cells, opened.files, where)[0]).paths:
-                found.rows.see(identity(named), said(readers, row, cells))
+                found.rows.see(identity(named, opened.split(cells, number)), said(readers, row, cells))
             if key := text_of(cells.get("key")):
                 found.keys.see((key,))
     for part in (*readers, found.rows, found.keys):
@@ -97,9 +97,9 @@ def survey(tables: Sequence[Opened], readers: Sequence[TargetReader], media: boo
     return found
 
 
-def identity(found: Found) -> tuple:
-    """What no two rows should have in common: files and time."""
-    return (*found.paths, found.start, found.end)
+def identity(found: Found, split: str | None) -> tuple:
+    """What no two rows of a split should have in common: files and time. The audit compares splits with each other."""
+    return (split, *found.paths, found.start, found.end)
 
 
 def said(readers: Sequence[TargetReader], row: Row, cells: Row) -> tuple:
