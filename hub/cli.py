@@ -1,17 +1,18 @@
-"""The command line: `affecthub predict`, `inspect`, `prepare`, `publish`, `publish-dataset`, `demo` and `cache`."""
+"""The command line: `affecthub predict`, `inspect`, `prepare`, `publish`, `publish-dataset`, `demo` and `cache`.
+
+What a command needs is imported when it runs, so that help and a mistyped command answer at once.
+"""
 
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from safetensors import SafetensorError
-from transformers.utils import logging
 
-from affecthub.evaluation.pictures import plot_timeline
 from affecthub.hub import data_commands
 from affecthub.hub.data_commands import DATA_COMMANDS
-from affecthub.inference.predict import SYNTHETIC, Judged, is_synthetic, judge, load_pipeline, render, write
 
 BAD_INPUT = 2
 """Exit status when something that was passed cannot be used, as argparse's own."""
@@ -60,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     of_data = bool(arguments) and arguments[0] in DATA_COMMANDS
     options = None if of_data else make_parser().parse_args(arguments)
+    from transformers.utils import logging
+
     logging.disable_progress_bar()
     try:
         return data_commands.run(arguments[0], arguments[1:]) if of_data else options.run(options)
@@ -77,7 +80,8 @@ def complain(error: Exception) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """The commands and their arguments."""
-    parser = argparse.ArgumentParser(prog="affecthub", description=__doc__)
+    parser = argparse.ArgumentParser(prog="affecthub", description="From your own recordings to an emotion model.")
+    parser.add_argument("--version", action="version", version=f"affecthub {version('affecthub')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_predict(commands)
     add_publish(commands)
@@ -147,6 +151,8 @@ def add_cache(commands: argparse._SubParsersAction) -> None:
 
 def predict(options: argparse.Namespace) -> int:
     """Judge each file, tell of those that cannot be judged, and go on with the rest."""
+    from affecthub.inference.predict import SYNTHETIC, is_synthetic, judge, load_pipeline, render, write
+
     if not options.files and options.text is None:
         raise ValueError("Nothing to judge: pass a FILE, or --text.")
     if options.picture and len(options.files) > 1:
@@ -160,8 +166,7 @@ def predict(options: argparse.Namespace) -> int:
     synthetic = is_synthetic(options.model, options.revision)
     if synthetic:
         print(f"affecthub: {options.model} was {SYNTHETIC}.", file=sys.stderr)
-    judged: Judged = {}
-    status = 0
+    judged, status = {}, 0
     for file in options.files or [None]:
         try:
             judged[file or "(text)"] = judge(pipe, file, options.text, options.window, options.hop)
@@ -170,6 +175,8 @@ def predict(options: argparse.Namespace) -> int:
     if judged:
         write(render(judged, options.format, options.model), options.output)
     if judged and options.picture:
+        from affecthub.evaluation.pictures import plot_timeline
+
         ((name, answers),) = judged.items()
         title = f"{Path(name).name}, judged by {'/'.join(Path(options.model).parts[-2:])}"
         plot_timeline(answers, options.picture, f"{title}\n{SYNTHETIC}" if synthetic else title)

@@ -7,8 +7,12 @@ import difflib
 import re
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from affecthub.media.container import TIME_LIMIT
+if TYPE_CHECKING:  # what a command needs is imported when it runs
+    from jsonargparse import ArgumentParser, Namespace
+
+    from affecthub.datasets_scripts.corpus import DataOptions
 
 INSPECT = """\
 Say what a data set holds: rows, modalities, labels, durations, people, and the status of every row and stray file.
@@ -35,7 +39,8 @@ examples:
 
 then train with the same options of the data set:
   python train.py --recipe meld_ensemble --data.root=prepared/meld
-  python train.py --recipe physio_concat --data=Genex --data.root=prepared/study --data.study=study.yaml --data.every=15
+  python train.py --recipe physio_concat --data=Genex --data.root=prepared/study --data.study=study.yaml \\
+      --data.every=15
 """
 
 PUBLISH_DATASET = """\
@@ -74,7 +79,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
 
 def _parse(
     program: str, text: str, kind: type, positional: Sequence[str], options: Callable, arguments: Sequence[str]
-) -> tuple[object, object]:
+) -> tuple["Namespace", "DataOptions"]:
     """The command's own options, and the data set with its options."""
     from jsonargparse import ArgumentParser, set_parsing_settings
 
@@ -89,11 +94,11 @@ def _parse(
     return values, kind(**{name: getattr(values, name) for name in kind.__dataclass_fields__})
 
 
-def _no_options(parser: object) -> None:
+def _no_options(parser: "ArgumentParser") -> None:
     """A command without options of its own."""
 
 
-def _inspect(options: object, data: object) -> int:
+def _inspect(options: "Namespace", data: "DataOptions") -> int:
     """Print what is there."""
     from affecthub.datasets_scripts.inspection import inspect
 
@@ -101,7 +106,9 @@ def _inspect(options: object, data: object) -> int:
     return 0
 
 
-def _prepare_options(parser: object) -> None:
+def _prepare_options(parser: "ArgumentParser") -> None:
+    from affecthub.media.container import TIME_LIMIT
+
     parser.add_argument("--shard_rows", type=int, default=256, help="rows of a shard")
     parser.add_argument("--time_limit", type=float, default=TIME_LIMIT, help="s; a clip that takes longer is left out")
     parser.add_argument(
@@ -115,7 +122,7 @@ def _prepare_options(parser: object) -> None:
     parser.add_argument("--max_seconds", type=float, default=15.0, help="s of a clip")
 
 
-def _prepare(options: object, data: object) -> int:
+def _prepare(options: "Namespace", data: "DataOptions") -> int:
     """Prepare a data set and print what became of its rows."""
     from affecthub.datasets_scripts.prepared.clips import ClipForm
     from affecthub.training.prepare import prepare, summary
@@ -134,14 +141,14 @@ def _prepare(options: object, data: object) -> int:
     return 0
 
 
-def _publish_options(parser: object) -> None:
+def _publish_options(parser: "ArgumentParser") -> None:
     parser.add_argument("--public", action="store_true", help="let everybody see it")
     parser.add_argument(
         "--include_media", action="store_true", help="clips and pictures too: with everyone's consent, and the rights"
     )
 
 
-def _publish(options: object, data: object) -> int:
+def _publish(options: "Namespace", data: "DataOptions") -> int:
     """Build a data set, publish its rows and print the address."""
     from affecthub.hub.publish_dataset import publish_dataset
     from affecthub.modeling.modalities import MODALITIES

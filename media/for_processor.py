@@ -129,7 +129,7 @@ def shorter_side(size: dict[str, int | None]) -> int:
     return size["shortest_edge"] or min(size["height"], size["width"])
 
 
-def _given_size(video_processor: Processor) -> tuple[int, int]:
+def _given_size(video_processor: VideoProcessor) -> tuple[int, int]:
     """Height and width of what a video processor gives."""
     size = video_processor.crop_size if video_processor.do_center_crop else video_processor.size
     edge = size["shortest_edge"]

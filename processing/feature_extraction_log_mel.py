@@ -31,6 +31,7 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         padding_value: of padded frames, after normalisation; 0 is the mean.
     """
 
+    _auto_class = "AutoFeatureExtractor"  # saving copies the code, for those who do not have this package
     model_input_names = ["input_features", "feature_attention_mask"]
 
     def __init__(

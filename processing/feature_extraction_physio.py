@@ -43,6 +43,7 @@ class PhysioFeatureExtractor(FeatureExtractionMixin):
     ```
     """
 
+    _auto_class = "AutoFeatureExtractor"  # saving copies the code, for those who do not have this package
     model_input_names = ["physio_values", "physio_attention_mask", "physio_present"]
 
     def __init__(

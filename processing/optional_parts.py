@@ -28,9 +28,12 @@ class _HeldParts:
 class OptionalPartsProcessor(ProcessorMixin):
     """Base of the processors. A subclass names its parts, takes them in that order, and hands them to `hold`."""
 
+    _auto_class = "AutoProcessor"  # saving copies the code, for those who do not have this package
     part_names: tuple[str, ...] = ()
     part_of: dict[str, str] = {}
     """Modality -> the part that takes it."""
+    feature_extractor_class: type | None = None
+    """Of the part "feature_extractor"; None where there is none."""
     crop_faces = False
     """Whether the model was made for faces that were cut out of their frames."""
     get_attributes = _HeldParts()

@@ -24,12 +24,13 @@ class AudioVisualProcessor(OptionalPartsProcessor):
 
     part_names = ("video_processor", "feature_extractor")
     part_of = {"audio": "feature_extractor", "video": "video_processor"}
+    feature_extractor_class = Wav2Vec2FeatureExtractor
     contents = "neither audio nor video"
 
     def __init__(
         self,
-        video_processor: object = None,
-        feature_extractor: object = None,
+        video_processor: ClipFramesVideoProcessor | None = None,
+        feature_extractor: Wav2Vec2FeatureExtractor | None = None,
         crop_faces: bool = False,
         max_seconds: float = 15.0,
         **kwargs,

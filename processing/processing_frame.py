@@ -34,7 +34,13 @@ class FrameProcessor(OptionalPartsProcessor):
     part_of = {"video": "video_processor"}
     contents = "no video"
 
-    def __init__(self, video_processor: object = None, crop_faces: bool = False, max_seconds: float = 1.0, **kwargs):
+    def __init__(
+        self,
+        video_processor: ClipFramesVideoProcessor | None = None,
+        crop_faces: bool = False,
+        max_seconds: float = 1.0,
+        **kwargs,
+    ):
         self.crop_faces, self.max_seconds = crop_faces, max_seconds
         self.hold(video_processor=video_processor)
 

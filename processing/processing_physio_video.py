@@ -23,12 +23,13 @@ class PhysioVideoProcessor(OptionalPartsProcessor):
 
     part_names = ("video_processor", "feature_extractor")
     part_of = {"video": "video_processor", "physio": "feature_extractor"}
+    feature_extractor_class = PhysioFeatureExtractor
     contents = "neither video nor physiology"
 
     def __init__(
         self,
-        video_processor: object = None,
-        feature_extractor: object = None,
+        video_processor: ClipFramesVideoProcessor | None = None,
+        feature_extractor: PhysioFeatureExtractor | None = None,
         crop_faces: bool = False,
         max_seconds: float = 1.0,
         **kwargs,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, BatchFeature
+from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
 
 from .batching import as_batch, check_batch, check_return_tensors, presence_of, scatter
 from .feature_extraction_log_mel import LogMelFeatureExtractor
@@ -40,13 +40,14 @@ class TrimodalProcessor(OptionalPartsProcessor):
 
     part_names = ("tokenizer", "video_processor", "feature_extractor")
     part_of = {"text": "tokenizer", "audio": "feature_extractor", "video": "video_processor"}
+    feature_extractor_class = LogMelFeatureExtractor
     contents = "neither text, audio nor video"
 
     def __init__(
         self,
-        tokenizer: object = None,
-        video_processor: object = None,
-        feature_extractor: object = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        video_processor: ClipFramesVideoProcessor | None = None,
+        feature_extractor: LogMelFeatureExtractor | None = None,
         max_text_tokens: int = 128,
         max_seconds: float = 15.0,
         crop_faces: bool = False,

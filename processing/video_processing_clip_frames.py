@@ -24,6 +24,7 @@ class ClipFramesVideoProcessor(BaseVideoProcessor):
         size, crop_size, image_mean, image_std, resample: as in transformers; the defaults are CLIP's.
     """
 
+    _auto_class = "AutoVideoProcessor"  # saving copies the code, for those who do not have this package
     resample = PILImageResampling.BICUBIC
     image_mean = OPENAI_CLIP_MEAN
     image_std = OPENAI_CLIP_STD

@@ -9,17 +9,16 @@ from transformers import (
     AutoConfig,
     AutoTokenizer,
     BertTokenizer,
+    FeatureExtractionMixin,
     PreTrainedConfig,
     PreTrainedTokenizerBase,
     ProcessorMixin,
-    Wav2Vec2FeatureExtractor,
 )
 
 from affecthub.architectures import architecture_named
 from affecthub.datasets_scripts.corpus import MULTI, SINGLE, Corpus, holds
 from affecthub.modeling.base import AffectPreTrainedModel
 from affecthub.modeling.modalities import PHYSIO, TEXT, VIDEO
-from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtractor
 from affecthub.processing.feature_extraction_physio import PhysioFeatureExtractor
 from affecthub.processing.processing_trimodal import TrimodalProcessor
 from affecthub.processing.video_processing_clip_frames import ClipFramesVideoProcessor, square_frames
@@ -31,6 +30,9 @@ SCRATCH_VOCABULARY = 2000
 
 FOCAL_GAMMA = 2.0
 """The value that Lin et al. 2017 found best."""
+
+Part = PreTrainedTokenizerBase | ClipFramesVideoProcessor | FeatureExtractionMixin
+"""What a processor holds for a modality."""
 
 
 def modalities_of(model: ModelRecipe) -> list[str]:
@@ -88,16 +90,15 @@ def build_processor(recipe: Recipe, corpus: Corpus) -> ProcessorMixin:
     return processor_class(**parts, **shared)
 
 
-def _part(modality: str, processor_class: type[ProcessorMixin], recipe: Recipe, corpus: Corpus) -> object:
+def _part(modality: str, processor_class: type[ProcessorMixin], recipe: Recipe, corpus: Corpus) -> Part:
     """The extractor of a modality."""
-    of_utterances = TEXT in processor_class.part_of
     if modality == TEXT:
         return _tokenizer(recipe.model, corpus)
     if modality == VIDEO:
-        return _video_processor(recipe, square=not of_utterances)
+        return _video_processor(recipe, square=TEXT not in processor_class.part_of)
     if modality == PHYSIO:
         return _fitted_physio(corpus)
-    return LogMelFeatureExtractor() if of_utterances else Wav2Vec2FeatureExtractor()
+    return processor_class.feature_extractor_class()
 
 
 def _tokenizer(model: ModelRecipe, corpus: Corpus) -> PreTrainedTokenizerBase:
