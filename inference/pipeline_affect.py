@@ -8,7 +8,7 @@
 import itertools
 from collections.abc import Iterable, Iterator
 from types import GeneratorType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,13 @@ THRESHOLD = 0.5
 Answer = dict[str, Any]
 
 
+class Task(Protocol):
+    """What a configuration says of a task; this code does not import the model's."""
+
+    labels: tuple[str, ...]
+    problem_type: str
+
+
 class AffectRecognitionPipeline(Pipeline):
     """Scores of a recording, or of any part of one, by every model of this package.
 
@@ -36,7 +43,7 @@ class AffectRecognitionPipeline(Pipeline):
     - label: the likeliest one; of a binary model its label or "not" with it; None of a regression;
     - labels: of a multi-label model, those with a probability of 0.5 and more;
     - scores: label -> probability, or value of a regression;
-    - sentiment: of a model with two tasks, label and scores of the second one;
+    - tasks: of a model with several, task -> label, labels and scores as above, of all but the main one;
     - modalities, missing: which of the model's modalities were found, and which were not;
     - modality_scores: of a model with several, modality -> scores of it alone, of those that were found;
     - modality_weights: modality -> share, of an architecture that learns them.
@@ -188,37 +195,37 @@ class AffectRecognitionPipeline(Pipeline):
 
     def _answer(self, output: ModelOutput, row: int, found: list[str]) -> Answer:
         """The answer of one sample."""
-        config = self.model.config
-        names = config.modalities
-        answer = self._verdict(output["logits"][row])
-        if (sentiments := output.get("sentiment_logits")) is not None:
-            probabilities = sentiments[row].float().softmax(-1).tolist()
-            scores = {config.sentiment_id2label[i]: value for i, value in enumerate(probabilities)}
-            answer["sentiment"] = {"label": max(scores, key=scores.get), "scores": scores}
+        names = self.model.config.modalities
+        main, *further = self.model.config.tasks
+        answer = _verdict(main, output["logits"][row])
+        if further:
+            answer["tasks"] = {task.name: _verdict(task, output["task_logits"][task.name][row]) for task in further}
         answer |= {"modalities": found, "missing": [name for name in names if name not in found]}
         if (alone := output.get("modality_logits")) is not None:
-            answer["modality_scores"] = {n: self._scores(alone[row][i]) for i, n in enumerate(names) if n in found}
+            answer["modality_scores"] = {n: _scores(main, alone[row][i]) for i, n in enumerate(names) if n in found}
         if (weights := output.get("modality_weights")) is not None:
             answer["modality_weights"] = dict(zip(names, weights[row].float().tolist(), strict=True))
         return answer
 
-    def _scores(self, logits: torch.Tensor) -> dict[str, float]:
-        """Label -> probability, or value of a regression, from logits (labels,)."""
-        kind, logits = self.model.config.problem_type, logits.float()
-        if kind == "single_label_classification":
-            logits = logits.softmax(-1)
-        elif kind == "multi_label_classification":
-            logits = logits.sigmoid()
-        return {self.model.config.id2label[i]: value for i, value in enumerate(logits.tolist())}
 
-    def _verdict(self, logits: torch.Tensor) -> Answer:
-        """Label and scores from logits (labels,)."""
-        kind, scores = self.model.config.problem_type, self._scores(logits)
-        best = max(scores, key=scores.get)
-        if kind == "regression":
-            return {"label": None, "scores": scores}
-        if kind == "single_label_classification":
-            return {"label": best, "scores": scores}
-        if len(scores) == 1:
-            return {"label": best if scores[best] >= THRESHOLD else f"not {best}", "scores": scores}
-        return {"label": best, "labels": [n for n, value in scores.items() if value >= THRESHOLD], "scores": scores}
+def _scores(task: Task, logits: torch.Tensor) -> dict[str, float]:
+    """Label -> probability, or value of a regression, from logits (labels,)."""
+    logits = logits.float()
+    if task.problem_type == "single_label_classification":
+        logits = logits.softmax(-1)
+    elif task.problem_type == "multi_label_classification":
+        logits = logits.sigmoid()
+    return dict(zip(task.labels, logits.tolist(), strict=True))
+
+
+def _verdict(task: Task, logits: torch.Tensor) -> Answer:
+    """Label and scores from logits (labels,)."""
+    scores = _scores(task, logits)
+    best = max(scores, key=scores.get)
+    if task.problem_type == "regression":
+        return {"label": None, "scores": scores}
+    if task.problem_type == "single_label_classification":
+        return {"label": best, "scores": scores}
+    if len(scores) == 1:
+        return {"label": best if scores[best] >= THRESHOLD else f"not {best}", "scores": scores}
+    return {"label": best, "labels": [n for n, value in scores.items() if value >= THRESHOLD], "scores": scores}

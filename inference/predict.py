@@ -109,12 +109,12 @@ def render(judged: Judged, form: str, model: str) -> str:
 
 
 def _row(name: str, answer: Answer) -> dict[str, Any]:
-    """Every score in a column of its own."""
-    row = {"input": name, "start": answer["start"], "end": answer["end"], "label": answer["label"]}
-    row |= {f"score_{label}": score for label, score in answer["scores"].items()}
-    if "sentiment" in answer:
-        row |= {"sentiment": answer["sentiment"]["label"]}
-        row |= {f"sentiment_{label}": score for label, score in answer["sentiment"]["scores"].items()}
+    """Every score in a column of its own; those of a further task begin with its name."""
+    row = {"input": name, "start": answer["start"], "end": answer["end"]}
+    further = {f"{task}_": verdict for task, verdict in answer.get("tasks", {}).items()}
+    for prefix, verdict in {"": answer, **further}.items():
+        row |= {f"{prefix}label": verdict["label"]}
+        row |= {f"{prefix}score_{label}": score for label, score in verdict["scores"].items()}
     return row | {"modalities": "+".join(answer["modalities"]), "missing": "+".join(answer["missing"])}
 
 
@@ -128,8 +128,9 @@ def _line(name: str, answer: Answer) -> dict[str, str]:
         "label": answer["label"] or "",
         "scores": ", ".join(f"{label} {score:.2f}" for label, score in highest),
     }
-    if "sentiment" in answer:
-        line["sentiment"] = answer["sentiment"]["label"]
+    for task, verdict in answer.get("tasks", {}).items():
+        values = ", ".join(f"{value:.2f}" for value in verdict["scores"].values())
+        line[f"task {task}" if task in line else task] = verdict["label"] or values
     return line | {"judged by": " + ".join(answer["modalities"]), "missing": " + ".join(answer["missing"])}
 
 

@@ -193,10 +193,12 @@ def complaint(reason: str) -> Shown:
 def sentence(pipe: Pipeline, windows: list[Answer], scores: dict[str, float]) -> str:
     """Markdown: the answer, over how much of the clip, by which modalities, and what is missing."""
     first = next(iter(scores))
-    lines = [f"## {first}: {written(pipe, scores[first])}"]
-    if all("sentiment" in window for window in windows):
-        sentiments = mean_scores([window["sentiment"]["scores"] for window in windows])
-        lines.append("Sentiment: " + ", ".join(f"{name} {percent(score)}" for name, score in sentiments.items()) + ".")
+    main, *further = pipe.model.config.tasks
+    lines = [f"## {first}: {written(main.problem_type, scores[first])}"]
+    for task in further:
+        means = mean_scores([window["tasks"][task.name]["scores"] for window in windows])
+        told = {label: written(task.problem_type, score) for label, score in means.items()}
+        lines.append(f"{task.name[0].upper()}{task.name[1:]}: {listed(task.name, told)}.")
     if len(windows) > 1:
         lines.append(f"Mean of {len(windows)} windows, {windows[0]['start']:.0f} to {windows[-1]['end']:.0f} s.")
         if windows[-1]["end"] >= MAX_SECONDS:
@@ -213,12 +215,13 @@ def sentence(pipe: Pipeline, windows: list[Answer], scores: dict[str, float]) ->
 
 def score_table(pipe: Pipeline, windows: list[Answer], scores: dict[str, float]) -> str:
     """HTML: a row a label, the highest score first; a column for all modalities together and one for each alone."""
-    columns = {"": list(scores), "together": [written(pipe, score) for score in scores.values()]}
+    kind = pipe.model.config.problem_type
+    columns = {"": list(scores), "together": [written(kind, score) for score in scores.values()]}
     alone = [window.get("modality_scores", {}) for window in windows]
     for name in pipe.model.config.modalities:
         if found := [by_modality[name] for by_modality in alone if name in by_modality]:
             means = mean_scores(found)
-            columns[f"{name} alone"] = [written(pipe, means[label]) for label in scores]
+            columns[f"{name} alone"] = [written(kind, means[label]) for label in scores]
     if len(columns) == 2:
         columns["score"] = columns.pop("together")
     return pd.DataFrame(columns).to_html(index=False, border=0)  # escapes what a label may hold
@@ -246,9 +249,14 @@ def mean_scores(windows: list[Mapping[str, float]]) -> dict[str, float]:
     return dict(sorted(means.items(), key=lambda item: -item[1]))
 
 
-def written(pipe: Pipeline, score: float) -> str:
+def written(problem_type: str, score: float) -> str:
     """A probability in percent; a regression's value as it is."""
-    return f"{score:.3f}" if pipe.model.config.problem_type == "regression" else percent(score)
+    return f"{score:.3f}" if problem_type == "regression" else percent(score)
+
+
+def listed(task: str, told: Mapping[str, str]) -> str:
+    """{"a": "75 %", "b": "25 %"} as "a 75 %, b 25 %"; the value alone where its name is the task's."""
+    return ", ".join(value if label == task else f"{label} {value}" for label, value in told.items())
 
 
 def percent(score: float) -> str:

@@ -17,6 +17,7 @@ from transformers import pipeline
 from affecthub.hub.space import GRADIO, launch, space_files
 from affecthub.hub.space_files import app
 from affecthub.media.for_processor import read_clip_for
+from affecthub.modeling.configuration_base import Task
 
 from .tiny import write_clip, write_folder
 
@@ -122,9 +123,10 @@ def window(number, audio=True, **more):
     } | more
 
 
-def fake_pipe(windows, problem_type="single_label_classification"):
+def fake_pipe(windows, problem_type="single_label_classification", further=()):
     """Stands in for a pipeline that has a long clip to read."""
-    config = SimpleNamespace(problem_type=problem_type, modalities=["audio", "video"])
+    tasks = [Task("label", ("joy", "<b>other</b>"), problem_type), *further]
+    config = SimpleNamespace(problem_type=problem_type, modalities=["audio", "video"], tasks=tasks)
     processor = SimpleNamespace(modalities=["audio", "video"])
     return SimpleNamespace(
         stream=lambda sample: iter(windows), processor=processor, model=SimpleNamespace(config=config)
@@ -153,13 +155,26 @@ def test_a_film_is_looked_at_for_ten_minutes():
     assert len(lines["data"]) == 2 * app.MAX_SECONDS // 5
 
 
-def test_a_regression_is_no_percentage_and_a_second_task_is_told():
-    sentiment = {"label": "positive", "scores": {"negative": 0.25, "positive": 0.75}}
-    one = window(0, sentiment=sentiment) | {"scores": {"attention": 0.4126}}
-    sentence, table, _, _ = last(app.judge(fake_pipe([one], "regression"), "clip.mp4", None))
+def test_a_regression_is_no_percentage_and_further_tasks_are_told_by_name():
+    further = [
+        Task("sentiment", ("negative", "positive")),
+        Task("valence", ("valence",), "regression"),
+        Task("mood", ("calm", "tense"), "regression"),
+    ]
+    told = {
+        "sentiment": {"label": "positive", "scores": {"negative": 0.25, "positive": 0.75}},
+        "valence": {"label": None, "scores": {"valence": -0.2}},
+        "mood": {"label": None, "scores": {"calm": -1.5, "tense": 0.25}},
+    }
+    one = window(0, tasks=told) | {"scores": {"attention": 0.4126}}
+    sentence, table, _, _ = last(app.judge(fake_pipe([one], "regression", further), "clip.mp4", None))
     assert sentence.startswith("## attention: 0.413")
     assert cells(table) == [["", "score"], ["attention", "0.413"]]
     assert "Sentiment: positive 75.0 %, negative 25.0 %." in sentence
+    assert "Valence: -0.200." in sentence and "Mood: tense 0.250, calm -1.500." in sentence
+    two = [one, window(1, tasks=told | {"valence": {"label": None, "scores": {"valence": 0.6}}})]
+    two[1]["scores"] = one["scores"]
+    assert "Valence: 0.200." in last(app.judge(fake_pipe(two, "regression", further), "clip.mp4", None))[0]
 
 
 def parts(page, kind):

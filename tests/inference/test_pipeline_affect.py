@@ -17,12 +17,12 @@ import pytest
 import torch
 from transformers import pipeline
 
-from affecthub import TrimodalLateFusionForVideoClassification
 from affecthub.hub.remote_code import add_travelling_code, travelling_modules
 from affecthub.inference import inputs
-from affecthub.inference.pipeline_affect import TASK, AffectRecognitionPipeline
+from affecthub.inference.pipeline_affect import TASK, AffectRecognitionPipeline, _verdict
 from affecthub.media.for_processor import read_clip_for
 from affecthub.media.windows import camera_frames
+from affecthub.modeling.configuration_base import Task
 
 from ..hub.test_stranger import CASES, build
 from ..hub.tiny import write_clip, write_folder, write_long_clip
@@ -302,29 +302,49 @@ def test_physiology(folder):
     ],
 )
 def test_every_problem_type_has_its_scores(problem, labels, label):
-    model, processor = build("frame_cnn", None)
-    pipe = piped(model, processor)
-    model.config.id2label, model.config.problem_type = dict(enumerate(labels)), problem
-    logits = torch.tensor([2.0, -1.0])[: len(labels)]
-    verdict = pipe._verdict(logits)
+    task, logits = Task("affect", tuple(labels), problem), torch.tensor([2.0, -1.0])[: len(labels)]
+    verdict = _verdict(task, logits)
     softened = {"regression": logits, "single_label_classification": logits.softmax(-1)}.get(problem, logits.sigmoid())
     assert verdict["scores"] == dict(zip(labels, softened.tolist(), strict=True))
     assert verdict["label"] == label
     if len(labels) == 1 and problem.startswith("multi"):
-        assert pipe._verdict(-logits)["label"] == "not attention"
+        assert _verdict(task, -logits)["label"] == "not attention"
     assert verdict.get("labels", ["joy"]) == ["joy"]
 
 
-def test_a_second_task_is_told():
-    model, processor = build("trimodal_late_fusion", None)
-    names = {0: "negative", 1: "neutral", 2: "positive"}
-    model = TrimodalLateFusionForVideoClassification(
-        type(model.config)(**model.config.to_dict() | {"sentiment_id2label": names})
-    )
-    answer = piped(model, processor)("hello world")
-    assert list(answer["sentiment"]["scores"]) == list(names.values())
-    assert sum(answer["sentiment"]["scores"].values()) == pytest.approx(1)
-    assert answer["sentiment"]["label"] in names.values()
+FURTHER = [
+    {"name": "sentiment", "labels": ["negative", "neutral", "positive"]},
+    {"name": "affect", "labels": ["joy", "fear"], "problem_type": "multi_label_classification"},
+    {"name": "attentive", "labels": ["attentive"], "problem_type": "multi_label_classification"},
+    {"name": "valence", "labels": ["valence"], "problem_type": "regression"},
+]
+
+
+@pytest.mark.parametrize("case", [("trimodal_late_fusion", None), ("frame_cnn", None)], ids=lambda case: case[0])
+def test_further_tasks_are_told_beside_the_main_one(case, clip):
+    model, processor = build(*case)
+    torch.manual_seed(0)
+    model = type(model)(type(model.config)(**model.config.to_dict() | {"further_tasks": FURTHER})).eval()
+    last = [module for module in model.modules() if getattr(module, "out_features", 0) == model.config.num_outputs]
+    for module in last:
+        module.bias.data[-1] = -3.0  # a valence below 0
+    pipe = piped(model, processor)
+    answer = pipe(str(clip))
+    decoded = read_clip_for(processor, clip)
+    with torch.no_grad():
+        output = model(**processor.encode([{"audio": decoded.audio, "video": decoded.frames}]))
+    logits = {name: values[0] for name, values in output.task_logits.items()}
+    assert list(answer["scores"]) == list(model.config.id2label.values())
+    assert list(answer["tasks"]) == ["sentiment", "affect", "attentive", "valence"]
+    expected = {name: logits[name].sigmoid().tolist() for name in ("affect", "attentive")}
+    expected |= {"sentiment": logits["sentiment"].softmax(-1).tolist(), "valence": logits["valence"].tolist()}
+    for name, verdict in answer["tasks"].items():
+        assert list(verdict["scores"].values()) == expected[name]
+    sentiment, affect, attentive, valence = answer["tasks"].values()
+    assert sentiment["label"] == max(sentiment["scores"], key=sentiment["scores"].get)
+    assert affect["labels"] == [label for label, score in affect["scores"].items() if score >= 0.5]
+    assert attentive["label"] == ("attentive" if expected["attentive"][0] >= 0.5 else "not attentive")
+    assert valence["label"] is None and valence["scores"]["valence"] < -1
 
 
 def test_live_frames_and_sounds(pipe):
