@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from affecthub.architectures import architecture_names
+
 ROOT = Path(__file__).resolve().parents[1]
 
 STUDY = (
@@ -58,14 +60,14 @@ RUNS = {
         *("--augmentation.audio.time_stretch=0", "--augmentation.audio.pitch_semitones=0"),
     ),
 }
-"""Architecture -> recipe and overrides."""
+"""Architecture -> recipe and overrides; an architecture that is not here has a recipe of its name, taken as it is."""
 
 
 def main(wanted: list[str]) -> None:
     """Train and keep what is wanted; all by default."""
     with tempfile.TemporaryDirectory() as folder:
-        for architecture in wanted or RUNS:
-            recipe, *overrides = RUNS[architecture]
+        for architecture in wanted or architecture_names():
+            recipe, *overrides = RUNS.get(architecture, (architecture,))
             where = Path(folder, architecture)
             train = [sys.executable, "train.py", f"--recipe={recipe}", *overrides, f"--output_dir={where}"]
             subprocess.run(train, cwd=ROOT, check=True)

@@ -9,21 +9,13 @@ import sys
 import numpy as np
 import pytest
 import torch
-from transformers import BertTokenizer, Wav2Vec2FeatureExtractor
+from transformers import BertTokenizer
 
-from affecthub import (
-    AUDIO_VISUAL_ARCHITECTURES,
-    FRAME_ARCHITECTURES,
-    PHYSIO_ARCHITECTURES,
-    UTTERANCE_ARCHITECTURES,
-    AudioVisualProcessor,
-    ClipFramesVideoProcessor,
-    FrameProcessor,
-    LogMelFeatureExtractor,
-    PhysioFeatureExtractor,
-    PhysioVideoProcessor,
-    TrimodalProcessor,
-)
+from affecthub.architectures import architecture_named, architecture_names
+from affecthub.processing.feature_extraction_physio import PhysioFeatureExtractor
+from affecthub.processing.video_processing_clip_frames import ClipFramesVideoProcessor
+
+from ..tiny_configs import TINY_CONFIGS, tiny_config
 
 
 def call_for(processor, raw):
@@ -61,70 +53,39 @@ for folder in map(Path, sys.argv[1:]):
     assert all(name.startswith("transformers_modules") for name in names), names
     np.savez(folder / "out.npz", logits=logits, embeddings=embeddings, num_labels=config.num_labels)
 """
-LAYERS = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=37)
-VIT = dict(vision_config=dict(model_type="vit", image_size=16, patch_size=8, **LAYERS))
-SMALL = {
-    "frame_cnn": dict(channels=[4, 8], block_dropouts=[0.1]),
-    "frame_vit": VIT,
-    "frame_resnet": dict(
-        vision_config=dict(model_type="resnet", embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1])
-    ),
-    "temporal_vit": VIT,
-    "physio_concat": dict(**VIT, physio_size=2),
-    "physio_cross_attention": dict(**VIT, physio_size=2),
-    "physio_pretrained_fusion": dict(**VIT, physio_size=2, fusion_size=16),
-    "audio_visual_fusion": dict(**VIT, wavenet_channels=4, wavenet_layers=3),
-}
 CASES = [
-    (config.model_type, modalities)
-    for config, _, _ in UTTERANCE_ARCHITECTURES
-    for modalities in ([["text"], ["audio"], ["video"]] if "unimodal" in config.model_type else [None])
-] + [(name, None) for name in SMALL]
+    (name, modalities)
+    for name in architecture_names()
+    for modalities in ([["text"], ["audio"], ["video"]] if name == "unimodal_baseline" else [None])
+]
+AS_PROCESSED = {"num_mel_bins": 40, "physio_size": 2}
+"""Fields that have to agree with what the processor gives."""
+
+
+def tokenizer():
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "world"]
+    return BertTokenizer(vocab={word: i for i, word in enumerate(words)})
 
 
 def frames():
     return ClipFramesVideoProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}, num_frames=3)
 
 
-def build_utterance_model(config_class, classifier, modalities):
-    config = config_class(
-        text_config=dict(model_type="bert", vocab_size=7, max_position_embeddings=64, **LAYERS),
-        vision_config=dict(model_type="clip_vision_model", image_size=16, patch_size=8, projection_dim=24, **LAYERS),
-        **({"modalities": modalities} if modalities else {}),
-    )
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "world"]
-    processor = TrimodalProcessor(
-        BertTokenizer(vocab={word: i for i, word in enumerate(words)}) if "text" in config.modalities else None,
-        frames() if "video" in config.modalities else None,
-        LogMelFeatureExtractor() if "audio" in config.modalities else None,
-    )
-    return classifier(config), processor
-
-
 def physio_statistics():
     return PhysioFeatureExtractor.fit(np.array([[0.0, 5.0], [2.0, 9.0]]), ["Smile", "GSR"], ["a", "b"])
 
 
-def build(model_type, modalities):
+def build(model_type, modalities=None):
+    """A tiny model of an architecture, and its processor."""
     torch.manual_seed(0)
-    families = {
-        UTTERANCE_ARCHITECTURES: None,
-        FRAME_ARCHITECTURES: lambda: FrameProcessor(frames()),
-        PHYSIO_ARCHITECTURES: lambda: PhysioVideoProcessor(frames(), physio_statistics()),
-        AUDIO_VISUAL_ARCHITECTURES: lambda: AudioVisualProcessor(frames(), Wav2Vec2FeatureExtractor()),
-    }
-    make_processor, (config_class, _, classifier) = next(
-        (make, architecture)
-        for family, make in families.items()
-        for architecture in family
-        if architecture[0].model_type == model_type
-    )
-    if make_processor is None:
-        model, processor = build_utterance_model(config_class, classifier, modalities)
-    else:
-        emotions = dict(num_labels=7, problem_type="single_label_classification")
-        model, processor = classifier(config_class(**SMALL[model_type], **emotions)), make_processor()
-    return model.eval(), processor
+    architecture = architecture_named(model_type)
+    fields = {name: value for name, value in AS_PROCESSED.items() if name in TINY_CONFIGS[model_type]}
+    config = tiny_config(model_type, **fields, **({"modalities": modalities} if modalities else {}))
+    processor_class = architecture.processor_class
+    makers = {"text": tokenizer, "video": frames, "physio": physio_statistics}
+    makers["audio"] = processor_class.feature_extractor_class
+    parts = {processor_class.part_of[name]: makers[name]() for name in config.modalities}
+    return architecture.classifier_class(config).eval(), processor_class(**parts)
 
 
 @pytest.fixture(scope="module")

@@ -1,59 +1,22 @@
-"""One tiny configuration an architecture, and a batch that fits all of them."""
+"""Every architecture at tiny size, and a batch that fits all of them."""
+
+from functools import partial
 
 import pytest
 import torch
 
-from affecthub import (
-    AudioVisualFusionConfig,
-    FrameCnnConfig,
-    FrameResnetConfig,
-    FrameVitConfig,
-    PhysioConcatConfig,
-    PhysioCrossAttentionConfig,
-    PhysioPretrainedFusionConfig,
-    TemporalVitConfig,
-    TrimodalEnsembleConfig,
-    TrimodalLateFusionConfig,
-    UnimodalBaselineConfig,
-)
+from affecthub.architectures import architecture_names
+from affecthub.modeling.configuration_frame_vit import FrameVitConfig
 
-LAYERS = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=37)
-TEXT_CONFIG = dict(model_type="bert", vocab_size=99, max_position_embeddings=64, **LAYERS)
-VISION_CONFIG = dict(model_type="clip_vision_model", image_size=16, patch_size=8, projection_dim=24, **LAYERS)
-TINY = dict(text_config=TEXT_CONFIG, vision_config=VISION_CONFIG, num_mel_bins=10, hidden_size=32)
+from ..tiny_configs import HEAD, TINY_CONFIGS, tiny_config
 
-VIT = dict(vision_config=dict(model_type="vit", image_size=16, patch_size=8, **LAYERS))
-RESNET = dict(
-    vision_config=dict(model_type="resnet", embedding_size=8, hidden_sizes=[8, 16], depths=[1, 2], layer_type="basic")
-)
-SMALL_HEAD = dict(head_sizes=[8], head_dropouts=[0.1, 0.1])
-EMOTIONS = dict(num_labels=7, problem_type="single_label_classification")
-PHYSIO = dict(physio_size=5, **EMOTIONS)
-FUSION = dict(physio_hidden_sizes=[6], fusion_size=16, num_attention_heads=2)
-WAVENET = dict(wavenet_channels=4, wavenet_skip_channels=6, wavenet_layers=3, hop_length=8, num_attention_heads=2)
-
-CONFIGS = {
-    "trimodal_ensemble": lambda **kw: TrimodalEnsembleConfig(**{**TINY, **kw}),
-    "trimodal_late_fusion": lambda **kw: TrimodalLateFusionConfig(**{**TINY, **kw}),
-    "unimodal_text": lambda **kw: UnimodalBaselineConfig(**{**TINY, "modalities": ["text"], **kw}),
-    "unimodal_audio": lambda **kw: UnimodalBaselineConfig(**{**TINY, "modalities": ["audio"], **kw}),
-    "unimodal_video": lambda **kw: UnimodalBaselineConfig(**{**TINY, "modalities": ["video"], **kw}),
-    "frame_cnn": lambda **kw: FrameCnnConfig(
-        **{"channels": [4, 8], "block_dropouts": [0.1], "pooled_size": 2, **SMALL_HEAD, **EMOTIONS, **kw}
-    ),
-    "frame_vit": lambda **kw: FrameVitConfig(**{**VIT, **EMOTIONS, **kw}),
-    "frame_vit_base": lambda **kw: FrameVitConfig.base(**{**VIT, **SMALL_HEAD, **EMOTIONS, **kw}),
-    "frame_resnet": lambda **kw: FrameResnetConfig(**{**RESNET, **SMALL_HEAD, **EMOTIONS, **kw}),
-    "temporal_vit": lambda **kw: TemporalVitConfig(**{**VIT, "num_attention_heads": 2, **EMOTIONS, **kw}),
-    "physio_concat": lambda **kw: PhysioConcatConfig(**{**VIT, **SMALL_HEAD, **PHYSIO, **kw}),
-    "physio_cross_attention": lambda **kw: PhysioCrossAttentionConfig(
-        **{**VIT, "num_attention_heads": 2, **SMALL_HEAD, **PHYSIO, **kw}
-    ),
-    "physio_pretrained_fusion": lambda **kw: PhysioPretrainedFusionConfig(
-        **{**VIT, **FUSION, **SMALL_HEAD, **PHYSIO, **kw}
-    ),
-    "audio_visual_fusion": lambda **kw: AudioVisualFusionConfig(**{**VIT, **WAVENET, **EMOTIONS, **kw}),
+VARIANTS = {
+    "unimodal_text": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["text"], **kw}),
+    "unimodal_audio": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["audio"], **kw}),
+    "unimodal_video": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["video"], **kw}),
+    "frame_vit_base": lambda **kw: FrameVitConfig.base(**{**TINY_CONFIGS["frame_vit"], **HEAD, **kw}),
 }
+CONFIGS = {name: partial(tiny_config, name) for name in architecture_names() if name != "unimodal_baseline"} | VARIANTS
 KEYS = {
     "text": ("input_ids", "attention_mask", "token_type_ids", "text_present"),
     "audio": ("input_features", "feature_attention_mask", "audio_present"),
