@@ -6,7 +6,7 @@ Media is checked by its headers alone, without decoding.
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -186,14 +186,21 @@ class ManifestWriter:
 
     def write(self, records: Iterable[Record]) -> None:
         """Add records."""
-        rows = [{**asdict(record), "status": record.status} for record in records]
-        if rows:
-            self._writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
+        if found := list(records):
+            columns = {name: [getattr(record, name) for record in found] for name in _SCHEMA.names}
+            self._writer.write_table(pa.Table.from_pydict(columns, schema=_SCHEMA))
 
-    def close(self) -> None:
-        """Give the file its name; it is complete then."""
-        self._writer.close()
-        os.replace(self._partial, self._path)
+    def __enter__(self) -> "ManifestWriter":
+        return self
+
+    def __exit__(self, kind: type | None, *others: object) -> None:
+        """Give the file its name; where something failed, delete it."""
+        try:
+            self._writer.close()
+            if kind is None:
+                os.replace(self._partial, self._path)
+        finally:
+            self._partial.unlink(missing_ok=True)
 
 
 def write_manifest(records: Sequence[Record], folder: Path, notes: str = "") -> None:
@@ -205,9 +212,8 @@ def write_manifest(records: Sequence[Record], folder: Path, notes: str = "") -> 
         notes: Markdown to stand below the summary, such as counts of labels.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    writer = ManifestWriter(folder)
-    writer.write(records)
-    writer.close()
+    with ManifestWriter(folder) as writer:
+        writer.write(records)
     write_file(folder / "manifest.md", (summarise(read_manifest(folder)) + notes).encode())
 
 

@@ -111,7 +111,7 @@ class _Output:
 
     def __exit__(self, *exception: object) -> None:
         self._log.close()
-        self.manifest.close()
+        self.manifest.__exit__(*exception)
         for writer in self.writers.values():
             writer.close()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -64,6 +65,11 @@ class Opened:
     table: Table
     reading: Reading
     files: Files
+
+    @cached_property
+    def stem(self) -> str:
+        """The name of the table's file; empty where it is none."""
+        return self.table.place.stem if self.table.place.is_file() else ""
 
     def where(self, number: int) -> str:
         """A row as messages name it."""

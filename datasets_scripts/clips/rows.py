@@ -157,8 +157,7 @@ def row_of(draft: Draft, features: Features) -> dict[str, object]:
 def _key(opened: Opened, number_: int, found: Found, split: str) -> str:
     """A key of a row that has none: its file and time, or its table and number."""
     if not found.names:
-        several = opened.table.place.stem if opened.table.place.is_file() else split
-        return f"{several}/{number_}"
+        return f"{opened.stem or split}/{number_}"
     times = [f"{value:g}" for value in (found.start, found.end) if value is not None]
     return found.names[0] + (f"#{'-'.join(times)}" if times else "")
 

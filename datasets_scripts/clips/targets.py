@@ -46,6 +46,8 @@ class TargetReader:
     """Label -> rows that were seen with it."""
     _first: dict[str, tuple[str, object]] = field(default_factory=dict)
     """How a cell looked -> where that was seen first, and the cell."""
+    _known: dict[str, object] = field(default_factory=dict)
+    """Text of a cell -> what `see` counted of it, and later what `convert` gave for it: most come again."""
 
     def see(self, cells: Mapping[str, object], where: str) -> None:
         """Take note of a row's cells.
@@ -57,18 +59,25 @@ class TargetReader:
         Raises:
             ValueError: what no target of its kind can be.
         """
+        cell = cells[self.columns[0]]
+        if isinstance(cell, str) and cell in self._known:
+            self.counts.update(self._known[cell])
+            return
         look = None
-        if self.form == "cell" and (value := self._decoded(cells[self.columns[0]])) is not None:
+        if self.form == "cell" and (value := self._decoded(cell)) is not None:
             look = _look(value)
             self._first.setdefault(look, (where, value))
         if self.kind == "number":
-            self._number(cells[self.columns[0]], where)
+            self._number(cell, where)
         elif self.kind is not None or look != "number":
-            self.counts.update(list(self._labels_of(cells, where)))
+            labels = list(self._labels_of(cells, where))
+            self.counts.update(labels)
+            if self.form == "cell" and isinstance(cell, str) and len(self._known) < MOST_LABELS:
+                self._known[cell] = labels
             if len(self.counts) > MOST_LABELS:
                 raise ValueError(
                     f"{where}: the target {self.name!r} has over {MOST_LABELS} different labels by now (the last one "
-                    f"{cells[self.columns[0]]!r}): is it a number (--data.kinds.{self.name}=number), or another "
+                    f"{cell!r}): is it a number (--data.kinds.{self.name}=number), or another "
                     "column?"
                 )
 
@@ -78,6 +87,7 @@ class TargetReader:
         Raises:
             ValueError: they could be several things, or are none; labels that differ by case alone.
         """
+        self._known = {}
         self.kind = "shares" if self.form != "cell" else self.kind or self._looks_like()
         if self.kind == "number":
             return
@@ -105,14 +115,20 @@ class TargetReader:
 
     def convert(self, cells: Mapping[str, object], where: str) -> int | float | list[int] | dict[str, float] | None:
         """A row's value as `feature` holds it: -1 or None where it is unknown; ValueError as `see`."""
+        cell = cells[self.columns[0]]
+        if self.kind == "label" and isinstance(cell, str) and cell in self._known:
+            return self._known[cell]
         if self.kind == "number":
-            return self._number(cells[self.columns[0]], where)
+            return self._number(cell, where)
         if self.kind == "shares":
             return self._shares(cells, where)
         names = self._labels_of(cells, where)
         if self.kind == "label":
-            return self._place(next(iter(names)), where) if names else -1
-        known = self._decoded(cells[self.columns[0]]) is not None
+            place = self._place(next(iter(names)), where) if names else -1
+            if isinstance(cell, str) and len(self._known) < MOST_LABELS:
+                self._known[cell] = place
+            return place
+        known = self._decoded(cell) is not None
         return sorted({self._place(name, where) for name in names}) if known else None
 
     def _decoded(self, cell: object) -> object:

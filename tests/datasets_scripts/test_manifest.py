@@ -158,14 +158,14 @@ def test_a_manifest_of_strays_alone_keeps_its_columns(tmp_path):
 def test_a_full_disk_leaves_the_old_manifest(tmp_path, monkeypatch):
     write_manifest(RECORDS, tmp_path)
 
-    def fail(table, path):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device", str(path))
+    def fail(writer, table):
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("affecthub.datasets_scripts.manifest.pq.write_table", fail)
+    monkeypatch.setattr("affecthub.datasets_scripts.manifest.pq.ParquetWriter.write_table", fail)
     with pytest.raises(OSError, match="No space left on device"):
         write_manifest(RECORDS[:1], tmp_path)
     assert len(read_manifest(tmp_path)) == 4
+    assert sorted(os.listdir(tmp_path)) == ["manifest.md", "manifest.parquet"]
 
 
 def test_summary_counts_and_lists(tmp_path):
