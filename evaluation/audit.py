@@ -7,15 +7,17 @@
 A figure on a split with a severe finding says nothing about new recordings. `docs/leakage.md` shows one.
 """
 
+import unicodedata
 from collections.abc import Collection, Sequence
+from dataclasses import astuple
 
 import pandas as pd
 
 from affecthub.datasets_scripts.corpus import AuditColumns
 
 from .affdex import circular_inputs
-from .findings import CHECKS, SEVERITIES, Finding, LeakageError, Severity, enforce, findings_table
-from .perceptual_hash import nearest_frames
+from .audit_media import media_findings
+from .findings import SEVERITIES, Finding, LeakageError, Severity, enforce, findings_table, unchecked
 
 __all__ = ["AuditColumns", "Finding", "LeakageError", "audit", "enforce", "findings_table"]
 
@@ -40,6 +42,7 @@ def audit(
     inputs: Sequence[str] = (),
     targets: Sequence[str] = (),
     fitted_on: Collection[str] | None = None,
+    synthetic: bool = False,
 ) -> list[Finding]:
     """Look for every kind of leakage between two sides of a split.
 
@@ -50,6 +53,7 @@ def audit(
         inputs: names of the numeric features that the model sees, as "Brow Furrow".
         targets: names of what it predicts, as "Joy".
         fitted_on: keys of the rows that the processor's statistics were fitted on.
+        synthetic: whether people were drawn, and voices computed; see `audit_media`.
 
     Returns:
         Findings, the most severe first; a clean, fully checked split gives an empty list. Checks that lack their
@@ -62,7 +66,7 @@ def audit(
     findings = [
         _same_row(train, held_out, columns.key),
         _same_recording(train, held_out, columns.recording),
-        _near_duplicates(train, held_out, columns),
+        *media_findings(train, held_out, columns, synthetic),
         _same_participant(train, held_out, columns.participant),
         _same_text(train, held_out, columns.text),
         *_labels_from_participant(train, held_out, columns),
@@ -73,7 +77,7 @@ def audit(
 
 
 def _check_sides(train: pd.DataFrame, held_out: pd.DataFrame, columns: AuditColumns) -> None:
-    named = [columns.key, columns.recording, columns.participant, columns.signature, columns.text, *columns.labels]
+    named = [name for value in astuple(columns) for name in (value if isinstance(value, tuple) else [value])]
     for side, table in (("training", train), ("held-out", held_out)):
         if not len(table):
             raise ValueError(f"the {side} side has no rows; there is nothing to audit: check the split")
@@ -83,10 +87,6 @@ def _check_sides(train: pd.DataFrame, held_out: pd.DataFrame, columns: AuditColu
                 f"the {side} rows have no column {', '.join(missing)}, only {', '.join(map(str, table.columns))}: "
                 "correct AuditColumns, or set the field to None to leave its checks out"
             )
-
-
-def _unchecked(check: str, needs: str) -> Finding:
-    return Finding(check, "unchecked", 0, f"not checked: {CHECKS[check]}", [], needs)
 
 
 def _shared(train: pd.DataFrame, held_out: pd.DataFrame, column: str) -> pd.Series:
@@ -112,14 +112,14 @@ def _overlap(
 
 def _same_row(train: pd.DataFrame, held_out: pd.DataFrame, key: str | None) -> Finding | None:
     if key is None:
-        return _unchecked("same_row", "a column that names each row")
+        return unchecked("same_row", "a column that names each row")
     remedy = "give each row one side; make_folds does"
     return _overlap("same_row", "severe", _shared(train, held_out, key), held_out, "keys", remedy)
 
 
 def _same_recording(train: pd.DataFrame, held_out: pd.DataFrame, recording: str | None) -> Finding | None:
     if recording is None:
-        return _unchecked("same_recording", "a column with the source recording of each row")
+        return unchecked("same_recording", "a column with the source recording of each row")
     remedy = "split by_recording, or by participant; by_row is for comparison with published figures only"
     return _overlap("same_recording", "severe", _shared(train, held_out, recording), held_out, "recordings", remedy)
 
@@ -127,7 +127,7 @@ def _same_recording(train: pd.DataFrame, held_out: pd.DataFrame, recording: str 
 def _same_participant(train: pd.DataFrame, held_out: pd.DataFrame, participant: str | None) -> Finding | None:
     """A warning alone: models for known people are legitimate, as long as nobody claims more."""
     if participant is None:
-        return _unchecked("same_participant", "a column with the participant or speaker of each row")
+        return unchecked("same_participant", "a column with the participant or speaker of each row")
     remedy = "split by leave_one_participant_out or grouped_k_fold, or claim nothing about people who are new"
     return _overlap(
         "same_participant", "warning", _shared(train, held_out, participant), held_out, "participants", remedy
@@ -135,11 +135,13 @@ def _same_participant(train: pd.DataFrame, held_out: pd.DataFrame, participant: 
 
 
 def _same_text(train: pd.DataFrame, held_out: pd.DataFrame, text: str | None) -> Finding | None:
-    """Texts that agree but for case and outer blanks; long ones are a warning, short ones are how people talk."""
+    """Long texts are a warning; short ones are how people talk."""
     if text is None:
         return None  # not every data set has words; the column's absence needs no remedy
-    sides = [side[[text]].assign(**{text: side[text].str.strip().str.lower()}) for side in (train, held_out)]
-    shared = _shared(*sides, text)
+    sides = [side[[text]].assign(bare=side[text].map(_bare, na_action="ignore")) for side in (train, held_out)]
+    spaced = sides[1].dropna().drop_duplicates("bare").set_index("bare")[text]
+    shared = _shared(*sides, "bare")
+    shared.index = spaced[shared.index].str.strip()
     long = shared[[len(value.split()) >= LONG_TEXT for value in shared.index]]
     remedy = "leave the repeated rows out of one side, or report the figures without them too"
     if long.empty:
@@ -147,39 +149,17 @@ def _same_text(train: pd.DataFrame, held_out: pd.DataFrame, text: str | None) ->
     return _overlap("same_text", "warning", long, held_out, f"texts of {LONG_TEXT} words or more", remedy)
 
 
-def _near_duplicates(train: pd.DataFrame, held_out: pd.DataFrame, columns: AuditColumns) -> Finding | None:
-    if columns.signature is None:
-        return _unchecked("near_duplicate_frames", "a column with each frame's perceptual_hash.frame_signature")
-    known, asked = (side[side[columns.signature].notna()] for side in (train, held_out))
-    if known.empty or asked.empty:
-        return _unchecked("near_duplicate_frames", "frames with a picture on both sides; all are absent or flat")
-    matches = nearest_frames(known[columns.signature].tolist(), asked[columns.signature].tolist())
-    count = int(matches.duplicate.sum())
-    if not count:
-        return None
-    names = [_names(side, columns.key) for side in (known, asked)]
-    examples = [
-        f"{names[1][row]} = {names[0][matches.nearest[row]]} (correlation {matches.correlation[row]:.3f})"
-        for row in matches.duplicate.nonzero()[0][:_EXAMPLES]
-    ]
-    blank = len(held_out) - len(asked)
-    message = (
-        f"{count:,} of {len(asked):,} held-out frames ({100 * count / len(asked):.1f} %) show what a training frame "
-        "shows, colours aside" + (f"; {blank:,} more are absent or flat, and were not compared" if blank else "")
-    )
-    remedy = "put the source recording of every variant and copy into the recording column and split by_recording"
-    return Finding("near_duplicate_frames", "severe", count, message, examples, remedy)
-
-
-def _names(rows: pd.DataFrame, key: str | None) -> list[str]:
-    return [str(name) for name in (rows.index if key is None else rows[key])]
+def _bare(text: str) -> str | None:
+    """A text without case, punctuation and blanks, as "yes" for "Yes!"; None of nothing but these."""
+    kept = (c for c in unicodedata.normalize("NFKC", text).casefold() if unicodedata.category(c)[0] not in "PZC")
+    return "".join(kept) or None
 
 
 def _labels_from_participant(
     train: pd.DataFrame, held_out: pd.DataFrame, columns: AuditColumns
 ) -> list[Finding | None]:
     if columns.participant is None or not columns.labels:
-        return [_unchecked("label_from_participant", "a column with the participant, and the columns of the labels")]
+        return [unchecked("label_from_participant", "a column with the participant, and the columns of the labels")]
     rows = pd.concat([train, held_out], ignore_index=True)
     shared = not _shared(train, held_out, columns.participant).empty
     return [_label_from_participant(rows, columns.participant, label, shared) for label in columns.labels]
@@ -224,7 +204,7 @@ def _statistics_outside(train: pd.DataFrame, key: str | None, fitted_on: Collect
     if fitted_on is None:
         return None  # a processor without fitted statistics has nothing to check
     if key is None:
-        return _unchecked("statistics_outside_training", "a column that names each row")
+        return unchecked("statistics_outside_training", "a column that names each row")
     outside = sorted(set(fitted_on) - set(train[key]))
     if not outside:
         return None

@@ -14,12 +14,15 @@ they seem to; note: worth knowing; unchecked: the rows lack what the check needs
 CHECKS = {
     "same_row": "one row on both sides",
     "same_recording": "one source recording on both sides",
+    "same_content": "the bytes of one clip on both sides",
+    "same_sound": "one sound on both sides, perhaps in another format",
     "near_duplicate_frames": "one picture on both sides, perhaps in other colours",
     "label_from_participant": "knowing who it is gives the label",
     "target_from_inputs": "the target was computed from the inputs",
     "statistics_outside_training": "statistics were fitted on rows outside the training split",
     "same_participant": "one person on both sides",
-    "same_text": "one text on both sides",
+    "same_text": "one text on both sides, but for case, punctuation and blanks",
+    "unreadable_media": "media that could not be compared",
 }
 """Every check -> what it looks for; the name is what a recipe accepts."""
 
@@ -38,6 +41,11 @@ class Finding:
     examples: list[str]
     """At most five."""
     remedy: str
+
+
+def unchecked(check: str, needs: str) -> Finding:
+    """That a check was not made, and what it needs."""
+    return Finding(check, "unchecked", 0, f"not checked: {CHECKS[check]}", [], needs)
 
 
 class LeakageError(ValueError):

@@ -112,7 +112,7 @@ def nearest_frames(train: Sequence[bytes], held_out: Sequence[bytes], chunk: int
     known, asked = _unpack(train), _unpack(held_out)
     nearest = np.zeros(len(asked), dtype=np.int64)
     similarity = np.full(len(asked), -np.inf, dtype=np.float32)
-    with tqdm(total=len(asked) * len(known), desc="comparing frames", unit="pair", unit_scale=True) as bar:
+    with tqdm(total=len(asked) * len(known), desc="comparing frames", unit="pair", unit_scale=True, delay=3) as bar:
         for first in range(0, len(known), chunk):
             block = _signs(known[first : first + chunk]).T
             for start in range(0, len(asked), chunk):

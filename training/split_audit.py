@@ -12,10 +12,9 @@ from transformers import ProcessorMixin
 
 from affecthub.datasets_scripts.corpus import MULTI, SINGLE, Corpus, Target
 from affecthub.evaluation.audit import Finding, audit
-from affecthub.evaluation.perceptual_hash import sign_files, sign_frames
-from affecthub.media.pictures import decode_image
 from affecthub.modeling.modalities import PHYSIO, VIDEO
 from affecthub.processing.feature_extraction_physio import row_digest
+from affecthub.training.audited_media import MEDIA, with_media
 
 
 def audit_once(corpus: Corpus, processor: ProcessorMixin) -> list[Finding]:
@@ -27,20 +26,21 @@ def audit_once(corpus: Corpus, processor: ProcessorMixin) -> list[Finding]:
 def audit_corpus(corpus: Corpus, processor: ProcessorMixin) -> list[Finding]:
     """The findings on a corpus as a model with this processor would learn from it.
 
-    What learns is compared with all that judges, validation and test together.
+    What learns is compared with all that judges, validation and test together; of media, what the processor takes.
     """
     sides = [corpus.splits["train"]], [rows for name, rows in corpus.splits.items() if name != "train"]
-    pictures = VIDEO in processor.modalities
     measured = PHYSIO in processor.modalities
-    tables = [_table(parts, corpus, pictures) for parts in sides]
-    signed = all("signature" in table for table in tables)
-    return audit(
+    tables = with_media([_table(parts, corpus) for parts in sides], sides, corpus, processor.modalities)
+    media = {name: name for name in MEDIA if name in tables[0]}
+    findings = audit(
         *tables,
-        replace(corpus.audit, labels=_label_columns(corpus), signature="signature" if signed else None),
+        replace(corpus.audit, labels=_label_columns(corpus), **media),
         inputs=corpus.feature_names if measured else (),
         targets=[name for target in corpus.targets for name in _said(target)],
         fitted_on=_fitted_on(processor, tables[0].key) if measured else None,
+        synthetic=corpus.synthetic,
     )
+    return [found for found in findings if VIDEO in processor.modalities or found.check != "near_duplicate_frames"]
 
 
 def as_results(findings: Sequence[Finding], accepted: Collection[str]) -> list[dict]:
@@ -66,8 +66,8 @@ def _label_columns(corpus: Corpus) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*corpus.audit.labels, *single, *several]))
 
 
-def _table(parts: list[Dataset], corpus: Corpus, pictures: bool) -> pd.DataFrame:
-    """What the audit looks at: the columns that the corpus names, the targets, and what the pictures show."""
+def _table(parts: list[Dataset], corpus: Corpus) -> pd.DataFrame:
+    """What the audit looks at besides media: the columns that the corpus names, and the targets."""
     columns = corpus.audit
     names = dict.fromkeys([columns.key, columns.recording, columns.participant, columns.text, *columns.labels])
     table = pd.DataFrame({name: [value for rows in parts for value in rows[name]] for name in names if name})
@@ -77,18 +77,4 @@ def _table(parts: list[Dataset], corpus: Corpus, pictures: bool) -> pd.DataFrame
             table[[f"{target.name}: {label}" for label in target.labels]] = values
         elif values.ndim == 1:
             table[target.column] = pd.Series(values).where(values >= 0)
-    signatures = _signatures(parts) if pictures else None
-    return table if signatures is None else table.assign(signature=signatures)
-
-
-def _signatures(parts: list[Dataset]) -> list[bytes | None] | None:
-    """What each row's picture shows; None where that cannot be told without decoding clips."""
-    columns, total = parts[0].column_names, sum(len(rows) for rows in parts)
-    if "image_path" in columns:
-        return sign_files([path for rows in parts for path in rows["image_path"]])
-    if "image_paths" in columns:
-        return sign_files([paths[0] if paths else None for rows in parts for paths in rows["image_paths"]])
-    if "video_jpeg" not in columns:
-        return None
-    kept = (pictures for rows in parts for pictures in rows["video_jpeg"])
-    return sign_frames((decode_image(pictures[0]) if pictures else None for pictures in kept), total=total)
+    return table
