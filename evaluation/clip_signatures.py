@@ -176,53 +176,56 @@ def _kept(place: Path) -> Signatures | None:
 
 
 def _look(row: Mapping[str, object], modalities: Sequence[str], place: Path) -> Signatures:
-    """What a row's clip shows, kept unless it could not be read."""
-    try:
-        found = (_of_content if "media_status" in row else _of_files)(row, modalities)
-    except MediaError as error:
-        return Signatures(fault=str(error))
-    values = asdict(found)
-    encoded = {name: values[name] and base64.b64encode(values[name]).decode() for name in ("frame", "sound")}
-    place.parent.mkdir(parents=True, exist_ok=True)
-    write_file(place, json.dumps(values | encoded).encode())
+    """What a row's clip shows, kept unless something could not be read."""
+    found = (_of_content if "media_status" in row else _of_files)(row, modalities)
+    if found.fault is None:
+        values = asdict(found)
+        encoded = {name: values[name] and base64.b64encode(values[name]).decode() for name in ("frame", "sound")}
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_file(place, json.dumps(values | encoded).encode())
     return found
 
 
 def _of_files(row: Mapping[str, object], modalities: Sequence[str]) -> Signatures:
-    """Of a clip, of two files, or of pictures."""
-    frame, samples, picture = None, None, _picture(row, modalities)
+    """Of a clip, of two files, or of pictures; what can be read of them."""
+    frame, samples, faults, picture = None, None, [], _picture(row, modalities)
+    start, seconds = span_of(row, LONGEST)
     for path, names in files_of(row, modalities).items():
-        start, seconds = span_of(row, LONGEST)
         kinds = {"video": "video" in names, "audio": "audio" in names}
-        clip = read_clip(path, num_frames=1, sampling_rate=RATE, start=start, max_seconds=seconds, **kinds)
+        try:
+            clip = read_clip(path, num_frames=1, sampling_rate=RATE, start=start, max_seconds=seconds, **kinds)
+        except MediaError as error:
+            faults.append(str(error))
+            continue
         frame = clip.frames[0] if clip.frames is not None else frame
         samples = clip.audio if clip.audio is not None else samples
     moving = frame is not None or len(row.get("image_paths") or ()) > 1
-    return _signatures(read_picture(picture) if picture else frame, samples, moving)
+    try:
+        frame = read_picture(picture) if picture else frame
+    except MediaError as error:
+        faults.append(str(error))
+    return Signatures(_shown(frame), _heard(samples), moving, fault="; ".join(faults) or None)
 
 
 def _of_content(row: Mapping[str, object], modalities: Sequence[str]) -> Signatures:
     """Of a prepared row; features that stand for frames or sound are not compared."""
     if row["media_status"] not in ("kept", "none"):
-        raise MediaError(f"{row['key']}: {row['media_status']} when the data were prepared; see their manifest")
+        fault = f"{row['key']}: {row['media_status']} when the data were prepared; see their manifest"
+        return Signatures(fault=fault)
     held = {kind: row.get(column) if kind in modalities else None for column, kind in CONTENT.items()}
-    pictures, flac = held["video"], held["audio"]
+    pictures, flac = held["video"] or [], held["audio"] or b""
     sound = decode_sound(flac, 0.0) if flac else None
-    content = hashlib.sha256(b"".join([*(pictures or ()), flac or b""])).hexdigest()
-    return _signatures(
-        decode_image(pictures[len(pictures) // 2]) if pictures else None,
-        resample(sound.samples, sound.rate, RATE) if sound else None,
-        len(pictures or ()) > 1,
-        content if pictures or flac else None,
-    )
-
-
-def _signatures(
-    frame: np.ndarray | None, samples: np.ndarray | None, moving: bool, content: str | None = None
-) -> Signatures:
     return Signatures(
-        None if frame is None else frame_signature(frame),
-        None if samples is None else sound_fingerprint(samples),
-        moving,
-        content,
+        _shown(decode_image(pictures[len(pictures) // 2]) if pictures else None),
+        _heard(resample(sound.samples, sound.rate, RATE) if sound else None),
+        len(pictures) > 1,
+        hashlib.sha256(b"".join([*pictures, flac])).hexdigest() if pictures or flac else None,
     )
+
+
+def _shown(frame: np.ndarray | None) -> bytes | None:
+    return None if frame is None else frame_signature(frame)
+
+
+def _heard(samples: np.ndarray | None) -> bytes | None:
+    return None if samples is None else sound_fingerprint(samples)

@@ -138,6 +138,21 @@ def test_short_texts_are_a_note(rows):
     assert (found.check, found.severity, found.count) == ("same_text", "note", 24)
 
 
+def test_texts_that_differ_by_punctuation_case_or_blanks_alone_are_the_same(rows):
+    train, held_out = rows.iloc[:48].copy(), rows.iloc[48:].copy()
+    place = held_out.columns.get_loc("text")
+    train.iloc[0, place], held_out.iloc[0, place] = "yes", "Yes!"
+    (found,) = audit(train, held_out, COLUMNS)
+    assert (found.check, found.severity, found.count, found.examples) == ("same_text", "note", 1, ["Yes! (1 rows)"])
+    train.iloc[1, place] = "What are you doing here"
+    held_out.iloc[1:3, place] = ["  what are you – doing here?!", "What are you doing, here..."]
+    (found,) = audit(train, held_out, COLUMNS)
+    assert (found.severity, found.count) == ("warning", 2)
+    train.iloc[2:5, place] = ["...", None, "I am 5"]
+    held_out.iloc[3:7, place] = ["?!", None, "...", "I am 6"]
+    assert audit(train, held_out, COLUMNS) == [found]  # what holds no word is like nothing
+
+
 def test_what_could_not_be_checked_is_said(rows):
     found = audit(rows.iloc[:48], rows.iloc[48:], AuditColumns())
     assert {f.severity for f in found} == {"unchecked"}
