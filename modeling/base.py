@@ -16,7 +16,6 @@ class AffectPreTrainedModel(PreTrainedModel):
     """Base of every trunk and classifier."""
 
     _auto_class = "AutoModel"  # saving copies the code, for those who do not have this package
-    _auto_class = "AutoModel"  # saving copies the code, for those who do not have this package
     config_class = AffectConfig
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = False

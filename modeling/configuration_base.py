@@ -42,7 +42,6 @@ class AffectConfig(PreTrainedConfig):
     """
 
     _auto_class = "AutoConfig"  # saving copies the code, for those who do not have this package
-    _auto_class = "AutoConfig"  # saving copies the code, for those who do not have this package
     allowed_modalities = MODALITIES
     any_subset = False
     """Whether a model may be built of fewer modalities than the architecture allows."""

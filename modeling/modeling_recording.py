@@ -204,7 +204,6 @@ class RecordingForVideoClassification(RecordingPreTrainedModel):
     """Base of the classifiers: a trunk and a head."""
 
     _auto_class = "AutoModelForVideoClassification"
-    _auto_class = "AutoModelForVideoClassification"
     trunk_class = RecordingModel
 
     def __init__(self, config: RecordingConfig, vision_model: PreTrainedModel | None = None):

@@ -212,7 +212,6 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
     """Base of the utterance classifiers: a trunk, one classifier a modality, and the subclass's `fuse`."""
 
     _auto_class = "AutoModelForVideoClassification"
-    _auto_class = "AutoModelForVideoClassification"
     trunk_class = TrimodalModel
 
     def __init__(
