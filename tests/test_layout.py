@@ -18,25 +18,33 @@ from affecthub.training.from_recipe import build_model, build_processor, modalit
 from affecthub.training.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ["media", "datasets_scripts", "processing", "modeling", "evaluation", "training", "inference", "hub"]
 MAY_IMPORT = {
     "media": set(),
     "datasets_scripts": {"media"},
     "processing": set(),
     "modeling": set(),
+    "architectures": {"processing", "modeling"},
     "evaluation": {"media", "datasets_scripts", "processing", "modeling"},
-    "training": {"media", "datasets_scripts", "processing", "modeling", "evaluation"},
+    "training": {"media", "datasets_scripts", "processing", "modeling", "architectures", "evaluation"},
     "inference": {"media", "processing", "modeling"},
-    "hub": {"media", "datasets_scripts", "processing", "modeling", "evaluation", "training", "inference"},
+    "hub": {*ROOMS, "architectures"} - {"hub"},
+    "affecthub": {"architectures", "processing", "inference", "hub"},
+    "train.py": {*ROOMS} - {"inference"},
+    "run.py": set(),
 }
-"""Room -> the rooms it may import besides itself; training judges by evaluation's metrics, never the reverse."""
+"""Room -> the rooms it may import besides itself; training judges by evaluation's metrics, never the reverse.
+
+The list of architectures is a room of its own. `affecthub` is the package's face, which loads what it needs when it is
+asked: no room imports it, so that no arrow runs back up through it.
+"""
 TRAVELLING = ("processing", "modeling")
-SOURCES = {
-    path.relative_to(ROOT).as_posix(): path for room in MAY_IMPORT for path in sorted((ROOT / room).rglob("*.py"))
+FACE = {path.relative_to(ROOT).as_posix(): path for path in sorted((ROOT / "affecthub").glob("*.py"))}
+SCRIPTS = {path.name: path for path in sorted(ROOT.glob("*.py"))}
+SOURCES = FACE | {
+    path.relative_to(ROOT).as_posix(): path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))
 }
-EVERYTHING = SOURCES | {
-    path.relative_to(ROOT).as_posix(): path
-    for path in [*ROOT.glob("*.py"), *(ROOT / "affecthub").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
-}
+EVERYTHING = SOURCES | SCRIPTS | {p.relative_to(ROOT).as_posix(): p for p in (ROOT / "tests").rglob("*.py")}
 PROSE = [
     path for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")) if path.is_file()
 ]
@@ -48,24 +56,35 @@ SNIPPETS = [
 
 
 def imports_of(path):
-    """(level, dotted module) of every import in a file, wherever it stands; level 0 is absolute."""
+    """(level, dotted module) of every import in a file, wherever it stands; level 0 is absolute.
+
+    A string that is the path of a module of ours counts: that is how the face names what it loads later.
+    """
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level:
             yield from ((node.level, node.module or alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        elif isinstance(node, ast.ImportFrom) and node.module != "affecthub":
             yield 0, node.module
-            if node.module == "affecthub":
-                yield from ((0, f"affecthub.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((0, f"affecthub.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"affecthub\.\w+\.\w*", str(node.value)):
+            yield 0, node.value
 
 
-def rooms_imported(name, path):
-    """The rooms that a source file names, absolutely or by `..`."""
+def room_of(name):
+    """The room of a source file."""
+    folder, _, rest = name.partition("/")
+    return "architectures" if rest == "architectures.py" else folder
+
+
+def rooms_imported(path):
+    """The rooms that a source file names, absolutely or by `..`; what is no room is a name of the face."""
     for level, module in imports_of(path):
         parts = module.split(".")
-        if level == 0 and parts[0] == "affecthub" and len(parts) > 1 and parts[1] in MAY_IMPORT:
-            yield parts[1]
+        if level == 0 and parts[0] == "affecthub":
+            yield parts[1] if len(parts) > 1 and parts[1] in [*ROOMS, "architectures"] else "affecthub"
         if level >= 2:
             yield parts[0]
 
@@ -80,7 +99,8 @@ def public_definitions(tree):
 
 
 def test_the_rooms_are_there():
-    assert all((ROOT / room / "__init__.py").is_file() for room in MAY_IMPORT)
+    assert all((ROOT / room / "__init__.py").is_file() for room in ROOMS)
+    assert {room_of(name) for name in SOURCES | SCRIPTS} == MAY_IMPORT.keys()
     assert len(SOURCES) > 30
 
 
@@ -88,12 +108,36 @@ def test_the_rooms_are_there():
 def test_imports_go_one_way(room):
     wrong = {
         f"{name} imports {other}"
-        for name, path in SOURCES.items()
-        if name.startswith(f"{room}/")
-        for other in rooms_imported(name, path)
+        for name, path in (SOURCES | SCRIPTS).items()
+        if room_of(name) == room
+        for other in rooms_imported(path)
         if other not in MAY_IMPORT[room] | {room}
     }
     assert wrong == set()
+
+
+def test_what_rooms_import_never_leads_back():
+    above = dict(MAY_IMPORT)
+    while done := [room for room, needed in above.items() if not needed]:
+        above = {room: needed - set(done) for room, needed in above.items() if room not in done}
+    assert not above, f"these import one another: {sorted(above)}"
+
+
+@pytest.mark.parametrize(
+    ("room", "line", "found"),
+    [
+        ("training", "from affecthub import FrameVitConfig", "affecthub"),
+        ("training", "import affecthub", "affecthub"),
+        ("media", "from affecthub import architectures", "architectures"),
+        ("modeling", "from affecthub.auto_classes import TASK", "affecthub"),
+        ("architectures", "module = f'affecthub.hub.{name}'", "hub"),
+        ("evaluation", "from ..training.recipe import Recipe", "training"),
+        ("train.py", "from affecthub.inference import predict", "inference"),
+    ],
+)
+def test_an_arrow_that_runs_back_is_seen(room, line, found, tmp_path):
+    (tmp_path / "file.py").write_text(line + "\n")
+    assert found in set(rooms_imported(tmp_path / "file.py")) - MAY_IMPORT[room] - {room}
 
 
 def test_no_room_is_imported_by_its_bare_name():
@@ -101,7 +145,7 @@ def test_no_room_is_imported_by_its_bare_name():
         f"{name} imports {module}"
         for name, path in EVERYTHING.items()
         for level, module in imports_of(path)
-        if level == 0 and module.split(".")[0] in {*MAY_IMPORT, "recipes", "model_cards", "train"}
+        if level == 0 and module.split(".")[0] in {*ROOMS, "recipes", "model_cards", "train", "run"}
     }
     assert wrong == set()
 
@@ -128,10 +172,24 @@ def test_no_file_name_is_used_twice_among_what_travels():
 
 def test_every_package_folder_is_in_both_tables_of_the_build():
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
-    expected = {"affecthub" if folder == "affecthub" else f"affecthub.{folder}": folder for folder in folders}
-    assert setuptools["package-dir"] == expected
-    assert sorted(setuptools["packages"]) == sorted(expected)
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "affecthub"}
+    inner = [path.parent.relative_to(ROOT) for folder in folders for path in (ROOT / folder).rglob("__init__.py")]
+    packages = ["affecthub", *(".".join(["affecthub", *folder.parts]) for folder in inner)]
+    assert sorted(setuptools["packages"]) == sorted(packages)
+    assert setuptools["package-dir"] == {f"affecthub.{f}": f for f in folders} | {"affecthub": "affecthub"}
+
+
+def test_a_link_in_the_package_leads_to_every_room():
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "affecthub"}
+    links = {path.name: path for path in (ROOT / "affecthub").iterdir() if not path.suffix and path.name[0] != "_"}
+    assert links.keys() == folders
+    for name, path in links.items():  # which are small files where the system makes no links
+        leads_to = path.readlink().as_posix() if path.is_symlink() else path.read_text(encoding="utf-8")
+        assert leads_to == f"../{name}"
+
+
+def test_the_script_that_sets_everything_up_needs_nothing_but_python():
+    assert {module.split(".")[0] for _, module in imports_of(ROOT / "run.py")} <= sys.stdlib_module_names
 
 
 def test_train_py_reads_from_top_to_bottom():
@@ -147,14 +205,15 @@ def test_everything_public_is_documented(name):
 
 
 def test_every_room_says_what_it_may_import():
-    for room in MAY_IMPORT:
+    for room in ROOMS:
         text = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8")))
         assert "import" in text.lower(), room
 
 
 @pytest.mark.parametrize("name", [name for name, path in SOURCES.items() if ">>>" in path.read_text(encoding="utf-8")])
 def test_docstring_examples_run(name):
-    module = importlib.import_module("affecthub." + name.removesuffix(".py").replace("/", "."))
+    dotted = name.removesuffix(".py").removeprefix("affecthub/").replace("/", ".")
+    module = importlib.import_module(f"affecthub.{dotted}")
     result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     assert result.attempted and not result.failed
 
