@@ -393,7 +393,9 @@ def strictest(columns: Collection[str]) -> str:
 def _to_deal(corpus: Corpus, rows: Dataset, split: SplitOptions) -> tuple[pd.DataFrame, dict[str, object]]:
     """The columns that protocols go by, and how rows are dealt."""
     columns = [name for name in ("participant", "source_recording", "recording") if name in rows.column_names]
-    table = rows.select_columns(columns).to_pandas() if columns else pd.DataFrame(index=range(len(rows)))
+    # texts as codes: of millions of rows they would fill the memory
+    codes = {name: _column(rows, name).dictionary_encode().to_pandas() for name in columns}
+    table = pd.DataFrame(codes, index=range(len(rows)))
     options = {"folds": split.folds, "seed": split.seed}
     label = _strata(corpus.targets[0], rows) if split.stratify else None
     if label is None:

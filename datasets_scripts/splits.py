@@ -143,8 +143,9 @@ def _group(table: pd.DataFrame, name: str, protocol: str) -> np.ndarray:
             f"row {row}: no {name} ({int(values.isna().sum())} rows in all); {protocol!r} cannot place a row that "
             f"might belong to anyone: fill the column {name!r} in, or leave these rows out"
         )
-    groups = values.astype(str).to_numpy(dtype=object)
-    found = sorted(set(groups))
+    codes, names = pd.factorize(values, sort=True)
+    groups = np.array([str(value) for value in names], dtype=object)[codes]  # a row holds a reference, and no text
+    found = sorted(set(names.astype(str)))
     if len(found) < 2:
         raise ValueError(
             f"column {name!r} holds {len(found)} value ({', '.join(found)}) in {len(groups)} rows; {protocol!r} needs "

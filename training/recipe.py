@@ -1,7 +1,10 @@
 """Recipes: what a run does, as typed and documented values read from YAML and overridden on the command line."""
 
+import contextlib
 import difflib
+import importlib
 import itertools
+import json
 import re
 import sys
 from collections.abc import Iterable
@@ -83,7 +86,7 @@ class ModelRecipe:
     """Which architecture, with which encoders."""
 
     architecture: str = "trimodal_ensemble"
-    """`model_type` of the architecture."""
+    """`model_type` of the architecture; of one of your own `my_module.its_model_type`."""
     modalities: list[str] | None = None
     """Modalities that the model uses (default: all that the architecture takes and the data hold)."""
     text_encoder: str | None = None
@@ -298,7 +301,42 @@ def _with_recipe_file(arguments: list[str]) -> list[str]:
             rest.append(argument)
     if take:
         raise ValueError(f"--recipe needs a name, one of {', '.join(recipe_names())}, or the path of a .yaml file.")
-    return [f"--recipe={_recipe_file(name)}", *rest]
+    return [f"--recipe={_for_data(_recipe_file(name), rest)}", *rest]
+
+
+def _for_data(path: Path, arguments: list[str]) -> Path | str:
+    """A recipe's content with all options of its data set, or of another one that the command line names.
+
+    A target, a protocol, or a leak that was accepted says nothing about other data. Of the same family, such as a
+    study and the synthetic one, they stay.
+    """
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    pairs = itertools.pairwise([*arguments, ""])
+    chosen = [a.partition("=")[2] or following for a, following in pairs if a.partition("=")[0] == "--data"]
+    data = content.get("data")
+    if not (chosen or isinstance(data, dict)):
+        return path
+    written, given = (data.get("class_path", ""), data.get("init_args") or {}) if isinstance(data, dict) else ("", {})
+    one, other = _data_class(written), _data_class(chosen[-1] if chosen else written)
+    if other is None:
+        return path  # what there is not is refused where it is parsed
+    values = json.loads(json.dumps(asdict(other())))
+    if one and (issubclass(one, other) or issubclass(other, one)):
+        values |= {name: value for name, value in given.items() if name in values or one is other}
+    else:
+        content.pop("split", None)
+    return yaml.safe_dump(content | {"data": {"class_path": chosen[-1] if chosen else written, "init_args": values}})
+
+
+def _data_class(path: object) -> type[DataOptions] | None:
+    """A data set by its name or import path; None where there is none."""
+    name = str(path).rpartition(".")[2]
+    known = {kind.__name__: kind for kind in _data_classes()}
+    if name not in known and "." in str(path):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(str(path).rpartition(".")[0])
+            known = {kind.__name__: kind for kind in _data_classes()}
+    return known.get(name)
 
 
 def _with_underscores(option: re.Match) -> str:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from affecthub.datasets_scripts.files import file_digest
 from affecthub.datasets_scripts.prepared import recordings
 from affecthub.datasets_scripts.prepared.clips import PreparedClip
 from affecthub.media.files import replacing, write_file
@@ -88,7 +89,7 @@ class Shard:
         if not (self.note_path.is_file() and self.path.is_file()):
             return False
         note = json.loads(self.note_path.read_bytes())
-        return note["key"] == self.key and note["sha256"] == _sha256(self.path)
+        return note["key"] == self.key and note["sha256"] == file_digest(self.path)
 
     def write(
         self,
@@ -124,7 +125,7 @@ class Shard:
             "split": self.split,
             "rows": len(rows),
             "bytes": self.path.stat().st_size,
-            "sha256": _sha256(self.path),
+            "sha256": file_digest(self.path),
             "statuses": dict(sorted(Counter(clip.status for clip in clips).items())),
             "failures": {row["key"]: clip.detail for row, clip in zip(rows, clips, strict=True) if clip.detail},
             "key": self.key,
@@ -302,7 +303,10 @@ def _with_paths(rows: datasets.Dataset, files: Sequence[str], notes: Sequence[di
     ]
     places = [f"{shard}/{key}" for shard, key in zip(shards, rows["key"], strict=True)]
     for name in CLIPS:
-        present = rows[name.replace("_path", "_present")]
+        held = name.replace("_path", "_present")
+        if held not in rows.column_names:
+            continue
+        present = rows[held]
         column = [place if there else None for place, there in zip(places, present, strict=True)]
         rows = rows.add_column(name, column, feature=datasets.Value("string"))
     return rows
@@ -314,11 +318,6 @@ def _state(path: str | None) -> list[int] | None:
         return None
     state = Path(path).stat()
     return [state.st_size, state.st_mtime_ns]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _difference(found: Mapping[str, object], wanted: Mapping[str, object]) -> str:

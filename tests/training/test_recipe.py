@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from affecthub.datasets_scripts.clips.corpus import Clips
 from affecthub.training.from_recipe import modalities_of
 from affecthub.training.recipe import RECIPES, Phase, Recipe, load_recipe, parse_run, recipe_names, write_recipe
 
@@ -42,7 +43,7 @@ WRONG_COMMANDS = {
     "--data=Genex --data.evry=3": "unknown option --data.evry of Genex; did you mean --data.every?",
     "--data.every=3": "unknown option --data.every of SampleMeld",
     "--inputs.num_frames=0": "inputs.num_frames=0: it has to be above 0",
-    "--recipe": "--recipe needs a name, one of audio_visual_fusion, frame_cnn, ",
+    "--recipe": "--recipe needs a name, one of audio_visual_fusion, clips, clips_audio, frame_cnn, ",
     "meld_text": "unrecognized arguments: meld_text",
 }
 
@@ -195,3 +196,20 @@ def test_a_run_that_goes_on_keeps_its_recipe(where, switch, tmp_path):
     assert parse_run([switch, *where, "--training.seed=8"]).recipe.training.seed == 8
     assert parse_run([switch, *where, "--recipe=quickstart"]).recipe.name == "quickstart"
     assert parse_run(where).recipe.name == "quickstart"
+
+
+@pytest.mark.parametrize("written", [("--data=Clips",), ("--data", "Clips")])
+def test_another_data_set_takes_nothing_of_the_recipes_own(written):
+    recipe = load_recipe("meld_text", *written, "--data.root=mine.csv", "--data.columns.text=words")
+    assert recipe.data == Clips(root="mine.csv", columns={"text": "words"})
+    assert recipe.split.accept == [] and recipe.model.architecture == "unimodal_baseline"
+
+
+def test_a_recipes_data_set_takes_nothing_of_the_default_one():
+    assert load_recipe("clips_audio", "--data.root=mine.csv").data == Clips(root="mine.csv")
+
+
+def test_data_of_the_same_family_keep_what_the_recipe_says():
+    recipe = load_recipe("physio_cross_attention", "--data=SampleGenex", "--data.seconds=6")
+    assert (recipe.data.targets, recipe.data.seconds) == (["affect"], 6)
+    assert recipe.split.accept == ["target_from_inputs"]
