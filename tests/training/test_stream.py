@@ -17,6 +17,7 @@ from transformers import TrainerCallback, set_seed
 from affecthub.datasets_scripts.corpus import load_corpus
 from affecthub.datasets_scripts.prepared.stream import ShardStream
 from affecthub.datasets_scripts.splits import SplitOptions
+from affecthub.evaluation.clip_signatures import sign_clips
 from affecthub.training.augmentation import FrameAugmentation
 from affecthub.training.data import PreparedDataset, make_dataset
 from affecthub.training.encoder_cache.run import plan_cache
@@ -159,9 +160,16 @@ def test_no_second_copy_of_the_media_is_written(streaming, prepared, tmp_path, m
     assert 0 < share("train") < 0.05 < 0.9 < share("validation")
 
 
-def test_what_asks_for_all_labels_and_texts_has_them(streamed, corpus, processor):
-    assert imbalance_values("class_weights", streamed) == imbalance_values("class_weights", corpus)
-    assert audit_corpus(streamed, processor) == audit_corpus(corpus, processor)
+def test_what_asks_for_all_labels_texts_and_media_has_them(streamed, tiny, prepared, processor, tmp_path, monkeypatch):
+    recipe = tiny(f"--data.root={prepared}")
+    by_index = load_corpus(recipe.data, modalities_of(recipe.model))
+    assert imbalance_values("class_weights", streamed) == imbalance_values("class_weights", by_index)
+    found = []
+    for number, corpus in enumerate((streamed, by_index)):
+        monkeypatch.setenv("AFFECTHUB_CACHE", str(tmp_path / str(number)))
+        signed = sign_clips(corpus.splits["train"], ["audio", "video"], corpus.stream)
+        found.append((signed, audit_corpus(corpus, processor)))
+    assert found[0] == found[1] and all(one.frame and one.content for one in found[0][0] if one.moving)
 
 
 def test_rows_that_are_not_used_are_not_read(streaming, processor, prepared):
