@@ -76,6 +76,8 @@ _registered: dict[str, Architecture] = {}
 def register(config_class: type, model_class: type, classifier_class: type, processor_class: type) -> Architecture:
     """Add an architecture of your own, for this process: recipes and the Auto classes know it from then on.
 
+    Call it in the module that defines the classes; `--model.architecture=my_module.mine` imports that module.
+
     Args:
         config_class: a subclass of `AffectConfig` with a `model_type` of its own.
         model_class: its trunk.
@@ -83,11 +85,11 @@ def register(config_class: type, model_class: type, classifier_class: type, proc
         processor_class: one of this package's processors, or your own `OptionalPartsProcessor`.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken by one of this package's.
     """
     architecture = Architecture(config_class, model_class, classifier_class, processor_class)
     name = architecture.model_type
-    if name in PROCESSORS or _registered.get(name, architecture) != architecture:
+    if name in PROCESSORS:
         raise ValueError(f"{config_class.__name__}.model_type={name!r}: there is such an architecture; rename yours.")
     _registered[name] = architecture
     architecture.tell_transformers()
@@ -102,9 +104,15 @@ def architecture_names() -> list[str]:
 def architecture_named(name: str) -> Architecture:
     """The architecture of a `model_type`.
 
+    Args:
+        name: `frame_cnn`; or `my_module.mine`, of one of yours that `my_module` registers when it is imported.
+
     Raises:
         ValueError: there is none; the message has the nearest name, and all of them.
     """
+    module, _, name = name.rpartition(".")
+    if module:
+        _import_yours(module)
     if name in _registered:
         return _registered[name]
     if name in PROCESSORS:
@@ -124,6 +132,13 @@ def modules_of(model_type: str) -> dict[str, str]:
         f"{prefix}ForVideoClassification": f"affecthub.modeling.modeling_{model_type}",
         f"{_camel_case(processor)}Processor": f"affecthub.processing.processing_{processor}",
     }
+
+
+def _import_yours(module: str) -> None:
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"there is no architecture in {module}, which cannot be imported: {error}") from error
 
 
 @cache
