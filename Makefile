@@ -13,7 +13,6 @@ test: ## set up and run the tests
 
 lint: ## ruff: lint and format check
 	python3 run.py lint
-	.venv/bin/ruff format --check .
 
 format: ## ruff: mend what can be mended
 	.venv/bin/ruff check --fix .

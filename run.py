@@ -14,28 +14,28 @@ ROOT = Path(__file__).resolve().parent
 BIN = ROOT / ".venv" / ("Scripts" if os.name == "nt" else "bin")
 ACCELERATE = ["accelerate", "launch", "--config_file", "accelerate_config.yaml", "train.py"]
 COMMANDS = {
-    "quickstart": [*ACCELERATE, "--recipe", "quickstart"],
-    "train": ACCELERATE,
-    "test": ["python", "-m", "pytest", "-n", "2", "--dist", "loadfile"],
-    "lint": ["ruff", "check", "."],
+    "quickstart": [[*ACCELERATE, "--recipe", "quickstart"]],
+    "train": [ACCELERATE],
+    "test": [["python", "-m", "pytest", "-n", "2", "--dist", "loadfile"]],
+    "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."]],
     "setup": [],
 }
+"""What each runs, one after the other until one fails."""
 
 
 def main() -> int:
-    """Install what is missing, then run the command; returns its exit status."""
+    """Install what is missing, then run the command; returns the exit status of what failed, or 0."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", nargs="?", choices=COMMANDS, default="quickstart")
     options, passed_on = parser.parse_known_args()
     if not (3, 11) <= sys.version_info < (3, 13):
         parser.exit(2, f"affecthub needs Python 3.11 or 3.12; this is {sys.version.split()[0]}\n")
     set_up()
-    command = COMMANDS[options.command] + passed_on
-    if not command:
-        return 0
     environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(BIN.parent)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # uncompiled, the libraries take three times as long to import
-    return subprocess.call([str(BIN / command[0]), *command[1:]], cwd=ROOT, env=environment)
+    commands = ([str(BIN / program), *arguments, *passed_on] for program, *arguments in COMMANDS[options.command])
+    statuses = (subprocess.call(command, cwd=ROOT, env=environment) for command in commands)
+    return next((status for status in statuses if status), 0)
 
 
 def set_up() -> None:
