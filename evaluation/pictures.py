@@ -11,11 +11,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from ..media.files import replacing
-from .metrics import Kind
-from .report import METRIC_NAMES, PLAIN, AblationRow, MultiLabelScores, RegressionScores, Scores, shown
-
-EVAL_METRICS = ("accuracy", "f1_weighted", "f1_macro", "auc", "mae", "ccc")
-"""Metrics drawn over time; per-class figures would hide them."""
+from .answers import Kind
+from .metrics import PERCENT, Metric, metric_logged, percent
+from .report import AblationRow, ablation_metrics
+from .scores import Scores
 
 TIMELINE_LABELS = 8
 """Lines in a timeline at most; more cannot be told apart."""
@@ -25,6 +24,7 @@ SCORES_PICTURE: dict[Kind, tuple[str, str]] = {
     "binary": ("confusion", "Confusion matrix"),
     "multi_label": ("label_f1", "F1 of each label"),
     "regression": ("agreement", "Predictions over references"),
+    "soft": ("confusion", "Confusion matrix of the most frequent labels"),
 }
 """What `plot_scores` draws of each kind: for a file's name, for its caption."""
 
@@ -65,15 +65,19 @@ def plot_curves(
 
 
 def _panels(log_history: LogHistory) -> dict[str, dict[str, tuple[list[float], list[float]]]]:
-    """Panel -> line -> (epochs, values)."""
+    """Panel -> line -> (epochs, values); shares have a panel of their own, for other metrics have other scales."""
     keys = sorted({key for entry in log_history for key in entry})
-    metrics = [key for key in keys if key.startswith("eval_") and key.endswith(EVAL_METRICS)]
-    rates = [key for key in keys if key.startswith(("learning_rate", "lr_"))]
     wanted = {
         "loss": {"train": "loss", "validation": "eval_loss"},
-        "validation metric": {key.removeprefix("eval_"): key for key in metrics if "balanced" not in key},
-        "learning rate": {key: key for key in rates},
+        "validation metric": {},
+        "validation metric, as it is": {},
+        "learning rate": {key: key for key in keys if key.startswith(("learning_rate", "lr_"))},
     }
+    for key in keys:
+        metric = metric_logged(key) if key.startswith("eval_") else None
+        if metric and metric.curve:
+            panel = "validation metric" if metric.unit == PERCENT else "validation metric, as it is"
+            wanted[panel][key.removeprefix("eval_")] = key
     return {
         panel: {label: _series(log_history, key) for label, key in lines.items() if key in keys}
         for panel, lines in wanted.items()
@@ -102,7 +106,7 @@ def plot_scores(scores: Scores, path: str | Path, title: str, *, synthetic: bool
     return plot_confusion(scores["confusion_matrix"], scores["labels"], path, title, synthetic=synthetic)
 
 
-def plot_labels(scores: MultiLabelScores, path: str | Path, title: str, *, synthetic: bool = False) -> Path:
+def plot_labels(scores: Scores, path: str | Path, title: str, *, synthetic: bool = False) -> Path:
     """Draw each label's F1 as a bar, with a stroke at the baseline's; beside its name how often it occurs.
 
     Args:
@@ -117,15 +121,16 @@ def plot_labels(scores: MultiLabelScores, path: str | Path, title: str, *, synth
     places = np.arange(len(per_class))
     axes.barh(places, [100 * of["f1"] for of in per_class.values()], height=0.7, label="F1 of the model")
     for place, of in zip(places, per_class.values(), strict=True):
-        axes.text(101, place, shown("f1", of["f1"]), va="center", fontsize=8)
+        axes.text(101, place, percent(of["f1"]), va="center", fontsize=8)
     strokes = [100 * of["f1"] for of in baseline.values()]
     axes.vlines(strokes, places - 0.42, places + 0.42, colors="black", linewidth=2, label="F1 of its majority")
     axes.set_yticks(places, [f"{label} ({of['support']:,})" for label, of in per_class.items()])
-    _finish_bars(figure, axes, "%", (0, 107))
+    _finish_bars(axes, "%", (0, 107))
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return _save(figure, path, title, synthetic)
 
 
-def plot_agreement(scores: RegressionScores, path: str | Path, title: str, *, synthetic: bool = False) -> Path:
+def plot_agreement(scores: Scores, path: str | Path, title: str, *, synthetic: bool = False) -> Path:
     """Draw predictions over references, one point a row, with the line on which both are equal.
 
     Args:
@@ -187,40 +192,56 @@ def plot_ablation(
         title: of the picture.
         synthetic: say in the title that the data are.
     """
-    figure = Figure(figsize=(8.5, 1.8 + 0.6 * len(rows)), layout="constrained")
-    axes = figure.subplots()
-    places, names = np.arange(len(rows)), list(rows[0]["figures"])
-    unit = 1 if names[0] in PLAIN else 100
-    values = {name: [unit * row["figures"][name] for row in rows] for name in names}
-    drawn = np.ravel(list(values.values()))
-    start, end = min(0, drawn.min()), max(unit, drawn.max())
-    for offset, name in zip((-0.19, 0.19), names, strict=True):
-        axes.barh(places + offset, values[name], height=0.36, label=METRIC_NAMES[name])
-        for place, row in zip(places + offset, rows, strict=True):
-            axes.text(1.01 * end, place, shown(name, row["figures"][name]), va="center", fontsize=8)
-    _mark_optimum(axes, rows)
-    axes.set_yticks(places, [" + ".join(row["modalities"]) for row in rows])
-    _finish_bars(figure, axes, "" if unit == 1 else "%", (start, 1.08 * end))
+    metrics = ablation_metrics(rows)
+    scales = [
+        {name: metric for name, metric in metrics.items() if (metric.unit == PERCENT) == shares}
+        for shares in (True, False)
+    ]
+    scales = [scale for scale in scales if scale]
+    bars = len(rows) * (len(scales) + len(metrics))
+    figure = Figure(figsize=(8.5, 1 + len(scales) + 0.2 * bars), layout="constrained")
+    for axes, scale in zip(np.ravel(figure.subplots(len(scales), 1)), scales, strict=True):
+        _draw_subsets(axes, rows, scale)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return _save(figure, path, title, synthetic)
 
 
-def _finish_bars(figure: Figure, axes: Axes, unit: str, ends: tuple[float, float]) -> None:
-    """Axis, grid and legend of horizontal bars that are read from top to bottom."""
+def _draw_subsets(axes: Axes, rows: Sequence[AblationRow], metrics: dict[str, Metric]) -> None:
+    """A bar a subset and metric; all of the metrics are shares, or none is."""
+    unit = 100 if next(iter(metrics.values())).unit == PERCENT else 1
+    drawn = [row["figures"][name] for row in rows for name in metrics if name in row["figures"]]
+    start, end = min(0, unit * min(drawn)), max(unit, unit * max(drawn))
+    height = 0.76 / len(metrics)
+    for offset, (name, metric) in enumerate(metrics.items()):
+        held = [(place, row["figures"][name]) for place, row in enumerate(rows) if name in row["figures"]]
+        places, values = np.array(held).T
+        places = places - 0.38 + (offset + 0.5) * height
+        axes.barh(places, unit * values, height=0.95 * height, label=metric.title)
+        for place, value in zip(places, values, strict=True):
+            axes.text(end + 0.01 * (end - start), place, metric.shown(value), va="center", fontsize=8)
+        if name == "accuracy":
+            _mark_optimum(axes, rows, height)
+    axes.set_yticks(range(len(rows)), [" + ".join(row["modalities"]) for row in rows])
+    _finish_bars(axes, "%" if unit == 100 else "", (start, end + 0.08 * (end - start)))
+
+
+def _finish_bars(axes: Axes, unit: str, ends: tuple[float, float]) -> None:
+    """Axis and grid of horizontal bars that are read from top to bottom."""
     axes.invert_yaxis()
     axes.set(xlim=ends, xlabel=unit)
     if unit == "%":
         axes.set_xticks(range(0, 101, 20))
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
 
 
-def _mark_optimum(axes: Axes, rows: Sequence[AblationRow]) -> None:
-    """A vertical stroke across each accuracy bar at what no model can beat."""
+def _mark_optimum(axes: Axes, rows: Sequence[AblationRow], height: float) -> None:
+    """A vertical stroke across each accuracy bar, the first of its subset, at what no model can beat."""
     known = [(place, 100 * row["bayes_accuracy"]) for place, row in enumerate(rows) if "bayes_accuracy" in row]
     if known:
         places, values = np.array(known).T
-        axes.vlines(values, places - 0.42, places + 0.04, colors="black", linewidth=2, label="Bayes-optimal accuracy")
+        ends = places - 0.42, places - 0.34 + height
+        axes.vlines(values, *ends, colors="black", linewidth=2, label="Bayes-optimal accuracy")
 
 
 def plot_timeline(

@@ -1,137 +1,28 @@
-"""The results of a run: their schema, the file `metrics.json`, and the table that the terminal shows.
-
-The whole interface for a run that has logits and references:
-
-    names = HEADLINES[kind_of(problem_type, len(labels))]                # what can be logged and chosen by
-    report = judged(references, outputs, labels, problem_type=...)       # point figures, fast: once an epoch
-    headline(report)                                                     # {"accuracy": 0.62, ...}
-    scores = score(references, outputs, train_references, labels, problem_type=..., seed=0)  # with baseline, intervals
-    ablation_figures(references, outputs, labels, problem_type=...)      # of one subset of modalities
-
-`outputs` are the model's raw outputs: LOGITS (rows, labels) for classification, values (rows,) or (rows, 1) for
-regression. `references` are ids (rows,); 0/1 (rows,) or (rows, 1) for the one label of a binary task; 0/1
-(rows, labels) for several; values (rows,) or (rows, 1) for regression. Rows without a reference are left out before.
-"""
+"""The results of a run: their schema, the file `metrics.json`, and the tables that the terminal and the card show."""
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple, NotRequired, TypedDict
 
-import numpy as np
-from numpy.typing import ArrayLike
-from scipy.special import expit
-
 from ..media.files import replacing
+from .answers import Kind
 from .findings import Finding, findings_table
-from .metrics import (
-    HEADLINES,
-    LOWER_IS_BETTER,
-    AnyReport,
-    Kind,
-    MultiLabelReport,
-    RegressionReport,
-    Report,
-    binary_baseline,
-    binary_intervals,
-    binary_report,
-    bootstrap_interval,
-    classification_report,
-    headline,
-    majority_baseline,
-    multi_label_baseline,
-    multi_label_intervals,
-    multi_label_report,
-    regression_baseline,
-    regression_intervals,
-    regression_report,
-)
-
-__all__ = [
-    "HEADLINES",
-    "LOWER_IS_BETTER",
-    "AblationRow",
-    "AuditRow",
-    "DataFacts",
-    "MetricRow",
-    "Results",
-    "Scores",
-    "ablation_figures",
-    "ablation_table",
-    "baseline_name",
-    "headline",
-    "judged",
-    "kind_of",
-    "metric_rows",
-    "percent",
-    "results_table",
-    "score",
-    "shown",
-    "write_results",
-]
+from .metrics import METRICS, PERCENT, Metric, percent
+from .scores import Scores, headline
 
 SYNTHETIC_NOTE = "SYNTHETIC DATA: rendered faces and voices; these figures say nothing about real people."
 
-METRIC_NAMES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "f1_weighted": "weighted F1",
-    "f1_macro": "macro F1",
-    "f1_micro": "micro F1",
-    "auc": "AUC-ROC",
-    "element_accuracy": "element accuracy",
-    "exact_match": "exact match",
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "pearson": "Pearson r",
-    "ccc": "CCC",
+USUAL: dict[Kind, str] = {
+    "single_label": "the most frequent training label",
+    "binary": "the most frequent training label",
+    "multi_label": "the labels that more than half of the training rows have",
+    "regression": "the mean of the training values",
+    "soft": "the mean shares of the training rows, and their most frequent mode",
 }
-"""Every name of `HEADLINES` -> for a reader."""
-
-PLAIN = HEADLINES["regression"]
-"""Metrics that are no share of anything, and so are not shown in percent."""
-
-ABLATION_FIGURES: dict[Kind, tuple[str, ...]] = {
-    "single_label": ("accuracy", "f1_weighted"),
-    "binary": ("accuracy", "f1_weighted"),
-    "multi_label": ("element_accuracy", "f1_macro"),
-    "regression": ("mae", "ccc"),
-}
-"""What an ablation compares, of each kind."""
-
-POINTS = 300
-"""Rows of a regression that are kept for its picture."""
-
-
-class ClassificationScores(Report):
-    """One split and task with one label a row: the model's report, the majority baseline's, and 95 % intervals."""
-
-    baseline: Report
-    intervals: dict[str, list[float]]
-    """accuracy, f1_weighted and, of two classes, auc, each [low, high]."""
-
-
-class MultiLabelScores(MultiLabelReport):
-    """One split and task with several labels a row."""
-
-    baseline: MultiLabelReport
-    intervals: dict[str, list[float]]
-    """Each of the headline, [low, high]."""
-
-
-class RegressionScores(RegressionReport):
-    """One split and task with a value a row."""
-
-    baseline: RegressionReport
-    intervals: dict[str, list[float]]
-    """Each of the headline, [low, high]."""
-    points: list[list[float]]
-    """[reference, prediction] of at most 300 rows, evenly spread over the split."""
-
-
-Scores = ClassificationScores | MultiLabelScores | RegressionScores
+"""What the baseline of each kind always answers with."""
 
 
 class AblationRow(TypedDict):
@@ -139,9 +30,9 @@ class AblationRow(TypedDict):
 
     modalities: list[str]
     rows: int
-    """Rows that hold any of them."""
+    """Rows that hold any of them and were judged."""
     figures: dict[str, float]
-    """`ABLATION_FIGURES` of the task's kind."""
+    """`scores.ablation_figures` of the target."""
     bayes_accuracy: NotRequired[float]
     """What the best possible rule reaches on this subset, where that is known (the synthetic corpus)."""
 
@@ -180,7 +71,7 @@ class Results(TypedDict):
     task: dict[str, list[str]]
     """Task ("emotion", "sentiment", "attention", ...) -> its labels in the order of their ids."""
     results: dict[str, dict[str, Scores]]
-    """Split -> task -> figures."""
+    """Split -> task -> figures; without a task of which the split holds no known row."""
     ablation: NotRequired[list[AblationRow]]
     """Of the first task, on the test split (where there is none, on validation)."""
     audit: NotRequired[list[AuditRow]]
@@ -200,112 +91,15 @@ class MetricRow(NamedTuple):
     """ "59.1 to 63.8", or empty."""
 
 
-def kind_of(problem_type: str, num_labels: int) -> Kind:
-    """How a model is judged; binary is multi-label with one label.
-
-    Args:
-        problem_type: `config.problem_type`.
-        num_labels: `config.num_labels`, the columns of the logits.
-
-    Raises:
-        ValueError: another problem type, or a regression of several values.
-    """
-    if problem_type == "single_label_classification":
-        return "single_label"
-    if problem_type == "multi_label_classification":
-        return "binary" if num_labels == 1 else "multi_label"
-    if problem_type == "regression" and num_labels == 1:
-        return "regression"
-    raise ValueError(
-        f"problem_type={problem_type!r} with {num_labels} labels cannot be judged: use single_label_classification, "
-        "multi_label_classification, or regression with one label."
-    )
-
-
-def judged(references: ArrayLike, outputs: ArrayLike, labels: Sequence[str], *, problem_type: str) -> AnyReport:
-    """The figures of raw outputs, without baseline and intervals.
-
-    Args:
-        references: see the module.
-        outputs: logits (rows, labels), or values (rows,) or (rows, 1).
-        labels: names of the labels in the order of their ids; of a binary task, of both classes, "low" and "high".
-        problem_type: `config.problem_type`.
-
-    Raises:
-        ValueError: shapes that do not fit, or values that are no references.
-    """
-    outputs = _two_dimensional(outputs)
-    kind = kind_of(problem_type, outputs.shape[1])
-    if kind == "single_label":
-        return classification_report(references, _argmax(outputs), labels)
-    if kind == "binary":
-        return binary_report(_column(references), expit(outputs[:, 0]), labels)
-    if kind == "multi_label":
-        return multi_label_report(references, expit(outputs), labels)
-    return regression_report(_column(references), outputs[:, 0])
-
-
-def score(
-    references: ArrayLike,
-    outputs: ArrayLike,
-    train_references: ArrayLike,
-    labels: Sequence[str],
-    *,
-    problem_type: str,
-    seed: int,
-) -> Scores:
-    """Everything that `Results` holds of one split and task: `judged`, the baseline and the intervals.
-
-    Args:
-        references, outputs, labels, problem_type: as for `judged`.
-        train_references: as the references, of the training rows: for the baseline (majority, or mean).
-        seed: of the bootstrap.
-    """
-    report = judged(references, outputs, labels, problem_type=problem_type)
-    outputs = _two_dimensional(outputs)
-    kind = kind_of(problem_type, outputs.shape[1])
-    if kind == "single_label":
-        baseline = majority_baseline(train_references, references, labels)
-        intervals = {
-            metric: list(bootstrap_interval(references, _argmax(outputs), metric, seed=seed))
-            for metric in ("accuracy", "f1_weighted")
-        }
-    elif kind == "binary":
-        references = _column(references)
-        baseline = binary_baseline(_column(train_references), references, labels)
-        intervals = binary_intervals(references, expit(outputs[:, 0]), seed=seed)
-    elif kind == "multi_label":
-        baseline = multi_label_baseline(train_references, references, labels)
-        intervals = multi_label_intervals(references, expit(outputs), labels, seed=seed)
-    else:
-        pairs = np.column_stack([_column(references), outputs[:, 0]]).astype(np.float64)
-        baseline = regression_baseline(_column(train_references), pairs[:, 0])
-        intervals = regression_intervals(*pairs.T, seed=seed)
-        kept = np.linspace(0, len(pairs) - 1, min(POINTS, len(pairs))).astype(int)
-        report = report | {"points": pairs[kept].round(4).tolist()}
-    return {**report, "baseline": baseline, "intervals": intervals}
-
-
-def ablation_figures(
-    references: ArrayLike, outputs: ArrayLike, labels: Sequence[str], *, problem_type: str
-) -> dict[str, float]:
-    """`ABLATION_FIGURES` of raw outputs; arguments as for `judged`."""
-    report = judged(references, outputs, labels, problem_type=problem_type)
-    return {name: report[name] for name in ABLATION_FIGURES[report["kind"]]}
-
-
 def metric_rows(scores: Scores) -> list[MetricRow]:
-    """The headline and, of classifications, F1 per class with its support, each beside the baseline."""
+    """The metrics and, of classifications, F1 per class with its support, each beside the baseline."""
     baseline, intervals = scores["baseline"], scores["intervals"]
-    rows = [
-        MetricRow(
-            METRIC_NAMES[name],
-            shown(name, value),
-            shown(name, baseline[name]),
-            " to ".join(shown(name, end) for end in intervals.get(name, [])),
-        )
-        for name, value in headline(scores).items()
-    ]
+    rows = []
+    for name, value in headline(scores).items():
+        metric = METRICS[name]
+        usual = metric.shown(baseline[name]) if name in baseline else ""
+        ends = " to ".join(metric.shown(end) for end in intervals.get(name, []))
+        rows.append(MetricRow(metric.title, metric.shown(value), usual, ends))
     return rows + [
         MetricRow(
             f"F1 {label} ({of['support']:,})", percent(of["f1"]), percent(baseline["per_class"][label]["f1"]), ""
@@ -316,10 +110,36 @@ def metric_rows(scores: Scores) -> list[MetricRow]:
 
 def baseline_name(scores: Scores) -> str:
     """What the model is compared with: "majority (neutral)", "majority of each label", "training mean (0.52)"."""
-    baseline = scores["baseline"]
-    if scores["kind"] == "regression":
+    baseline, kind = scores["baseline"], scores["kind"]
+    if kind == "regression":
         return f"training mean ({baseline['training_mean']:.2f})"
-    return "majority of each label" if scores["kind"] == "multi_label" else f"majority ({baseline['majority_label']})"
+    if kind == "multi_label":
+        return "majority of each label"
+    return f"{'mean shares' if kind == 'soft' else 'majority'} ({baseline['majority_label']})"
+
+
+def rows_left_out(scores: Scores) -> str:
+    """What was not judged, as a sentence; empty: nothing."""
+    said = {
+        "unknown": "{:,} rows more are not judged, as nobody knows their truth",
+        "unknown_elements": "{:,} labels of the judged rows are unknown and not counted",
+        "tied": "{:,} rows have two labels that are equally frequent among raters, and are judged by shares alone",
+    }
+    return "; ".join(words.format(scores[name]) for name, words in said.items() if name in scores)
+
+
+def units_of(names: Iterable[str]) -> str:
+    """How figures are to be read: "in percent", "in percent, except MAE and CCC"; empty: as they are."""
+    metrics = [METRICS[name] for name in dict.fromkeys(names)]
+    plain = [metric.name for metric in metrics if metric.unit != PERCENT]
+    if len(plain) == len(metrics):
+        return ""
+    return f"in percent, except {_and(plain)}" if plain else "in percent"
+
+
+def _and(names: list[str]) -> str:
+    """ "a, b and c"."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def results_table(results: Results) -> str:
@@ -339,24 +159,36 @@ def results_table(results: Results) -> str:
 
 def _scores_table(title: str, scores: Scores) -> str:
     """One split and task."""
-    unit = "" if scores["kind"] == "regression" else "%"
+    units = units_of(headline(scores))
     rows = metric_rows(scores)
     width = max(24, *(len(row.name) + 1 for row in rows))
     lines = [
         f"{title}: {scores['rows']:,} rows",
-        f"{unit:<{width}}{'model':>8}  {'95 % interval':<16}{baseline_name(scores):>24}",
+        f"{'%' if units else '':<{width}}{'model':>8}  {'95 % interval':<16}{baseline_name(scores):>24}",
     ]
     lines += [f"{row.name:<{width}}{row.value:>8}  {row.interval:<16}{row.baseline:>24}" for row in rows]
+    lines += [f"Figures are {units}"] if "except" in units else []
     if scores.get("absent_labels"):
         lines.append(f"In no row, yet in macro F1 as 0: {', '.join(scores['absent_labels'])}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *filter(None, [rows_left_out(scores)])])
+
+
+def ablation_metrics(rows: list[AblationRow]) -> dict[str, Metric]:
+    """What an ablation compares, in order; a subset without any row may lack some."""
+    named = dict.fromkeys(name for row in rows for name in row["figures"])
+    return {name: METRICS[name] for name in named if name in METRICS}
 
 
 def ablation_table(rows: list[AblationRow]) -> list[list[str]]:
     """Head and lines of the ablation as text: given, each figure and, where known, the Bayes-optimal accuracy."""
+    metrics = ablation_metrics(rows)
     known = any("bayes_accuracy" in row for row in rows)
-    head = ["given", *(METRIC_NAMES[name] for name in rows[0]["figures"])]
-    lines = [[" + ".join(row["modalities"]), *(shown(*figure) for figure in row["figures"].items())] for row in rows]
+    head = ["given", *(metric.title for metric in metrics.values())]
+    lines = [
+        [" + ".join(row["modalities"])]
+        + [metric.shown(row["figures"][name]) if name in row["figures"] else "" for name, metric in metrics.items()]
+        for row in rows
+    ]
     if known:
         head.append("Bayes-optimal accuracy")
         for line, row in zip(lines, rows, strict=True):
@@ -378,15 +210,17 @@ def _ablation_table(rows: list[AblationRow]) -> str:
 
 def _gain(rows: list[AblationRow]) -> str:
     """What all modalities together give over the best of them, and how near they come to the optimum."""
-    name = next(iter(rows[0]["figures"]))
-    sign = -1 if name in LOWER_IS_BETTER else 1
-    together = max(rows, key=lambda row: len(row["modalities"]))
-    single = max((row for row in rows if len(row["modalities"]) == 1), key=lambda row: sign * row["figures"][name])
+    name, metric = next(iter(ablation_metrics(rows).items()))
+    sign = -1 if metric.lower_is_better else 1
+    held = [row for row in rows if name in row["figures"]]
+    together = max(held, key=lambda row: len(row["modalities"]))
+    single = max((row for row in held if len(row["modalities"]) == 1), key=lambda row: sign * row["figures"][name])
     gain = together["figures"][name] - single["figures"][name]
-    size = f"{gain:+.3f}" if name in PLAIN else f"{100 * gain:+.1f} points"
-    line = f"Together {size} of {METRIC_NAMES[name]} against the best alone ({single['modalities'][0]})"
-    if "bayes_accuracy" in together:
-        line += f"; {percent(together['figures'][name] / together['bayes_accuracy'])} % of the Bayes-optimal accuracy"
+    size = f"{100 * gain:+.1f} points" if metric.unit == PERCENT else f"{gain:+.3f}"
+    line = f"Together {size} of {metric.name} against the best alone ({single['modalities'][0]})"
+    if "bayes_accuracy" in together and "accuracy" in together["figures"]:
+        share = together["figures"]["accuracy"] / together["bayes_accuracy"]
+        line += f"; {percent(share)} % of the Bayes-optimal accuracy"
     return line
 
 
@@ -398,36 +232,6 @@ def _audit_table(protocol: str | None, rows: list[AuditRow]) -> str:
     if accepted := list(dict.fromkeys(row["check"] for row in rows if row["accepted"])):
         lines.append(f"Accepted by the recipe: {', '.join(accepted)}")
     return "\n".join(lines)
-
-
-def shown(metric: str, value: float) -> str:
-    """A metric's value for a reader: in percent, "48.1", or in the unit of a regression, "0.481"."""
-    return f"{value:z.3f}" if metric in PLAIN else percent(value)
-
-
-def percent(fraction: float) -> str:
-    """0.48123 -> "48.1"."""
-    return f"{100 * fraction:.1f}"
-
-
-def _two_dimensional(outputs: ArrayLike) -> np.ndarray:
-    """(rows, labels) of outputs that may lack the second axis."""
-    outputs = np.asarray(outputs)
-    return outputs[:, None] if outputs.ndim == 1 else outputs
-
-
-def _argmax(logits: np.ndarray) -> np.ndarray:
-    """Class ids (rows,); ValueError where a logit is NaN, which argmax would take for the best."""
-    if np.isnan(logits).any():
-        row = int(np.argmax(np.isnan(logits).any(axis=1)))
-        raise ValueError(f"outputs[{row}] = {logits[row].tolist()}: the training probably diverged (lower its rate).")
-    return logits.argmax(axis=1)
-
-
-def _column(values: ArrayLike) -> np.ndarray:
-    """(rows,) of (rows,) or (rows, 1)."""
-    values = np.asarray(values)
-    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
 
 
 def write_results(results: Results, path: str | Path) -> Path:

@@ -16,15 +16,19 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ..datasets_scripts.corpus import DataCard
-from ..evaluation.metrics import Kind, scalars
+from ..evaluation.answers import Kind
+from ..evaluation.metrics import METRICS
 from ..evaluation.report import (
-    METRIC_NAMES,
+    USUAL,
     Results,
-    Scores,
+    ablation_metrics,
     ablation_table,
     baseline_name,
     metric_rows,
+    rows_left_out,
+    units_of,
 )
+from ..evaluation.scores import Scores, headline
 from ..media.files import write_file
 
 logger = logging.getLogger(__name__)
@@ -38,17 +42,6 @@ FACTS = "card.json"
 
 PIPELINE_TAGS = {("text",): "text-classification", ("audio",): "audio-classification"}
 """The Hub has no tag for text + audio + video; every other set of modalities is found under video-classification."""
-
-METRICS: dict[Kind, list[str]] = {
-    "single_label": ["accuracy", "f1"],
-    "binary": ["accuracy", "f1", "roc_auc"],
-    "multi_label": ["accuracy", "exact_match", "f1"],
-    "regression": ["mae", "pearsonr"],
-}
-"""What the front matter says that a model was measured by, in the Hub's words."""
-
-METRIC_TYPES = {"element_accuracy": "accuracy", "auc": "roc_auc", "pearson": "pearsonr"}
-"""The Hub's words for metrics that are called otherwise here; everything that begins with f1 is "f1"."""
 
 WIDGET = [{"text": "I can't believe you came!", "example_title": "A line of a conversation"}]
 """Only of a model that sees text alone: of all else an example would be a recording of somebody."""
@@ -118,9 +111,23 @@ class CardFacts:
         return len(self.base_models) - len(self.hub_base_models)
 
     @property
-    def kinds(self) -> list[Kind]:
-        """How its tasks are judged, each kind once."""
-        return list(dict.fromkeys(scores["kind"] for *_, scores in _all_scores(self.results)))
+    def kinds(self) -> dict[str, Kind]:
+        """How its tasks are judged, by their names."""
+        return {task: scores["kind"] for _, task, scores in _all_scores(self.results)}
+
+    @property
+    def metrics(self) -> list[str]:
+        """Metrics that there are figures of, by their keys in the table, in its order."""
+        found = {name for *_, scores in _all_scores(self.results) for name in headline(scores)}
+        return [name for name in METRICS if name in found]
+
+    @property
+    def usual(self) -> str:
+        """What the baseline always answers with."""
+        words = {task: USUAL[kind] for task, kind in self.kinds.items()}
+        if len(set(words.values())) == 1:
+            return next(iter(words.values()))
+        return ", ".join(f"{answer} ({task})" for task, answer in words.items())
 
     @property
     def unit(self) -> str:
@@ -212,7 +219,10 @@ def render_card(facts: CardFacts) -> ModelCard:
         recipe=_recipe_yaml(facts.recipe),
         metric_rows=metric_rows,
         baseline_name=baseline_name,
+        rows_left_out=rows_left_out,
+        units_of=units_of,
         ablation_table=ablation_table,
+        ablation_metrics=ablation_metrics,
     )
     content, paths, tokens = _blank(card.content)
     if paths or tokens:
@@ -258,7 +268,7 @@ def _card_data(facts: CardFacts) -> ModelCardData:
         license=facts.license,
         base_model=facts.hub_base_models or None,
         datasets=[facts.dataset_id] if facts.dataset_id else None,
-        metrics=list(dict.fromkeys(metric for kind in facts.kinds for metric in METRICS[kind])),
+        metrics=list(dict.fromkeys(METRICS[name].hub for name in facts.metrics if METRICS[name].hub)),
         eval_results=_eval_results(facts) or None,
         inference=False,  # the hosted API runs no custom code: without this the page shows a widget that fails
         **({"widget": WIDGET} if text_alone else {}),
@@ -271,16 +281,19 @@ def _all_scores(results: Results) -> list[tuple[str, str, Scores]]:
 
 
 def _eval_results(facts: CardFacts) -> list[EvalResult]:
-    """Every metric of every split and task, as the model-index holds them."""
-    return [
-        _eval_result(facts, split, task, metric, value)
-        for split, task, scores in _all_scores(facts.results)
-        for metric, value in scalars(scores).items()
-    ]
+    """Every metric of every split and task, as the model-index holds them; then F1 of each label."""
+    results = []
+    for split, task, scores in _all_scores(facts.results):
+        for name, value in headline(scores).items():
+            metric = METRICS[name]
+            results.append(_eval_result(facts, split, metric.hub or name, f"{task}: {metric.name}", value))
+        for label, of in scores.get("per_class", {}).items():
+            results.append(_eval_result(facts, split, "f1", f"{task}: F1 {label}", of["f1"]))
+    return results
 
 
-def _eval_result(facts: CardFacts, split: str, task: str, metric: str, value: float) -> EvalResult:
-    """One figure; `metric` is a key of `scalars`. The kind of F1 is in the name: the Hub knows only "f1"."""
+def _eval_result(facts: CardFacts, split: str, metric_type: str, metric_name: str, value: float) -> EvalResult:
+    """One figure; which F1 it is, is in the name: the Hub knows only "f1"."""
     name = facts.results["data"]["name"]
     return EvalResult(
         task_type=facts.pipeline_tag,
@@ -288,8 +301,8 @@ def _eval_result(facts: CardFacts, split: str, task: str, metric: str, value: fl
         dataset_type=facts.dataset_id or re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"),
         dataset_name=f"{name} (synthetic)" if facts.synthetic and "synthetic" not in name.lower() else name,
         dataset_split=split,
-        metric_type="f1" if metric.startswith("f1_") else METRIC_TYPES.get(metric, metric),
-        metric_name=f"{task}: {METRIC_NAMES.get(metric, 'F1 ' + metric.removeprefix('f1_'))}",
+        metric_type=metric_type,
+        metric_name=metric_name,
         metric_value=round(value, 4),
     )
 

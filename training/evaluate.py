@@ -1,17 +1,22 @@
 """A trained model is evaluated: predictions of each split become the results that the evaluation room defines."""
 
 import itertools
+import logging
 from collections.abc import Mapping
 
 import numpy as np
 from transformers import PreTrainedModel
 
 from affecthub.datasets_scripts.corpus import Corpus, Target
-from affecthub.evaluation.report import AblationRow, Results, ablation_figures, score
+from affecthub.evaluation.answers import known_rows
+from affecthub.evaluation.report import AblationRow, Results
+from affecthub.evaluation.scores import Scores, ablation_figures, judged, score
 from affecthub.modeling.fusion import ModalityWeights, PathWeights
 from affecthub.training.data import SampleDataset
 from affecthub.training.recipe import Recipe
-from affecthub.training.trainer import AffectTrainer, by_task, choose_precision
+from affecthub.training.trainer import AffectTrainer, by_task, choose_precision, kind_of_target
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -26,18 +31,12 @@ def evaluate(
         recipe: of the run.
         audit: the findings on the split, as `training.split_audit` gives them.
     """
-    model, seed = trainer.model, recipe.training.seed
-    tasks, train = corpus.targets, corpus.splits["train"]
-    scores = {}
-    for split in ("validation", "test"):
-        if split in data:
-            answers = predict(trainer, data[split], tasks)
-            scores[split] = {
-                task.name: score(
-                    *answers[task.name], task.values(train), task.classes, problem_type=task.problem_type, seed=seed
-                )
-                for task in tasks
-            }
+    model, seed, tasks = trainer.model, recipe.training.seed, corpus.targets
+    scores = {
+        split: score_split(trainer, data[split], split, corpus, seed)
+        for split in ("validation", "test")
+        if split in data
+    }
     parameters = {"parameters": model.num_parameters(), "trainable": model.num_parameters(only_trainable=True)}
     results: Results = {
         "data": {
@@ -64,8 +63,32 @@ def evaluate(
     if weights := learned_weights(model):
         results["model"]["modality_weights"] = weights
     if len(model.config.modalities) > 1:
-        results["ablation"] = ablate(trainer, data.get("test", data["validation"]), tasks, corpus.bayes_accuracy)
+        rows = ablate(trainer, data.get("test", data["validation"]), tasks, corpus.bayes_accuracy)
+        results |= {"ablation": rows} if rows else {}
     return results
+
+
+def score_split(
+    trainer: AffectTrainer, dataset: SampleDataset, split: str, corpus: Corpus, seed: int
+) -> dict[str, Scores]:
+    """Figures of a split by target; a target of which no row is known has none, and that is said.
+
+    Args:
+        trainer: with the trained model.
+        dataset: the samples of the split.
+        split: its name.
+        corpus: with the training rows, for the baseline.
+        seed: of the intervals.
+    """
+    answers, scores = predict(trainer, dataset, corpus.targets), {}
+    for task in corpus.targets:
+        (references, logits), kind = answers[task.name], kind_of_target(task)
+        if known_rows(kind, references).any():
+            usual = task.values(corpus.splits["train"])
+            scores[task.name] = score(references, logits, usual, task.classes, kind, seed=seed)
+        else:
+            logger.warning("No %s row has a known %s: it is not judged there.", split, task.name)
+    return scores
 
 
 def learned_weights(model: PreTrainedModel) -> dict[str, float]:
@@ -104,14 +127,16 @@ def ablate(
         bayes: of a synthetic corpus: the best expected accuracy by subset.
     """
     names, main = trainer.model.config.modalities, tasks[0]
-    rows = []
+    kind, rows = kind_of_target(main), []
     for subset in (c for size in range(1, len(names) + 1) for c in itertools.combinations(names, size)):
         seen = dataset.only(subset)
         if not len(seen):
             continue
         references, logits = predict(trainer, seen, tasks)[main.name]
-        figures = ablation_figures(references, logits, main.classes, problem_type=main.problem_type)
-        row: AblationRow = {"modalities": list(subset), "rows": len(seen), "figures": figures}
+        if not known_rows(kind, references).any():
+            continue
+        report = judged(references, logits, main.classes, kind)
+        row: AblationRow = {"modalities": list(subset), "rows": report["rows"], "figures": ablation_figures(report)}
         if frozenset(subset) in bayes:
             row["bayes_accuracy"] = bayes[frozenset(subset)]
         rows.append(row)

@@ -13,7 +13,9 @@ from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
 
 from affecthub.datasets_scripts.corpus import Corpus, Target
-from affecthub.evaluation.report import HEADLINES, LOWER_IS_BETTER, headline, judged, kind_of
+from affecthub.evaluation.answers import Kind, kind_of, known_rows
+from affecthub.evaluation.metrics import metric_logged, metrics_of
+from affecthub.evaluation.scores import headline, judged
 from affecthub.training.collator import BATCH_LIMIT, Collator, LengthGroupedSampler
 from affecthub.training.data import SampleDataset, StreamedDataset
 from affecthub.training.fsdp import shard_by_layers
@@ -50,7 +52,7 @@ def training_arguments(recipe: TrainingRecipe, output_dir: Path, preloaded: bool
         output_dir: where the checkpoints go.
         preloaded: whether the clips lie in memory, so that workers would only copy them.
     """
-    precision = choose_precision(recipe.precision)
+    precision, best = choose_precision(recipe.precision), metric_logged(recipe.best_metric)
     workers = 0 if preloaded else recipe.num_workers
     return TrainingArguments(
         output_dir=str(output_dir / "checkpoints"),
@@ -76,7 +78,7 @@ def training_arguments(recipe: TrainingRecipe, output_dir: Path, preloaded: bool
         save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model=recipe.best_metric,
-        greater_is_better=not recipe.best_metric.endswith(("loss", *LOWER_IS_BETTER)),
+        greater_is_better=best is not None and not best.lower_is_better,  # what is no metric is the loss
         seed=recipe.seed,
         dataloader_num_workers=workers,
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -97,10 +99,7 @@ def make_trainer(
 ) -> "AffectTrainer":
     """A `Trainer` with the recipe's optimizer, schedule, phases, early stopping and metrics."""
     settings, metrics = recipe.training, Metrics(corpus.targets)
-    names = [*metrics.names, "loss"]
-    if settings.best_metric not in names:
-        known = ", ".join(names)
-        raise ValueError(f"training.best_metric={settings.best_metric}: this model is measured by {known}.")
+    check_known(corpus, metrics, settings.best_metric)
     if settings.group_by_length and isinstance(train, StreamedDataset):
         raise ValueError("training.group_by_length: a stream is read in the order of its shards; set one to false.")
     arguments = training_arguments(settings, output_dir, recipe.inputs.preload)
@@ -194,19 +193,49 @@ class Metrics:
         self.tasks = {f"{task.name}_" if i else "": task for i, task in enumerate(tasks)}
 
     @property
-    def names(self) -> list[str]:
-        """Keys of what a call returns."""
-        kinds = {prefix: kind_of(task.problem_type, len(task.labels)) for prefix, task in self.tasks.items()}
-        return [f"{prefix}{name}" for prefix, kind in kinds.items() for name in HEADLINES[kind]]
+    def targets(self) -> dict[str, Target]:
+        """Keys of what a call returns -> what is measured; those that the rows do not define are left out of it."""
+        return {
+            f"{prefix}{name}": task for prefix, task in self.tasks.items() for name in metrics_of(kind_of_target(task))
+        }
 
     def __call__(self, outputs: EvalPrediction) -> dict[str, float]:
         """Logits (rows, labels) and labels (rows, ...), one of each a task -> metrics by name."""
         answers, scalars = by_task(outputs, list(self.tasks.values())), {}
         for prefix, task in self.tasks.items():
-            labels, logits = answers[task.name]
-            report = judged(labels, logits, task.classes, problem_type=task.problem_type)
-            scalars |= {f"{prefix}{name}": value for name, value in headline(report).items()}
+            (labels, logits), kind = answers[task.name], kind_of_target(task)
+            if known_rows(kind, labels).any():
+                report = judged(labels, logits, task.classes, kind)
+                scalars |= {f"{prefix}{name}": value for name, value in headline(report).items()}
         return scalars
+
+
+def kind_of_target(task: Target) -> Kind:
+    """How a target is judged."""
+    return kind_of(task.problem_type, len(task.labels), task.soft)
+
+
+def check_known(corpus: Corpus, metrics: Metrics, best_metric: str) -> None:
+    """ValueError, before anything is trained, where a target cannot be learned, or the best model not be chosen.
+
+    Args:
+        corpus: what is learned.
+        metrics: by which it is measured.
+        best_metric: by which the best model is chosen.
+    """
+    targets = metrics.targets
+    if best_metric not in [*targets, "loss"]:
+        raise ValueError(
+            f"training.best_metric={best_metric}: this model is measured by {', '.join([*targets, 'loss'])}."
+        )
+    needed = [("train", target) for target in corpus.targets]
+    needed += [("validation", targets[best_metric])] if best_metric in targets else []
+    for split, target in needed:
+        if not target.known(corpus.splits[split]).any():
+            raise ValueError(
+                f"{corpus.name}: no {split} row has a known {target.name}: leave it out of data.targets, or choose "
+                "another split or training.best_metric."
+            )
 
 
 def by_task(outputs: EvalPrediction, tasks: Sequence[Target]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

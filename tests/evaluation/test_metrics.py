@@ -1,42 +1,54 @@
-"""Figures against scikit-learn, MELD's published counts and scipy's bootstrap."""
+"""Every metric against scikit-learn, scipy or a plain formula; MELD's published counts; intervals against scipy's."""
 
 import json
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, pearsonr
+from scipy.spatial.distance import jensenshannon
+from scipy.special import softmax
+from scipy.stats import bootstrap, entropy, pearsonr
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
+    cohen_kappa_score,
     confusion_matrix,
     f1_score,
+    matthews_corrcoef,
     mean_absolute_error,
     precision_recall_fscore_support,
     roc_auc_score,
     root_mean_squared_error,
 )
 
-from affecthub.evaluation.metrics import (
-    HEADLINES,
-    EmotionMetrics,
-    binary_baseline,
-    binary_intervals,
-    binary_report,
-    bootstrap_interval,
-    classification_report,
-    headline,
-    majority_baseline,
-    multi_label_baseline,
-    multi_label_intervals,
-    multi_label_report,
-    regression_baseline,
-    regression_intervals,
-    regression_report,
-    scalars,
-)
+from affecthub.evaluation.answers import answers_of
+from affecthub.evaluation.metrics import METRICS, Metric, metric_logged, metrics_of, of_rows
+from affecthub.evaluation.scores import AffectMetric, baseline, headline, intervals, judged, report
 
 MELD_LABELS = ["neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"]
 MELD_TEST_COUNTS = [1256, 281, 50, 208, 402, 68, 345]
+ABC = ["a", "b", "c"]
+TWO = ["low", "high"]
+
+
+def report_of(kind, references, predictions, labels=("value",)):
+    return report(answers_of(kind, references, predictions, labels))
+
+
+def baseline_of(kind, train, references, labels=("value",)):
+    """The baseline on these rows; what a model said of them does not matter."""
+    references = np.asarray(references, dtype=float)
+    said = references if kind == "single_label" else np.nan_to_num(references)
+    return baseline(answers_of(kind, references, said, labels), train)
+
+
+def intervals_of(kind, references, predictions, labels=("value",), **options):
+    return intervals(answers_of(kind, references, predictions, labels), **{"seed": 0} | options)
+
+
+def confidence(statistic, *samples):
+    """scipy's percentile bootstrap of rows."""
+    options = dict(paired=True, vectorized=False, n_resamples=300, method="percentile", rng=1)
+    return list(bootstrap(samples, statistic, **options).confidence_interval)
 
 
 @pytest.fixture
@@ -46,132 +58,6 @@ def skewed():
     references = rng.choice(3, 400, p=[0.7, 0.2, 0.1])
     predictions = np.where(rng.random(400) < 0.6, references, 2)
     return references, predictions
-
-
-def confidence(statistic, *samples):
-    """scipy's percentile bootstrap of rows."""
-    options = dict(paired=True, vectorized=False, n_resamples=300, method="percentile", rng=1)
-    return tuple(bootstrap(samples, statistic, **options).confidence_interval)
-
-
-def test_asymmetric_case_is_scikit_learns(skewed):
-    references, predictions = skewed
-    report = classification_report(references, predictions, ["a", "b", "c"])
-    assert report["accuracy"] == pytest.approx(accuracy_score(references, predictions))
-    assert report["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(references, predictions))
-    assert report["f1_weighted"] == pytest.approx(f1_score(references, predictions, average="weighted"))
-    assert report["f1_macro"] == pytest.approx(f1_score(references, predictions, average="macro"))
-    assert report["confusion_matrix"] == confusion_matrix(references, predictions).tolist()
-    f1 = [report["per_class"][label]["f1"] for label in "abc"]
-    assert f1 == pytest.approx(f1_score(references, predictions, average=None).tolist())
-
-
-def test_swapping_references_and_predictions_is_seen(skewed):
-    references, predictions = skewed
-    right = EmotionMetrics(["a", "b", "c"]).compute(references=references, predictions=predictions)
-    swapped = EmotionMetrics(["a", "b", "c"]).compute(references=predictions, predictions=references)
-    assert right == classification_report(references, predictions, ["a", "b", "c"])
-    assert right["accuracy"] == swapped["accuracy"]
-    assert right["balanced_accuracy"] != pytest.approx(swapped["balanced_accuracy"])
-    assert right["f1_weighted"] == pytest.approx(f1_score(references, predictions, average="weighted"))
-    assert right["f1_weighted"] != pytest.approx(swapped["f1_weighted"])
-    assert right["confusion_matrix"] == np.transpose(swapped["confusion_matrix"]).tolist()
-
-
-def test_rows_are_references_by_hand():
-    report = classification_report([0, 0, 0, 1], [1, 1, 0, 1], ["a", "b"])
-    assert report["confusion_matrix"] == [[1, 2], [0, 1]]
-    assert report["per_class"]["a"] == {"precision": 1.0, "recall": pytest.approx(1 / 3), "f1": 0.5, "support": 3}
-    assert report["per_class"]["b"]["precision"] == pytest.approx(1 / 3)
-
-
-def test_melds_published_majority_figures():
-    references = np.repeat(np.arange(7), MELD_TEST_COUNTS)
-    report = majority_baseline([0, 0, 4], references, MELD_LABELS)
-    assert report["majority_label"] == "neutral"
-    assert round(100 * report["accuracy"], 2) == 48.12
-    assert round(100 * report["f1_weighted"], 2) == 31.27
-    assert round(100 * report["f1_macro"], 2) == 9.28
-    assert report["absent_labels"] == []
-
-
-def test_baseline_takes_the_majority_of_the_training_labels():
-    report = majority_baseline([1, 1, 0], [0, 0, 0, 1], ["a", "b"])
-    assert report["majority_label"] == "b"
-    assert report["accuracy"] == 0.25
-
-
-def test_absent_label_stays_in_the_matrix_and_is_named():
-    report = classification_report([0, 0, 1], [0, 1, 1], ["a", "b", "never"])
-    assert np.shape(report["confusion_matrix"]) == (3, 3)
-    assert report["absent_labels"] == ["never"]
-    assert report["f1_macro"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
-    assert report["balanced_accuracy"] == pytest.approx(0.75)
-
-
-def test_report_goes_to_json_and_to_the_trainer():
-    report = classification_report(np.array([0, 1]), np.array([0, 0]), ["a", "b"])
-    assert json.loads(json.dumps(report)) == report
-    names = ["accuracy", "balanced_accuracy", "f1_weighted", "f1_macro", "f1_a", "f1_b"]
-    assert list(scalars(report)) == names
-    assert scalars(report)["f1_a"] == pytest.approx(2 / 3)
-
-
-def test_module_adds_up_batches(skewed):
-    references, predictions = skewed
-    metric = EmotionMetrics(["a", "b", "c"])
-    for part in np.array_split(np.arange(400), 3):
-        metric.add_batch(references=references[part], predictions=predictions[part])
-    assert metric.compute() == classification_report(references, predictions, ["a", "b", "c"])
-
-
-@pytest.mark.parametrize("metric", ["accuracy", "f1_weighted"])
-def test_interval_is_scipys(skewed, metric):
-    references, predictions = skewed
-
-    def statistic(true, guess):
-        return accuracy_score(true, guess) if metric == "accuracy" else f1_score(true, guess, average="weighted")
-
-    low, high = bootstrap_interval(references, predictions, metric, seed=0, resamples=4000)
-    assert low < statistic(references, predictions) < high
-    assert (low, high) == pytest.approx(confidence(statistic, references, predictions), abs=0.012)
-
-
-def test_interval_is_seeded_and_follows_confidence(skewed):
-    wide = bootstrap_interval(*skewed, "accuracy", seed=1, confidence=0.99)
-    narrow = bootstrap_interval(*skewed, "accuracy", seed=1, confidence=0.5)
-    assert wide == bootstrap_interval(*skewed, "accuracy", seed=1, confidence=0.99)
-    assert wide != bootstrap_interval(*skewed, "accuracy", seed=2, confidence=0.99)
-    assert wide[0] < narrow[0] < narrow[1] < wide[1]
-
-
-@pytest.mark.parametrize(
-    ("references", "predictions", "message"),
-    [
-        ([0, 1], [0], "2 references and 1 predictions"),
-        ([], [], r"references has shape \(0,\)"),
-        ([0, 2], [0, 1], r"references\[1\] = 2 .* from 0 to 1"),
-        ([0, 1], [0, -1], r"predictions\[1\] = -1 "),
-        ([0, 1], [0.5, np.nan], r"predictions\[0\] = 0.5 .*2 such rows"),
-        ([0, 1], [0, np.nan], r"predictions\[1\] = nan"),
-        ([0, 1], [[0, 1], [1, 0]], r"predictions has shape \(2, 2\).*in one dimension"),
-    ],
-)
-def test_bad_input_is_named(references, predictions, message):
-    with pytest.raises(ValueError, match=message):
-        classification_report(references, predictions, ["a", "b"])
-
-
-def test_module_and_interval_refuse_what_is_no_class_id():
-    with pytest.raises(ValueError, match=r"predictions\[0\] = 1.7"):
-        EmotionMetrics(["a", "b"]).compute(predictions=[1.7, 0], references=[0, 1])
-    with pytest.raises(ValueError, match=r"references\[1\] = nan"):
-        bootstrap_interval([0, np.nan], [0, 1], "accuracy", seed=0)
-
-
-def test_repeated_label_names_are_refused():
-    with pytest.raises(ValueError, match=r"\['joy'\] repeated"):
-        classification_report([0], [0], ["joy", "fear", "joy"])
 
 
 @pytest.fixture
@@ -198,75 +84,180 @@ def measured():
     return references, 0.4 * references + 0.4 + rng.normal(0, 0.1, 300)
 
 
+@pytest.fixture
+def shared():
+    """How five raters were divided over three labels, and shares that follow them a little."""
+    rng = np.random.default_rng(7)
+    shares = rng.multinomial(5, [0.5, 0.3, 0.2], size=300) / 5
+    return shares.astype(np.float32), softmax(2 * shares + rng.normal(size=(300, 3)), axis=1)
+
+
+@pytest.fixture
+def own_metric(monkeypatch):
+    """A metric that the table lacks, for the time of a test."""
+    metric = Metric("Matthews correlation", of_rows(matthews_corrcoef), ("single_label",), "-1 to 1")
+    monkeypatch.setitem(METRICS, "mcc", metric)
+    return metric
+
+
 def concordance(references, predictions):
     """Lin (1989), equation by equation."""
     covariance = np.cov(references, predictions, ddof=0)[0, 1]
     return 2 * covariance / (references.var() + predictions.var() + (references.mean() - predictions.mean()) ** 2)
 
 
+def test_one_label_is_scikit_learns(skewed):
+    references, predictions = skewed
+    found = report_of("single_label", references, predictions, ABC)
+    assert headline(found) == pytest.approx(
+        {
+            "accuracy": accuracy_score(references, predictions),
+            "balanced_accuracy": balanced_accuracy_score(references, predictions),
+            "f1_weighted": f1_score(references, predictions, average="weighted"),
+            "f1_macro": f1_score(references, predictions, average="macro"),
+            "kappa": cohen_kappa_score(references, predictions),
+        },
+        abs=1e-12,
+    )
+    assert found["confusion_matrix"] == confusion_matrix(references, predictions).tolist()
+    expected = np.transpose(precision_recall_fscore_support(references, predictions, zero_division=0))
+    kept = [[of[key] for key in ("precision", "recall", "f1", "support")] for of in found["per_class"].values()]
+    assert kept == pytest.approx(expected)
+
+
+def test_swapping_references_and_predictions_is_seen(skewed):
+    right = report_of("single_label", *skewed, ABC)
+    swapped = report_of("single_label", *skewed[::-1], ABC)
+    assert right["accuracy"] == swapped["accuracy"]
+    assert right["balanced_accuracy"] != pytest.approx(swapped["balanced_accuracy"])
+    assert right["f1_weighted"] != pytest.approx(swapped["f1_weighted"])
+    assert right["confusion_matrix"] == np.transpose(swapped["confusion_matrix"]).tolist()
+
+
+def test_rows_are_references_by_hand():
+    found = report_of("single_label", [0, 0, 0, 1], [1, 1, 0, 1], ["a", "b"])
+    assert found["confusion_matrix"] == [[1, 2], [0, 1]]
+    assert found["per_class"]["a"] == {"precision": 1.0, "recall": pytest.approx(1 / 3), "f1": 0.5, "support": 3}
+    assert found["per_class"]["b"]["precision"] == pytest.approx(1 / 3)
+
+
+def test_melds_published_majority_figures():
+    found = baseline_of("single_label", [0, 0, 4], np.repeat(np.arange(7), MELD_TEST_COUNTS), MELD_LABELS)
+    assert found["majority_label"] == "neutral"
+    assert round(100 * found["accuracy"], 2) == 48.12
+    assert round(100 * found["f1_weighted"], 2) == 31.27
+    assert round(100 * found["f1_macro"], 2) == 9.28
+    assert (found["absent_labels"], found["kappa"]) == ([], 0)
+
+
+def test_baseline_takes_the_majority_of_the_training_labels():
+    found = baseline_of("single_label", [1, 1, 0], [0, 0, 0, 1], ["a", "b"])
+    assert found["majority_label"] == "b"
+    assert found["accuracy"] == 0.25
+
+
+def test_absent_label_stays_in_the_matrix_and_is_named():
+    found = report_of("single_label", [0, 0, 1], [0, 1, 1], ["a", "b", "never"])
+    assert np.shape(found["confusion_matrix"]) == (3, 3)
+    assert found["absent_labels"] == ["never"]
+    assert found["f1_macro"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert found["balanced_accuracy"] == pytest.approx(0.75)
+    alone = report_of("single_label", [0, 0], [0, 0], ABC)
+    assert "kappa" not in alone and "kappa" not in intervals_of("single_label", [0, 0], [0, 0], ABC)
+
+
+@pytest.mark.parametrize(
+    ("name", "statistic"),
+    [
+        ("accuracy", accuracy_score),
+        ("balanced_accuracy", balanced_accuracy_score),
+        ("f1_weighted", lambda true, said: f1_score(true, said, average="weighted")),
+        ("f1_macro", lambda true, said: f1_score(true, said, average="macro")),
+        ("kappa", cohen_kappa_score),
+    ],
+)
+def test_intervals_of_one_label_are_scipys(skewed, name, statistic):
+    low, high = intervals_of("single_label", *skewed, ABC, resamples=4000)[name]
+    assert low < statistic(*skewed) < high
+    assert [low, high] == pytest.approx(confidence(statistic, *skewed), abs=0.017)
+
+
+def test_intervals_are_seeded_and_follow_confidence(skewed):
+    wide = intervals_of("single_label", *skewed, ABC, seed=1, confidence=0.99)
+    narrow = intervals_of("single_label", *skewed, ABC, seed=1, confidence=0.5)["accuracy"]
+    assert wide == intervals_of("single_label", *skewed, ABC, seed=1, confidence=0.99)
+    assert wide != intervals_of("single_label", *skewed, ABC, seed=2, confidence=0.99)
+    assert wide["accuracy"][0] < narrow[0] < narrow[1] < wide["accuracy"][1]
+
+
+def test_labels_that_no_row_has_change_no_draw(skewed):
+    many = intervals_of("single_label", *skewed, [*ABC, "d", "e"])
+    few = intervals_of("single_label", *skewed, ABC)
+    assert {name: many[name] for name in ("accuracy", "f1_weighted", "kappa")} == {
+        name: few[name] for name in ("accuracy", "f1_weighted", "kappa")
+    }
+
+
 def test_binary_is_a_classification_with_the_area_under_the_curve(ranked):
     references, probabilities = ranked
-    report = binary_report(references, probabilities, ["low", "high"])
-    expected = classification_report(references, probabilities > 0.5, ["low", "high"])
-    assert report == {**expected, "kind": "binary", "auc": pytest.approx(roc_auc_score(references, probabilities))}
-    assert tuple(headline(report)) == HEADLINES["binary"]
-    assert binary_baseline([0, 1, 1], references, ["low", "high"])["auc"] == 0.5
+    found = report_of("binary", references, probabilities, TWO)
+    expected = report_of("single_label", references, probabilities > 0.5, TWO)
+    del expected["kappa"]
+    assert found == {**expected, "kind": "binary", "auc": pytest.approx(roc_auc_score(references, probabilities))}
+    assert baseline_of("binary", [0, 1, 1], references, TWO)["auc"] == 0.5
 
 
 def test_area_under_the_curve_of_one_class_is_left_out():
-    assert "auc" not in binary_report([1, 1], [0.2, 0.9], ["low", "high"])
-    assert "auc" not in binary_baseline([0, 1], [1, 1], ["low", "high"])
-    assert binary_intervals([1, 1], [0.2, 0.9], seed=0).keys() == {"accuracy", "f1_weighted"}
+    assert "auc" not in report_of("binary", [1, 1], [0.2, 0.9], TWO)
+    assert "auc" not in baseline_of("binary", [0, 1], [1, 1], TWO)
+    assert "auc" not in intervals_of("binary", [1, 1], [0.2, 0.9], TWO)
 
 
 def test_interval_of_the_area_under_the_curve_is_scipys(ranked):
-    intervals = binary_intervals(*ranked, seed=0)
-    assert tuple(intervals["auc"]) == pytest.approx(confidence(roc_auc_score, *ranked), abs=0.012)
-    assert intervals["accuracy"] == list(bootstrap_interval(ranked[0], ranked[1] > 0.5, "accuracy", seed=0))
+    found = intervals_of("binary", *ranked, TWO)
+    assert found["auc"] == pytest.approx(confidence(roc_auc_score, *ranked), abs=0.012)
+    assert found["accuracy"] == intervals_of("single_label", ranked[0], ranked[1] > 0.5, TWO)["accuracy"]
 
 
 def test_several_labels_are_scikit_learns(marked):
     references, probabilities = marked
     predictions = probabilities > 0.5
-    report = multi_label_report(references, probabilities, ["rare", "usual", "never", "often"])
-    assert report["element_accuracy"] == pytest.approx(accuracy_score(references.ravel(), predictions.ravel()))
-    assert report["exact_match"] == pytest.approx(accuracy_score(references, predictions))
-    for average in ("macro", "micro"):
-        expected = f1_score(references, predictions, average=average, zero_division=0)
-        assert report[f"f1_{average}"] == pytest.approx(expected)
+    found = report_of("multi_label", references, probabilities, ["rare", "usual", "never", "often"])
+    assert headline(found) == pytest.approx(
+        {
+            "element_accuracy": accuracy_score(references.ravel(), predictions.ravel()),
+            "exact_match": accuracy_score(references, predictions),
+            "f1_macro": f1_score(references, predictions, average="macro", zero_division=0),
+            "f1_micro": f1_score(references, predictions, average="micro", zero_division=0),
+        },
+        abs=1e-12,
+    )
     expected = np.transpose(precision_recall_fscore_support(references, predictions, zero_division=0))
-    kept = [[of[key] for key in ("precision", "recall", "f1", "support")] for of in report["per_class"].values()]
+    kept = [[of[key] for key in ("precision", "recall", "f1", "support")] for of in found["per_class"].values()]
     assert kept == pytest.approx(expected)
-    assert report["absent_labels"] == ["never"]
-    assert json.loads(json.dumps(report)) == report
-    assert list(scalars(report))[-4:] == ["f1_rare", "f1_usual", "f1_never", "f1_often"]
-
-
-def test_threshold_moves_what_is_predicted():
-    labels = ["a", "b"]
-    assert multi_label_report([[1, 0]], [[0.4, 0.3]], labels)["exact_match"] == 0
-    assert multi_label_report([[1, 0]], [[0.4, 0.3]], labels, threshold=0.35)["exact_match"] == 1
+    assert found["absent_labels"] == ["never"]
+    assert json.loads(json.dumps(found)) == found
 
 
 def test_rare_labels_make_the_baseline_look_good():
     references = np.zeros((100, 10))
     references[:30, 0] = 1
-    report = multi_label_baseline(references, references, list("abcdefghij"))
-    assert report["element_accuracy"] == pytest.approx(0.97)
-    assert (report["f1_macro"], report["majority_labels"]) == (0, [])
+    found = baseline_of("multi_label", references, references, list("abcdefghij"))
+    assert found["element_accuracy"] == pytest.approx(0.97)
+    assert (found["f1_macro"], found["majority_labels"]) == (0, [])
 
 
 def test_baseline_answers_each_label_with_its_training_majority():
-    report = multi_label_baseline([[1, 0], [1, 1]], [[1, 1], [0, 0]], ["a", "b"])
-    assert report["majority_labels"] == ["a"]
-    assert report["element_accuracy"] == 0.5
-    assert report["per_class"]["a"]["recall"] == 1
+    found = baseline_of("multi_label", [[1, 0], [1, 1]], [[1, 1], [0, 0]], ["a", "b"])
+    assert found["majority_labels"] == ["a"]
+    assert found["element_accuracy"] == 0.5
+    assert found["per_class"]["a"]["recall"] == 1
 
 
 def test_intervals_of_several_labels_are_scipys(marked):
     references, probabilities = marked
-    intervals = multi_label_intervals(references, probabilities, list("abcd"), seed=0)
-    assert intervals.keys() == set(HEADLINES["multi_label"])
+    found = intervals_of("multi_label", references, probabilities, list("abcd"))
+    assert list(found) == list(metrics_of("multi_label"))
     rows = np.arange(len(references))
 
     def macro(chosen):
@@ -275,57 +266,117 @@ def test_intervals_of_several_labels_are_scipys(marked):
     def elements(chosen):
         return (references[chosen] == (probabilities[chosen] > 0.5)).mean()
 
-    assert tuple(intervals["f1_macro"]) == pytest.approx(confidence(macro, rows), abs=0.012)
-    assert tuple(intervals["element_accuracy"]) == pytest.approx(confidence(elements, rows), abs=0.012)
+    assert found["f1_macro"] == pytest.approx(confidence(macro, rows), abs=0.012)
+    assert found["element_accuracy"] == pytest.approx(confidence(elements, rows), abs=0.012)
 
 
 def test_values_are_scikit_learns_scipys_and_lins(measured):
-    report = regression_report(*measured)
-    assert report["mae"] == pytest.approx(mean_absolute_error(*measured))
-    assert report["rmse"] == pytest.approx(root_mean_squared_error(*measured))
-    assert report["pearson"] == pytest.approx(pearsonr(*measured).statistic)
-    assert report["ccc"] == pytest.approx(concordance(*measured))
-    assert report["ccc"] < report["pearson"] - 0.1
-    assert tuple(headline(report)) == HEADLINES["regression"]
+    assert headline(report_of("regression", *measured)) == pytest.approx(
+        {
+            "mae": mean_absolute_error(*measured),
+            "rmse": root_mean_squared_error(*measured),
+            "pearson": pearsonr(*measured).statistic,
+            "ccc": concordance(*measured),
+        },
+        abs=1e-12,
+    )
+    assert concordance(*measured) < pearsonr(*measured).statistic - 0.1
 
 
 @pytest.mark.parametrize(("references", "predictions"), [([0.1, 0.7], [0.3, 0.3]), ([0.5] * 3, [0.1, 0.2, 0.3])])
 def test_what_does_not_vary_follows_nothing(references, predictions):
-    report = regression_report(references, predictions)
-    assert (report["pearson"], report["ccc"]) == (0, 0)
+    found = report_of("regression", references, predictions)
+    assert (found["pearson"], found["ccc"]) == (0, 0)
 
 
 def test_a_far_offset_costs_no_precision():
     references = np.random.default_rng(0).random(50)
-    assert regression_report(references + 1000, 2 * references + 1000)["pearson"] == pytest.approx(1)
+    assert report_of("regression", references + 1000, 2 * references + 1000)["pearson"] == pytest.approx(1)
 
 
 def test_baseline_of_values_is_the_training_mean():
-    report = regression_baseline([0.0, 0.5, 1.0], [0.5, 1.0])
-    assert (report["training_mean"], report["mae"], report["ccc"]) == (0.5, 0.25, 0)
+    found = baseline_of("regression", [0.0, 0.5, 1.0], [0.5, 1.0])
+    assert (found["training_mean"], found["mae"], found["ccc"]) == (0.5, 0.25, 0)
 
 
 def test_intervals_of_values_are_scipys(measured):
-    intervals = regression_intervals(*measured, seed=0)
-    assert intervals.keys() == set(HEADLINES["regression"])
-    assert tuple(intervals["ccc"]) == pytest.approx(confidence(concordance, *measured), abs=0.012)
-    assert tuple(intervals["mae"]) == pytest.approx(confidence(mean_absolute_error, *measured), abs=0.004)
-    assert intervals == regression_intervals(*measured, seed=0) != regression_intervals(*measured, seed=1)
+    found = intervals_of("regression", *measured)
+    assert list(found) == list(metrics_of("regression"))
+    assert found["ccc"] == pytest.approx(confidence(concordance, *measured), abs=0.012)
+    assert found["mae"] == pytest.approx(confidence(mean_absolute_error, *measured), abs=0.004)
+    assert found != intervals_of("regression", *measured, seed=1)
 
 
-@pytest.mark.parametrize(
-    ("report", "message"),
-    [
-        (lambda: binary_report([0, 1], [0.1, np.nan], ["a", "b"]), r"probabilities\[1\] = nan \(1 such values\)"),
-        (lambda: binary_report([0, 1], [0.1, 0.2], ["a"]), r"labels=\['a'\]: name both classes"),
-        (lambda: multi_label_report([[0, np.nan]], [[0, 0]], ["a", "b"]), r"references\[0\] has b = nan"),
-        (lambda: multi_label_report([[0, 1]], [[0]], ["a", "b"]), r"probabilities has shape \(1, 1\).*\(1, 2\)"),
-        (lambda: multi_label_report([0, 1], [0, 1], ["a", "b"]), r"references has shape \(2,\).*row of 2 labels"),
-        (lambda: regression_report([], []), r"references has shape \(0,\)"),
-        (lambda: regression_report([1, 2], [1]), r"predictions has shape \(1,\).*\(2,\)"),
-        (lambda: regression_baseline([np.inf], [1]), r"train_values\[0\] = inf"),
-    ],
-)
-def test_bad_input_of_the_other_kinds_is_named(report, message):
-    with pytest.raises(ValueError, match=message):
-        report()
+def test_shares_are_scipys_and_their_mode_scikit_learns(shared):
+    shares, given = shared
+    found = report_of("soft", shares, given, ABC)
+    ordered = np.sort(shares, axis=1)
+    clear = ordered[:, -1] - ordered[:, -2] > 0.1
+    modes, said = shares[clear].argmax(axis=1), given[clear].argmax(axis=1)
+    assert headline(found) == pytest.approx(
+        {
+            "kl_divergence": entropy(shares.astype(float), given, axis=1).mean(),
+            "js_distance": np.mean([jensenshannon(p, q, base=2) for p, q in zip(shares, given, strict=True)]),
+            "accuracy": accuracy_score(modes, said),
+            "balanced_accuracy": balanced_accuracy_score(modes, said),
+            "f1_weighted": f1_score(modes, said, average="weighted"),
+            "f1_macro": f1_score(modes, said, average="macro"),
+        },
+        abs=1e-7,
+    )
+    assert (found["rows"], found["tied"]) == (300, int((~clear).sum())) and found["tied"] > 20
+    assert np.sum(found["confusion_matrix"]) == clear.sum()
+
+
+def test_baseline_of_shares_is_their_mean_and_the_most_frequent_mode():
+    train = [[0.4, 0.6, 0.0], [0.4, 0.6, 0.0], [1.0, 0.0, 0.0], [0.5, 0.5, 0.0]]
+    found = baseline_of("soft", train, [[0.5, 0.5, 0.0], [0.2, 0.8, 0.0]], ABC)
+    assert found["training_shares"] == pytest.approx({"a": 0.575, "b": 0.425, "c": 0})
+    assert (found["majority_label"], found["accuracy"], found["tied"]) == ("b", 1, 1)
+    expected = entropy([[0.5, 0.5, 0], [0.2, 0.8, 0]], [[0.575, 0.425, 0]] * 2, axis=1).mean()
+    assert found["kl_divergence"] == pytest.approx(expected)
+    unseen = baseline_of("soft", train, [[0.0, 0.5, 0.5]], ABC)
+    assert "kl_divergence" not in unseen and unseen["js_distance"] > 0.5  # infinite: no rater of the training said c
+
+
+def test_intervals_of_shares_are_scipys(shared):
+    shares, given = shared
+    found = intervals_of("soft", shares, given, ABC)
+    assert list(found) == list(metrics_of("soft"))
+
+    def divergence(chosen):
+        return entropy(shares[chosen].astype(float), given[chosen], axis=1).mean()
+
+    assert found["kl_divergence"] == pytest.approx(confidence(divergence, np.arange(300)), abs=0.012)
+
+
+def test_shares_without_any_mode_are_judged_as_shares_alone():
+    found = report_of("soft", [[0.5, 0.5]], [[0.25, 0.75]], ["a", "b"])
+    assert list(headline(found)) == ["kl_divergence", "js_distance"] and found["tied"] == 1
+    assert list(intervals_of("soft", [[0.5, 0.5]], [[0.25, 0.75]], ["a", "b"])) == ["kl_divergence", "js_distance"]
+
+
+def test_a_metric_of_ones_own_is_a_row_of_the_table(skewed, own_metric):
+    assert headline(report_of("single_label", *skewed, ABC))["mcc"] == pytest.approx(matthews_corrcoef(*skewed))
+    found = intervals_of("single_label", *skewed, ABC, resamples=100)["mcc"]
+    assert found == pytest.approx(confidence(matthews_corrcoef, *skewed), abs=0.03)
+    assert (own_metric.title, own_metric.shown(-0.25)) == ("Matthews correlation (-1 to 1)", "-0.250")
+    assert metric_logged("eval_mcc") is metric_logged("eval_sentiment_mcc") is own_metric
+
+
+def test_the_log_names_metrics():
+    assert metric_logged("eval_balanced_accuracy") is METRICS["balanced_accuracy"]
+    assert metric_logged("valence_mae") is METRICS["mae"]
+    assert metric_logged("loss") is metric_logged("eval_f1_joy") is metric_logged("eval_runtime") is None
+
+
+def test_module_adds_up_batches_of_raw_outputs(skewed):
+    references, predictions = skewed
+    logits = np.eye(3)[predictions]
+    metric = AffectMetric("single_label", ABC)
+    for part in np.array_split(np.arange(400), 3):
+        metric.add_batch(references=references[part], predictions=logits[part])
+    expected = report_of("single_label", references, predictions, ABC)
+    assert metric.compute() == expected == judged(references, logits, ABC, "single_label")
+    with pytest.raises(ValueError, match=r"references\[0\] = 1.7"):
+        metric.compute(predictions=[[0.0, 0.0, 1.0]], references=[1.7])

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from affecthub.evaluation import pictures
-from affecthub.evaluation.report import score
+from affecthub.evaluation.scores import score
 
 LOG = [
     {"loss": 1.5, "learning_rate": 1e-3, "lr_head": 2e-3, "grad_norm": 1.0, "epoch": 0.5, "step": 1},
@@ -44,6 +44,16 @@ def test_curves_show_what_the_trainer_logged(figures, tmp_path):
     assert [line.get_label() for line in rate.lines] == ["learning_rate", "lr_head"]
     assert "synthetic" in figures[0].get_suptitle()
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_curves_of_other_scales_have_their_own_panel(figures, tmp_path):
+    entry = {"eval_accuracy": 0.5, "eval_kappa": 0.1, "eval_valence_mae": 9.0, "eval_valence_rmse": 9.5, "epoch": 1.0}
+    pictures.plot_curves([entry], tmp_path / "curves.png")
+    shares, others = figures[0].axes
+    assert [line.get_label() for line in shares.lines] == ["accuracy"]
+    assert (others.get_ylabel(), [line.get_label() for line in others.lines]) == (
+        *("validation metric, as it is", ["kappa", "valence_mae"]),
+    )
 
 
 def test_curves_leave_out_a_panel_without_data(figures, tmp_path):
@@ -89,11 +99,18 @@ def test_ablation_of_a_regression_is_in_its_unit_and_may_be_negative(figures, tm
     assert axes.get_xlim()[0] <= -0.5 and axes.get_xlim()[1] >= 1.25
 
 
+def test_ablation_of_shares_draws_each_scale_apart(figures, tmp_path):
+    rows = [{"modalities": ["video"], "figures": {"kl_divergence": 0.5, "accuracy": 0.25}}]
+    pictures.plot_ablation(rows, tmp_path / "a.png")
+    shares, others = figures[0].axes
+    assert [bar.get_width() for bar in shares.patches] == [25.0]
+    assert [text.get_text() for text in others.texts] == ["0.500"]
+    assert others.get_legend_handles_labels()[1] == ["KL divergence (nats)"]
+
+
 def test_scores_of_several_labels_are_bars_beside_the_baseline(figures, tmp_path):
     references = np.array([[1, 1], [0, 1], [1, 1], [1, 0]])
-    scores = score(
-        references, references - 0.5, references, ["joy", "fear"], problem_type="multi_label_classification", seed=0
-    )
+    scores = score(references, references - 0.5, references, ["joy", "fear"], "multi_label", seed=0)
     pictures.plot_scores(scores, tmp_path / "s.png", "Test", synthetic=True)
     axes = figures[0].axes[0]
     assert [bar.get_width() for bar in axes.patches] == [100, 100]
@@ -104,7 +121,7 @@ def test_scores_of_several_labels_are_bars_beside_the_baseline(figures, tmp_path
 
 def test_scores_of_a_regression_are_points_around_the_diagonal(figures, tmp_path):
     references, outputs = np.array([0.0, 0.5, 1.0]), np.array([[0.25], [0.5], [0.75]])
-    scores = score(references, outputs, references, ["attention"], problem_type="regression", seed=0)
+    scores = score(references, outputs, references, ["attention"], "regression", seed=0)
     path = pictures.plot_scores(scores, tmp_path / "s.png", "Test")
     assert cv2.imread(str(path)).std() > 1
     axes = figures[0].axes[0]
@@ -116,7 +133,7 @@ def test_scores_of_a_regression_are_points_around_the_diagonal(figures, tmp_path
 
 def test_scores_of_one_label_a_row_are_a_confusion_matrix(figures, tmp_path):
     logits = np.eye(2)[[0, 1, 1]]
-    scores = score([0, 1, 0], logits, [0], ["a", "b"], problem_type="single_label_classification", seed=0)
+    scores = score([0, 1, 0], logits, [0], ["a", "b"], "single_label", seed=0)
     pictures.plot_scores(scores, tmp_path / "s.png", "Test")
     assert [text.get_text() for text in figures[0].axes[0].texts] == ["1", "1", "0", "1"]
 

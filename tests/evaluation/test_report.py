@@ -7,23 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affecthub.evaluation.report import (
-    HEADLINES,
-    METRIC_NAMES,
-    POINTS,
-    ablation_figures,
-    headline,
-    judged,
-    kind_of,
-    metric_rows,
-    results_table,
-    score,
-    write_results,
-)
+from affecthub.evaluation.metrics import METRICS, Metric, metrics_of
+from affecthub.evaluation.report import metric_rows, results_table, units_of, write_results
+from affecthub.evaluation.scores import POINTS, ablation_figures, headline, judged, score
 from affecthub.media.files import replacing
 
 LABELS = ["neutral", "joy", "fear"]
-SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 
 
 @pytest.fixture
@@ -33,7 +22,7 @@ def results():
     return {
         "data": {"name": "Sample corpus", "synthetic": True, "splits": {"train": 300, "test": 120}},
         "task": {"emotion": LABELS},
-        "results": {"test": {"emotion": score(references, logits, [0, 0, 1], LABELS, problem_type=SINGLE, seed=0)}},
+        "results": {"test": {"emotion": score(references, logits, [0, 0, 1], LABELS, "single_label", seed=0)}},
         "ablation": [
             {
                 "modalities": ["text"],
@@ -48,14 +37,16 @@ def results():
 
 @pytest.fixture
 def cases():
-    """Kind -> references, raw outputs and training references, labels, problem type."""
+    """Kind -> references, raw outputs and training references, labels."""
     rng = np.random.default_rng(0)
     two, many, values = rng.integers(2, size=(90, 1)), rng.integers(2, size=(90, 3)), rng.random((500, 1))
+    shares = rng.dirichlet(np.ones(3), 90)
     return {
-        "single_label": (two[:, 0], rng.normal(size=(90, 3)), two[:, 0], LABELS, SINGLE),
-        "binary": (two, rng.normal(size=(90, 1)) + two, two, ["low", "high"], MULTI),
-        "multi_label": (many, rng.normal(size=(90, 3)) + many, many, LABELS, MULTI),
-        "regression": (values, values + rng.normal(0, 0.1, (500, 1)), values, ["attention"], REGRESSION),
+        "single_label": (two[:, 0], rng.normal(size=(90, 3)), two[:, 0], LABELS),
+        "binary": (two, rng.normal(size=(90, 1)) + two, two, ["low", "high"]),
+        "multi_label": (many, rng.normal(size=(90, 3)) + many, many, LABELS),
+        "regression": (values, values + rng.normal(0, 0.1, (500, 1)), values, ["attention"]),
+        "soft": (shares, rng.normal(size=(90, 3)) + shares, shares, LABELS),
     }
 
 
@@ -96,72 +87,87 @@ def test_table_without_ablation_and_without_synthetic_data(results):
     assert "Bayes" not in table
 
 
-KINDS = ["single_label", "binary", "multi_label", "regression"]
+KINDS = ["single_label", "binary", "multi_label", "regression", "soft"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_has_its_headline_baseline_and_intervals(kind, cases, results, tmp_path):
-    references, outputs, train, labels, problem_type = cases[kind]
-    scores = score(references, outputs, train, labels, problem_type=problem_type, seed=0)
+def test_every_kind_has_its_metrics_baseline_and_intervals(kind, cases, results, tmp_path):
+    references, outputs, train, labels = cases[kind]
+    scores = score(references, outputs, train, labels, kind, seed=0)
     assert scores["kind"] == scores["baseline"]["kind"] == kind
-    assert kind_of(problem_type, outputs.shape[1]) == kind
-    assert headline(scores) == headline(judged(references, outputs, labels, problem_type=problem_type))
-    assert tuple(headline(scores)) == tuple(headline(scores["baseline"])) == HEADLINES[kind]
-    assert HEADLINES[kind][0] in scores["intervals"]
+    assert headline(scores) == headline(judged(references, outputs, labels, kind))
+    expected = list(metrics_of(kind))
+    assert list(headline(scores)) == list(headline(scores["baseline"])) == list(scores["intervals"]) == expected
     assert all(low <= scores[name] <= high for name, (low, high) in scores["intervals"].items())
     names = [row.name for row in metric_rows(scores)]
-    assert names[: len(HEADLINES[kind])] == [METRIC_NAMES[name] for name in HEADLINES[kind]]
+    assert names[: len(expected)] == [METRICS[name].title for name in expected]
     results["results"] = {"test": {"task": scores}}
     assert json.loads(write_results(results, tmp_path / "m.json").read_text(encoding="utf-8")) == results
     assert all(f"\n{name} " in results_table(results) for name in names)
 
 
-def test_logits_become_answers(cases):
-    references, outputs, _, labels, _ = cases["binary"]
-    report = judged(references, outputs, labels, problem_type=MULTI)
-    assert report["accuracy"] == pytest.approx(((outputs > 0) == references).mean())
-    references, outputs, *_ = cases["multi_label"]
-    report = judged(references, outputs, LABELS, problem_type=MULTI)
-    assert report["element_accuracy"] == pytest.approx(((outputs > 0) == references).mean())
-    references, outputs, *_ = cases["regression"]
-    one_axis = judged(references[:, 0], outputs[:, 0], ["attention"], problem_type=REGRESSION)
-    assert one_axis == judged(references, outputs, ["attention"], problem_type=REGRESSION)
-
-
 def test_points_of_a_regression_are_few_and_from_the_whole_split(cases):
-    references, outputs, train, labels, problem_type = cases["regression"]
-    points = score(references, outputs, train, labels, problem_type=problem_type, seed=0)["points"]
+    references, outputs, train, labels = cases["regression"]
+    points = score(references, outputs, train, labels, "regression", seed=0)["points"]
     assert len(points) == POINTS
     assert points[0] == pytest.approx([references[0, 0], outputs[0, 0]], abs=1e-4)
     assert points[-1] == pytest.approx([references[-1, 0], outputs[-1, 0]], abs=1e-4)
 
 
 def test_table_of_a_regression_is_not_in_percent(cases, results):
-    references, outputs, train, labels, problem_type = cases["regression"]
-    scores = score(references, outputs, train, labels, problem_type=problem_type, seed=0)
+    references, outputs, train, labels = cases["regression"]
+    scores = score(references, outputs, train, labels, "regression", seed=0)
     results["results"] = {"test": {"attention": scores}}
-    (mae,) = [line for line in results_table(results).splitlines() if line.startswith("MAE")]
+    table = results_table(results).split("\n\n")[1]
+    (mae,) = [line for line in table.splitlines() if line.startswith("MAE")]
     assert mae.split()[1] == f"{scores['mae']:.3f}"
-    assert f"training mean ({train.mean():.2f})" in results_table(results)
+    assert f"training mean ({train.mean():.2f})" in table and "%" not in table.replace("95 %", "")
+
+
+def test_table_says_what_is_not_in_percent_and_not_judged(cases, results):
+    (kappa,) = [line for line in results_table(results).splitlines() if line.startswith("Cohen's kappa")]
+    assert kappa.split()[2] == f"{results['results']['test']['emotion']['kappa']:.3f}"
+    assert "\nFigures are in percent, except Cohen's kappa\n" in results_table(results)
+    assert units_of(["accuracy", "mae", "kappa", "ccc"]) == "in percent, except MAE, Cohen's kappa and CCC"
+    assert (units_of(["accuracy"]), units_of(["mae"])) == ("in percent", "")
+    references, outputs, train, labels = cases["soft"]
+    references = np.array([[0.5, 0.5, 0], [np.nan] * 3, *references[2:]])
+    scores = score(references, outputs, train, labels, "soft", seed=0)
+    results["results"] = {"test": {"emotion": scores}}
+    table = results_table(results)
+    assert "KL divergence (nats)" in table and "mean shares (" in table and "emotion: 89 rows" in table
+    assert "1 rows more are not judged, as nobody knows their truth; 1 rows have two labels that are equally" in table
 
 
 @pytest.mark.parametrize(
     ("kind", "names"),
     [("binary", ["accuracy", "f1_weighted"]), ("multi_label", ["element_accuracy", "f1_macro"])]
-    + [("regression", ["mae", "ccc"])],
+    + [("regression", ["mae", "ccc"]), ("soft", ["kl_divergence", "accuracy"])],
 )
 def test_ablation_compares_what_fits_the_kind(kind, names, cases, results):
-    references, outputs, _, labels, problem_type = cases[kind]
+    references, outputs, _, labels = cases[kind]
     noise = np.random.default_rng(1).normal(size=outputs.shape)
-    parts = [ablation_figures(references, given, labels, problem_type=problem_type) for given in (noise, outputs)]
+    parts = [ablation_figures(judged(references, given, labels, kind)) for given in (noise, outputs)]
     assert [list(part) for part in parts] == [names, names]
     results["ablation"] = [
         {"modalities": given, "rows": len(references), "figures": part}
         for given, part in zip((["video"], ["video", "physio"]), parts, strict=True)
     ]
-    gain = parts[1][names[0]] - parts[0][names[0]]
-    said = f"{gain:+.3f} of MAE" if kind == "regression" else f"{100 * gain:+.1f} points of {METRIC_NAMES[names[0]]}"
-    assert f"Together {said} against the best alone (video)" in results_table(results)
+    gain, metric = parts[1][names[0]] - parts[0][names[0]], METRICS[names[0]]
+    said = f"{100 * gain:+.1f} points" if metric.unit == "%" else f"{gain:+.3f}"
+    assert f"Together {said} of {metric.name} against the best alone (video)" in results_table(results)
+
+
+def test_a_metric_of_ones_own_is_compared_in_its_unit(results, monkeypatch):
+    own = Metric("toy", lambda draws: draws.hits[:, 0], ("single_label",), "hits", ablation=("single_label",))
+    monkeypatch.setitem(METRICS, "toy", own)
+    references = np.array([0, 0, 1])
+    report = judged(references, np.eye(3)[references], LABELS, "single_label")
+    assert ablation_figures(report) == {"accuracy": 1, "f1_weighted": 1, "toy": 2}
+    results["ablation"] = [{"modalities": ["text"], "rows": 3, "figures": ablation_figures(report)}]
+    lines = results_table(results).splitlines()
+    assert [line for line in lines if line.startswith("text ")][0].split() == ["text", "100.0", "100.0", "2.000"]
+    assert any("toy (hits)" in line for line in lines)
 
 
 def test_table_tells_protocol_findings_and_what_was_accepted(results):
@@ -177,17 +183,6 @@ def test_table_tells_protocol_findings_and_what_was_accepted(results):
     assert lines[-1] == "Accepted by the recipe: same_recording"
     results["audit"] = []
     assert "nothing was found" in results_table(results).splitlines()[-1]
-
-
-def test_what_cannot_be_judged_is_named(cases):
-    with pytest.raises(ValueError, match="problem_type='ranking' with 3 labels"):
-        kind_of("ranking", 3)
-    with pytest.raises(ValueError, match="problem_type='regression' with 2 labels"):
-        kind_of(REGRESSION, 2)
-    with pytest.raises(ValueError, match=r"outputs\[1\] = \[nan, 0.0\].*diverged"):
-        judged([0, 1], [[0.0, 1.0], [np.nan, 0.0]], ["a", "b"], problem_type=SINGLE)
-    with pytest.raises(ValueError, match=r"references\[0\] = 2"):
-        judged([[2], [1]], [[0.0], [1.0]], ["low", "high"], problem_type=MULTI)
 
 
 def test_file_holds_the_results(results, tmp_path):

@@ -15,13 +15,12 @@ from huggingface_hub import ModelCard
 from affecthub.architectures import architecture_names
 from affecthub.datasets_scripts.corpus import DataCard
 from affecthub.datasets_scripts.meld.corpus import Meld
-from affecthub.evaluation.report import ablation_figures, score
+from affecthub.evaluation.scores import ablation_figures, judged, score
 from affecthub.hub.card import CARDS, CardFacts, keep_card, main, read_facts, render_card, write_card
 
 from .test_stranger import build
 
 LABELS = ["neutral", "joy", "fear"]
-SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 KEPT = sorted(CARDS.glob("*.json"))
 SECTIONS = ["Use it", "Training data", "Results", "Limits and misuse"]
 
@@ -36,7 +35,7 @@ ROWS = Dataset.from_dict(
 def scores():
     references = np.array([0, 0, 0, 1, 1, 2] * 20)
     logits = np.eye(3)[[0, 0, 1, 1, 0, 2] * 20]
-    return score(references, logits, [0, 0, 1], LABELS, problem_type=SINGLE, seed=0)
+    return score(references, logits, [0, 0, 1], LABELS, "single_label", seed=0)
 
 
 @pytest.fixture
@@ -124,7 +123,8 @@ def test_card_on_disk_parses_and_keeps_every_figure(full, tmp_path):
         assert kept[split, "f1", "emotion: macro F1"] == round(scores["f1_macro"], 4)
         for label in LABELS:
             assert kept[split, "f1", f"emotion: F1 {label}"] == round(scores["per_class"][label]["f1"], 4)
-    assert len(kept) == 2 * (4 + len(LABELS))
+        assert kept[split, "cohen_kappa", "emotion: Cohen's kappa"] == round(scores["kappa"], 4)
+    assert len(kept) == 2 * (5 + len(LABELS))
     assert {r.dataset_type for r in card.data.eval_results} == {"someone/sample"}
     assert ModelCard(str(card)).data.to_dict() == card.data.to_dict()
 
@@ -138,7 +138,10 @@ def test_front_matter(full):
     )
     assert {"affecthub", "emotion-recognition", "multimodal", "custom_code", "trimodal_ensemble"} <= set(data.tags)
     assert "synthetic" in data.tags
-    assert (data.language, data.datasets, data.metrics) == (["en"], ["someone/sample"], ["accuracy", "f1"])
+    assert (data.language, data.datasets, data.metrics) == (
+        *(["en"], ["someone/sample"]),
+        ["accuracy", "f1", "cohen_kappa"],
+    )
     assert data.base_model == ["google-bert/bert-base-uncased"]
     assert data["inference"] is False
     assert data.model_name == "quickstart"
@@ -150,6 +153,8 @@ def test_full_card_has_every_section(full):
     assert headings(card) == [*SECTIONS[:2], "Protocol and leakage audit", "Results", *expected]
     for said in (
         "| accuracy | 66.7 |",
+        "Figures are in percent, except Cohen's kappa. The interval",
+        "| Cohen's kappa | 0.455 |",
         "majority (neutral)",
         "Split protocol: fixed: by its authors.",
         "- **severe**, `same_row`, accepted by the recipe: 3 rows on both sides",
@@ -264,14 +269,15 @@ def of_kind(bare, kind):
     """The card's facts of a frame model that is judged in this way."""
     rng = np.random.default_rng(0)
     marks, values = rng.integers(2, size=(60, 3)), rng.random((60, 1))
-    references, labels, problem_type = {
-        "binary": (marks[:, :1], ["low", "high"], MULTI),
-        "multi_label": (marks, LABELS, MULTI),
-        "regression": (values, ["attention"], REGRESSION),
+    references, labels = {
+        "binary": (marks[:, :1], ["low", "high"]),
+        "multi_label": (marks, LABELS),
+        "regression": (values, ["attention"]),
+        "soft": (np.where(rng.random((60, 1)) < 0.1, np.nan, rng.dirichlet(np.ones(3), 60)), LABELS),
     }[kind]
-    outputs = references - 0.5 + rng.normal(size=references.shape)
-    scores = score(references, outputs, references, labels, problem_type=problem_type, seed=0)
-    figures = ablation_figures(references, outputs, labels, problem_type=problem_type)
+    outputs = np.nan_to_num(references) - 0.5 + rng.normal(size=references.shape)
+    scores = score(references, outputs, references, labels, kind, seed=0)
+    figures = ablation_figures(judged(references, outputs, labels, kind))
     results = {
         "data": {"name": "A study", "synthetic": False, "splits": {"train": 60, "test": 60}, "unit": "frames"},
         "task": {"attention": labels},
@@ -287,6 +293,10 @@ def of_kind(bare, kind):
         ("binary", ["accuracy", "f1", "roc_auc"], ["AUC-ROC", "logits.sigmoid()", "majority ("]),
         ("multi_label", ["accuracy", "exact_match", "f1"], ["element accuracy", "logits.sigmoid()", "gives to every"]),
         ("regression", ["mae", "pearsonr"], ["Pearson r", "answers = logits ", "training mean (", "| MAE | CCC |"]),
+        (
+            *("soft", ["accuracy", "f1"]),
+            ["KL divergence (nats)", "logits.softmax(-1)", "mean shares (", "Left out: ", "(as shares)"],
+        ),
     ],
 )
 def test_card_of_every_kind_has_its_metrics_and_its_words(bare, kind, metrics, said, tmp_path):
@@ -298,7 +308,10 @@ def test_card_of_every_kind_has_its_metrics_and_its_words(bare, kind, metrics, s
         assert kept.get(f"attention: {name}") == (round(scores[key], 4) if key in scores else None)
     types = {result.metric_type for result in card.data.eval_results}
     assert set(metrics) <= types
-    assert all(words in card.content for words in [*said, "60 frames", "it is too narrow", "labelled in the study"])
+    assert all(
+        words in card.content
+        for words in [*said, f"{scores['rows']} frames", "it is too narrow", "labelled in the study"]
+    )
     assert ("in percent" in card.content) == (kind != "regression")
     assert "MELD" not in card.content and "utterance" not in card.content
 
@@ -372,9 +385,25 @@ def test_two_tasks_have_their_own_tables_and_figures(bare, scores):
     results = copy.deepcopy(bare.results)
     results["task"]["sentiment"] = LABELS
     results["results"]["test"]["sentiment"] = scores
+    results["task"]["valence"] = ["valence"]
+    values = np.linspace(0, 1, 20)
+    results["results"]["test"]["valence"] = score(values, values, values, ["valence"], "regression", seed=0)
     card = render_card(replace(bare, results=results))
     assert "### Test, sentiment: 120 utterances" in card.content
-    assert {r.metric_name for r in card.data.eval_results} >= {"emotion: weighted F1", "sentiment: weighted F1"}
+    assert {r.metric_name for r in card.data.eval_results} >= {
+        "emotion: weighted F1",
+        "sentiment: weighted F1",
+        "valence: MAE",
+    }
+    for said in (
+        "- Output, emotion: neutral, joy, fear\n",
+        "- Output, valence: valence (a number)\n",
+        "answers = logits.softmax(-1)",
+        "in percent, except Cohen's kappa, MAE, RMSE, Pearson r and CCC.",
+        "the most frequent training label (emotion), the most frequent training label (sentiment), the mean of the "
+        "training values (valence).",
+    ):
+        assert said in card.content
 
 
 def test_a_picture_that_is_not_there_is_named(full, tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, f1_score
 from transformers import EvalPrediction, TrainerCallback, set_seed
 
 from affecthub.datasets_scripts.corpus import SINGLE, Target, load_corpus
@@ -257,14 +257,15 @@ def test_metrics_of_one_and_two_tasks_agree_with_scikit_learn():
             f"{prefix}balanced_accuracy": balanced_accuracy_score(ids, chosen),
             f"{prefix}f1_weighted": f1_score(ids, chosen, average="weighted"),
             f"{prefix}f1_macro": f1_score(ids, chosen, average="macro"),
+            f"{prefix}kappa": cohen_kappa_score(ids, chosen),
         }
     scores = {"emotion": logits[0], "sentiment": logits[1]}
     labels = {"emotion": emotion, "sentiment": sentiment}
     found = two(EvalPrediction(predictions=(logits[0], scores), label_ids=labels))
     assert found == pytest.approx(expected)
-    assert list(found) == two.names
+    assert list(found) == list(two.targets)
     single = one(EvalPrediction(predictions=logits[0], label_ids=emotion))
-    assert single == pytest.approx({key: expected[key] for key in one.names})
+    assert single == pytest.approx({key: expected[key] for key in one.targets})
 
 
 def test_two_tasks_train_and_are_judged(trainer_for, tiny):

@@ -1,0 +1,223 @@
+"""What is said of one split and target: every metric of its kind, the baseline's, and intervals.
+
+    judged(references, outputs, labels, kind)               # a report of point figures, fast: once an epoch
+    score(references, outputs, train_references, labels, kind, seed=0)       # beside the baseline, with intervals
+
+`outputs` are the model's raw outputs: LOGITS (rows, labels) of classifications, values (rows,) or (rows, 1) of a
+number. `references` are ids, 0 or 1, values or shares, as `answers.answers_of` has them; rows without one are left
+out, and counted.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from typing import NotRequired, TypedDict
+
+import datasets
+import evaluate
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .answers import Answers, Kind, constant, from_outputs
+from .bootstrap import RESAMPLES, Draws, interval
+from .metrics import metrics_of
+
+POINTS = 300
+"""Rows of a number that are kept for its picture."""
+
+
+class ClassScores(TypedDict):
+    """One label's figures, 0..1; 0 where nothing was predicted or nothing occurs."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    """Rows of the references with this label."""
+
+
+class Report(TypedDict):
+    """Every metric of the kind under its key in `METRICS` (absent where it is not defined), and what it was made of.
+
+    Shares are 0..1; everything can go to JSON as it is.
+    """
+
+    kind: Kind
+    rows: int
+    """Those that were judged."""
+    unknown: NotRequired[int]
+    """Rows that were left out, because nobody knows their truth; absent: none."""
+    unknown_elements: NotRequired[int]
+    """Of several labels: how many are unknown in the rows that were judged, and not counted; absent: none."""
+    tied: NotRequired[int]
+    """Of shares: judged rows of which two labels are equally frequent, and which the figures of one label leave out;
+    absent: none."""
+    labels: NotRequired[list[str]]
+    """Of classifications."""
+    per_class: NotRequired[dict[str, ClassScores]]
+    confusion_matrix: NotRequired[list[list[int]]]
+    """(references, predictions), counts; every label has its row and column. Of shares: of their modes."""
+    absent_labels: NotRequired[list[str]]
+    """Labels that occur in no reference: they pull the macro F1 down without saying anything about the model."""
+
+
+class Baseline(Report):
+    """The report of the same rows, each answered by what is usual in the training rows."""
+
+    majority_label: NotRequired[str]
+    majority_labels: NotRequired[list[str]]
+    """Of several labels; often none."""
+    training_mean: NotRequired[float]
+    training_shares: NotRequired[dict[str, float]]
+
+
+class Scores(Report):
+    """The model's report, and what to read it by."""
+
+    baseline: Baseline
+    intervals: dict[str, list[float]]
+    """Metric -> [low, high]: 95 % percentile bootstrap over rows. It covers the draw of rows only, not of people,
+    recordings or seeds, which vary more: read it as a lower bound of the uncertainty."""
+    points: NotRequired[list[list[float]]]
+    """Of a number: [reference, prediction] of at most 300 rows, evenly spread over the split."""
+
+
+class AffectMetric(evaluate.Metric):
+    """`report` as a module of `evaluate`: what the Trainer measures by, and what adds up batches of your own.
+
+    It takes raw outputs, all as float64, and needs no network.
+
+    Args:
+        kind: of the target.
+        labels: names of its labels in the order of their ids; of a binary target, of both classes.
+        kwargs: of `evaluate.Metric`.
+
+    Example:
+
+    ```python
+    >>> from affecthub.evaluation.scores import AffectMetric
+    >>> metric = AffectMetric("single_label", ["neutral", "joy"])
+    >>> metric.compute(predictions=[[2, 0], [0, 2], [0, 2]], references=[0, 1, -100])["accuracy"]
+    1.0
+
+    ```
+    """
+
+    def __init__(self, kind: Kind, labels: Sequence[str], **kwargs):
+        self.kind, self.labels = kind, list(labels)
+        # it makes a folder even where all is kept in memory, and a home may be read-only
+        super().__init__(**{"keep_in_memory": True, "cache_dir": tempfile.gettempdir()} | kwargs)
+
+    def _info(self) -> evaluate.MetricInfo:
+        """References are floats too, because `evaluate` would cast 1.7 to 1 without a word."""
+        numbers, number = datasets.Sequence(datasets.Value("float64")), datasets.Value("float64")
+        references = number if self.kind == "single_label" else numbers
+        return evaluate.MetricInfo(
+            description=f"{', '.join(metrics_of(self.kind))}, and what they are made of.",
+            citation="",
+            inputs_description="predictions: raw outputs (rows, outputs). references: as answers.answers_of has them.",
+            features=datasets.Features({"predictions": numbers, "references": references}),
+        )
+
+    def _compute(self, predictions: Sequence, references: Sequence) -> Report:
+        """Called by `compute`, which takes its inputs by name only."""
+        return report(from_outputs(self.kind, references, predictions, self.labels))
+
+
+def judged(references: ArrayLike, outputs: ArrayLike, labels: Sequence[str], kind: Kind) -> Report:
+    """The report of raw outputs, without baseline and intervals; arguments and errors as `answers.from_outputs`."""
+    given = {"predictions": outputs, "references": references}
+    columns = {name: np.asarray(values, dtype=np.float64) for name, values in given.items()}
+    flat = () if kind == "single_label" else ("references",)
+    for name in ("predictions", *flat):
+        columns[name] = columns[name].reshape(len(columns[name]), -1)
+    return AffectMetric(kind, labels).compute(**columns)
+
+
+def score(
+    references: ArrayLike,
+    outputs: ArrayLike,
+    train_references: ArrayLike,
+    labels: Sequence[str],
+    kind: Kind,
+    *,
+    seed: int,
+) -> Scores:
+    """Everything that results hold of one split and target.
+
+    Args:
+        references, outputs, labels, kind: as for `answers.from_outputs`.
+        train_references: as the references, of the training rows: for the baseline.
+        seed: of the bootstrap.
+    """
+    answers = from_outputs(kind, references, outputs, labels)
+    scores = {**report(answers), "baseline": baseline(answers, train_references)}
+    scores["intervals"] = intervals(answers, seed=seed)
+    if kind == "regression":
+        kept = np.linspace(0, len(answers) - 1, min(POINTS, len(answers))).astype(int)
+        pairs = np.column_stack([answers.references[kept], answers.predictions[kept]])
+        scores["points"] = pairs.round(4).tolist()
+    return scores
+
+
+def report(answers: Answers) -> Report:
+    """The metrics of the kind, and what they were made of."""
+    draws = Draws(answers)
+    figures = {name: float(metric.of(draws)[0]) for name, metric in metrics_of(answers.kind).items()}
+    counts = {name: getattr(answers, name) for name in ("unknown", "unknown_elements", "tied")}
+    found = {
+        "kind": answers.kind,
+        "rows": len(answers),
+        **{name: count for name, count in counts.items() if count},
+        **{name: value for name, value in figures.items() if np.isfinite(value)},
+    }
+    if answers.kind == "regression":
+        return found
+    found |= {"labels": answers.labels, "per_class": _per_class(draws)}
+    found["absent_labels"] = [label for label, of in found["per_class"].items() if not of["support"]]
+    if answers.kind != "multi_label":
+        found["confusion_matrix"] = draws.confusions[0].tolist()
+    return found
+
+
+def _per_class(draws: Draws) -> dict[str, ClassScores]:
+    """Of the rows as they are."""
+    hits, support, predicted = draws.hits[0], draws.support[0], draws.predicted[0]
+    wholes = {"precision": predicted, "recall": support, "f1": (support + predicted) / 2}
+    figures = {name: hits / np.where(whole, whole, 1) for name, whole in wholes.items()}
+    return {
+        label: {name: float(values[i]) for name, values in figures.items()} | {"support": int(support[i])}
+        for i, label in enumerate(draws.answers.labels)
+    }
+
+
+def baseline(answers: Answers, train_references: ArrayLike) -> Baseline:
+    """The report of the same rows, each answered by what is usual in the training rows; see `answers.constant`."""
+    usual, named = constant(answers, train_references)
+    return {**report(usual), **named}
+
+
+def intervals(
+    answers: Answers, *, seed: int, resamples: int = RESAMPLES, confidence: float = 0.95
+) -> dict[str, list[float]]:
+    """Percentile bootstrap intervals [low, high] of the metrics of the kind, those that are defined.
+
+    Args:
+        answers: the rows.
+        seed: of the resampling.
+        resamples: how many.
+        confidence: 0..1.
+    """
+    draws = Draws(answers, seed, resamples)
+    found = {name: interval(metric.of(draws), confidence) for name, metric in metrics_of(answers.kind).items()}
+    return {name: ends for name, ends in found.items() if ends}
+
+
+def headline(report: Report) -> dict[str, float]:
+    """The report's metrics, in the table's order: what a Trainer logs and chooses by."""
+    return {name: report[name] for name in metrics_of(report["kind"]) if name in report}
+
+
+def ablation_figures(report: Report) -> dict[str, float]:
+    """Those of the report's metrics that are compared between subsets of the modalities."""
+    compared = [name for name, metric in metrics_of(report["kind"]).items() if report["kind"] in metric.ablation]
+    return {name: report[name] for name in compared if name in report}
