@@ -19,8 +19,11 @@ MEDIA = frozenset({"audio", "video", "physio"})
 
 @dataclass(frozen=True)
 class Clips(DataOptions):
-    """Any labelled recordings: a table (CSV, TSV, JSON lines, Parquet) whose rows name files, texts and labels; a
-    folder with `metadata.csv`, or with a folder a class; a data set of `datasets`, on disk or on the Hub."""
+    """Any labelled recordings, in a table, in folders, or in a data set of `datasets`.
+
+    The table (CSV, TSV, JSON lines, Parquet) has a row a clip, with files, texts and labels; folders hold
+    `metadata.csv`, or a folder a class. docs/data.md has examples.
+    """
 
     targets: list[str] = field(default_factory=lambda: ["label"])
     """What is learned, the main one first: columns, or names that `columns`, `raters` or `votes` explain."""
