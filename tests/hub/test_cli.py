@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,7 @@ from affecthub.evaluation.pictures import plot_timeline
 from affecthub.hub import cli, publish, publish_dataset, space
 from affecthub.hub.remote_code import add_travelling_code
 from affecthub.inference.pipeline_affect import AffectRecognitionPipeline
+from affecthub.inference.predict import load_pipeline
 
 from .conftest import write_model_folder
 from .tiny import write_clip, write_folder, write_long_clip
@@ -66,7 +68,7 @@ def test_a_table(run):
 
 def test_json_holds_everything_that_the_pipeline_says(run, files):
     status, out, _ = run("predict", "long.mp4", "--model", "model", "--format", "json", "--window", "4", "--hop", "2")
-    pipe = cli.load_pipeline(str(files / "model"))
+    pipe = load_pipeline(str(files / "model"))
     assert isinstance(pipe, AffectRecognitionPipeline)
     assert status == 0
     answers = json.loads(json.dumps(pipe("long.mp4", window_seconds=4, hop_seconds=2)))
@@ -239,6 +241,12 @@ def test_the_program_runs(files):
     done = subprocess.run(command, cwd=files, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "clip.mp4" in done.stdout
+
+
+def test_the_module_runs_and_tells_its_version():
+    command = [sys.executable, "-m", "affecthub", "--version"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=True)
+    assert done.stdout == f"affecthub {version('affecthub')}\n"
 
 
 def test_the_rows_of_a_data_set_are_published_without_media(run, monkeypatch, tmp_path):
