@@ -200,13 +200,16 @@ def plot_ablation(
     scales = [scale for scale in scales if scale]
     bars = len(rows) * (len(scales) + len(metrics))
     figure = Figure(figsize=(8.5, 1 + len(scales) + 0.2 * bars), layout="constrained")
+    colours = {name: f"C{i}" for i, name in enumerate(name for scale in scales for name in scale)}
     for axes, scale in zip(np.ravel(figure.subplots(len(scales), 1)), scales, strict=True):
-        _draw_subsets(axes, rows, scale)
+        _draw_subsets(axes, rows, scale, colours)
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return _save(figure, path, title, synthetic)
 
 
-def _draw_subsets(axes: Axes, rows: Sequence[AblationRow], metrics: dict[str, Metric]) -> None:
+def _draw_subsets(
+    axes: Axes, rows: Sequence[AblationRow], metrics: dict[str, Metric], colours: Mapping[str, str]
+) -> None:
     """A bar a subset and metric; all of the metrics are shares, or none is."""
     unit = 100 if next(iter(metrics.values())).unit == PERCENT else 1
     drawn = [row["figures"][name] for row in rows for name in metrics if name in row["figures"]]
@@ -216,7 +219,7 @@ def _draw_subsets(axes: Axes, rows: Sequence[AblationRow], metrics: dict[str, Me
         held = [(place, row["figures"][name]) for place, row in enumerate(rows) if name in row["figures"]]
         places, values = np.array(held).T
         places = places - 0.38 + (offset + 0.5) * height
-        axes.barh(places, unit * values, height=0.95 * height, label=metric.title)
+        axes.barh(places, unit * values, height=0.95 * height, color=colours[name], label=metric.title)
         for place, value in zip(places, values, strict=True):
             axes.text(end + 0.01 * (end - start), place, metric.shown(value), va="center", fontsize=8)
         if name == "accuracy":
