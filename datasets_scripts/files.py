@@ -3,8 +3,10 @@
 import filecmp
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+import pyarrow as pa
 
 
 def existing_folder(root: str | Path) -> Path:
@@ -56,6 +58,31 @@ def files_in(folder: Path | None) -> list[Path]:
         return []
     files = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
     return sorted(files, key=lambda path: (len(path.parts), path))
+
+
+class Gathered:
+    """Tables that are written many rows at a time: each part of a file costs memory for as long as it is open.
+
+    Args:
+        write: takes a table.
+        rows: so many are gathered.
+    """
+
+    def __init__(self, write: Callable[[pa.Table], None], rows: int = 50_000):
+        self._write, self._rows = write, rows
+        self._waiting: list[pa.Table] = []
+
+    def add(self, table: pa.Table) -> None:
+        """Take a table, and write what waits when it is enough."""
+        self._waiting.append(table)
+        if sum(map(len, self._waiting)) >= self._rows:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            self._write(pa.concat_tables(self._waiting).combine_chunks())
+        self._waiting = []
 
 
 def file_digest(path: Path) -> str:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
+from affecthub.datasets_scripts.files import Gathered
 from affecthub.media.decode import MediaError, MediaInfo, probe
 from affecthub.media.files import write_file
 
@@ -183,12 +184,13 @@ class ManifestWriter:
         self._path = folder / "manifest.parquet"
         self._partial = folder / f".manifest.parquet.{os.getpid()}"
         self._writer = pq.ParquetWriter(self._partial, _SCHEMA)
+        self._gathered = Gathered(self._writer.write_table)
 
     def write(self, records: Iterable[Record]) -> None:
         """Add records."""
         if found := list(records):
             columns = {name: [getattr(record, name) for record in found] for name in _SCHEMA.names}
-            self._writer.write_table(pa.Table.from_pydict(columns, schema=_SCHEMA))
+            self._gathered.add(pa.Table.from_pydict(columns, schema=_SCHEMA))
 
     def __enter__(self) -> "ManifestWriter":
         return self
@@ -196,6 +198,8 @@ class ManifestWriter:
     def __exit__(self, kind: type | None, *others: object) -> None:
         """Give the file its name; where something failed, delete it."""
         try:
+            if kind is None:
+                self._gathered.flush()
             self._writer.close()
             if kind is None:
                 os.replace(self._partial, self._path)

@@ -241,8 +241,7 @@ def parse_run(arguments: list[str] | None = None) -> Run:
     parser = _parser()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        arguments = _with_recipe_file(arguments)
-        run = parser.instantiate(parser.parse_args(arguments))
+        run = parser.instantiate(parser.parse_args(_with_recipe_file(arguments)))
     except (ArgumentError, ValueError) as error:
         print(
             f"train.py: {_explain(str(error), parser)}\nThe command line was: {' '.join(arguments)}", file=sys.stderr

@@ -29,6 +29,7 @@ from affecthub.datasets_scripts.clips.rows import (
 )
 from affecthub.datasets_scripts.clips.sources import class_folders, files_below, is_medium
 from affecthub.datasets_scripts.clips.survey import survey
+from affecthub.datasets_scripts.files import Gathered
 from affecthub.datasets_scripts.manifest import STATUSES, ManifestWriter, Record
 from affecthub.media.files import cache_root, write_file
 from affecthub.media.source_code import code_digest
@@ -99,7 +100,7 @@ class _Output:
 
     def __init__(self, tables: Sequence[Opened], folder: Path, features: Features):
         self.tables, self.folder, self.features, self.schema = tables, folder, features, features.arrow_schema
-        self.writers: dict[str, pa.RecordBatchStreamWriter] = {}
+        self.writers: dict[str, tuple[pa.RecordBatchStreamWriter, Gathered]] = {}
         self.manifest = ManifestWriter(folder)
         self.named: set[str] = set()
         self.skipped: Counter = Counter()
@@ -112,7 +113,8 @@ class _Output:
     def __exit__(self, *exception: object) -> None:
         self._log.close()
         self.manifest.__exit__(*exception)
-        for writer in self.writers.values():
+        for writer, gathered in self.writers.values():
+            gathered.flush()
             writer.close()
 
     def write(self, drafts: Sequence[Draft]) -> None:
@@ -130,9 +132,9 @@ class _Output:
         self.manifest.write(records)
         for split, found in rows.items():
             if split not in self.writers:
-                path = str(self.folder / f"{split}.arrow")
-                self.writers[split] = pa.RecordBatchStreamWriter(path, self.schema)
-            self.writers[split].write_table(pa.Table.from_pylist(found, schema=self.schema))
+                writer = pa.RecordBatchStreamWriter(str(self.folder / f"{split}.arrow"), self.schema)
+                self.writers[split] = writer, Gathered(writer.write_table)
+            self.writers[split][1].add(pa.Table.from_pylist(found, schema=self.schema))
 
     def write_facts(self, notes: Sequence[str]) -> None:
         """What there is to say of the rows."""
