@@ -205,16 +205,21 @@ def _ablation_table(rows: list[AblationRow]) -> str:
         + "".join(f"{cell:>{width}}" for cell, width in zip(line[1:], widths[1:], strict=True))
         for line in cells
     ]
-    return "\n".join(["The same model given only some modalities", *(line.rstrip() for line in lines), _gain(rows)])
+    said = ["The same model given only some modalities", *(line.rstrip() for line in lines), _gain(rows)]
+    return "\n".join(filter(None, said))
 
 
 def _gain(rows: list[AblationRow]) -> str:
-    """What all modalities together give over the best of them, and how near they come to the optimum."""
+    """What all modalities together give over the best of them, and how near they come to the optimum; empty: unknown,
+    as no row that is judged holds one alone."""
     name, metric = next(iter(ablation_metrics(rows).items()))
     sign = -1 if metric.lower_is_better else 1
     held = [row for row in rows if name in row["figures"]]
     together = max(held, key=lambda row: len(row["modalities"]))
-    single = max((row for row in held if len(row["modalities"]) == 1), key=lambda row: sign * row["figures"][name])
+    alone = [row for row in held if len(row["modalities"]) == 1]
+    if not alone:
+        return ""
+    single = max(alone, key=lambda row: sign * row["figures"][name])
     gain = together["figures"][name] - single["figures"][name]
     size = f"{100 * gain:+.1f} points" if metric.unit == PERCENT else f"{gain:+.3f}"
     line = f"Together {size} of {metric.name} against the best alone ({single['modalities'][0]})"

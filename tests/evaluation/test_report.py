@@ -79,6 +79,11 @@ def test_table_of_the_ablation(results):
     assert both.split() == ["text", "+", "audio", "62.5", "60.0"]
 
 
+def test_nothing_is_gained_over_what_was_not_judged(results):
+    del results["ablation"][0]
+    assert "Together" not in results_table(results)
+
+
 def test_table_without_ablation_and_without_synthetic_data(results):
     results["data"]["synthetic"] = False
     del results["ablation"]
