@@ -137,6 +137,8 @@ def _publishable(dataset: Dataset, include_media: bool) -> Dataset:
     for name, (sources, feature) in MEDIA.items() if include_media else ():
         if held := [dataset[source] for source in sources if source in dataset.column_names]:
             paths = [next(filter(None, options), None) for options in zip(*held, strict=True)]
+            if name == "clip" and "video_path" not in dataset.column_names:
+                feature = Audio(decode=False)  # nothing but sound
             kind = pa.list_(pa.string()) if isinstance(feature, List) else pa.string()
             keep = keep.add_column(name, pa.array(paths, kind)).cast_column(name, feature)
     media = () if include_media else [name for name, feature in keep.features.items() if _is_medium(feature)]

@@ -1,5 +1,6 @@
 """Rows of the builders on the Hub: features and annotations alone, loadable by name, and no trace of this machine."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,9 +11,11 @@ import numpy as np
 import PIL.Image
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 from datasets import Dataset, DatasetDict, Features, Image, List, Value, load_dataset
 from huggingface_hub import DatasetCard
 
+from affecthub.datasets_scripts.clips.corpus import Clips
 from affecthub.datasets_scripts.corpus import Corpus, DataCard
 from affecthub.datasets_scripts.genex.builder import FrameOptions, load_genex
 from affecthub.datasets_scripts.meld.builder import load_meld
@@ -240,3 +243,40 @@ def test_a_full_quota_leaves_nothing_behind(meld, hub):
     with pytest.raises(OSError, match="storage limit reached.*quota"):
         publish_dataset(corpus_of(meld), NAME)
     assert hub.files(NAME, kind="dataset") == {}
+
+
+OWN = """
+import json, sys
+from affecthub.datasets_scripts.clips.corpus import Clips
+data = Clips(root=sys.argv[1], targets=["emotion"])
+corpus = data.describe(data.build(["audio"]))
+rows = next(iter(corpus.splits.values()))
+said = [list(rows[name]) for name in ("emotion", "participant", "audio_present")]
+print(json.dumps([corpus.name, list(corpus.splits), corpus.card.hub_id, *said]))
+"""
+
+
+def test_own_recordings_go_up_and_come_back_as_a_data_set_of_the_hub(hub, tmp_path, monkeypatch):
+    monkeypatch.setenv("AFFECTHUB_CACHE", str(tmp_path / "cache"))
+    for i in range(4):
+        soundfile.write(tmp_path / f"{i}.wav", np.random.default_rng(i).normal(0, 0.1, 4000), 8000)
+    lines = ["file,emotion,speaker", *(f"{i}.wav,{'joy' if i % 2 else 'anger'},p{i}" for i in range(4))]
+    (tmp_path / "mine.csv").write_text("\n".join(lines))
+    data = Clips(root=str(tmp_path / "mine.csv"), targets=["emotion"], name="Mine", license="cc-by-4.0")
+    corpus = data.describe(data.build(["audio"]))
+    publish_dataset(corpus, NAME)
+    assert "audio_path" not in pq.read_table(BytesIO(parquet_of(hub))).column_names
+    publish_dataset(corpus, NAME, include_media=True)
+    assert hub.files(NAME, kind="dataset")["README.md"].decode().count("license: cc-by-4.0") == 1
+    environment = os.environ | hub.environment(tmp_path / "other") | {"HF_HUB_OFFLINE": "0"}
+    command = [sys.executable, "-c", OWN, NAME]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    name, splits, hub_id, labels, people, heard = json.loads(done.stdout.splitlines()[-1])
+    assert (name, splits, hub_id) == ("rows", ["train"], NAME)
+    assert (labels, people, heard) == ([0, 1, 0, 1], ["p0", "p1", "p2", "p3"], [True] * 4)
+
+
+def parquet_of(hub):
+    (content,) = (value for path, value in hub.files(NAME, kind="dataset").items() if path.endswith(".parquet"))
+    return content
