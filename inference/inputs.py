@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from affecthub.media.audio import resample
-from affecthub.media.container import MediaError, Source, name_of, probe
+from affecthub.media.container import HeldFile, MediaError, name_of, probe
 from affecthub.media.decode import TOLERANCE
 from affecthub.media.for_processor import Processor, read_clip_for, stack_frames, windows_for
 from affecthub.media.windows import (
@@ -84,9 +84,9 @@ class Sample:
 class Given:
     """One input, sorted: files yet to be read, and what is there already."""
 
-    video: Source | None = None
+    video: HeldFile | None = None
     """File of the pictures."""
-    audio: Source | None = None
+    audio: HeldFile | None = None
     """File of the sound; often the same."""
     frames: np.ndarray | None = None
     """uint8 (time, height, width, 3), RGB."""
@@ -221,7 +221,7 @@ def check_windows(processor: Processor, window_seconds: float | None, hop_second
 
 
 def given_of(inputs: object, processor: Processor, stack: ExitStack) -> Given:
-    """Sort one input.
+    """Sort one input; files are opened once, and closed with `stack`.
 
     Args:
         inputs: a path, an http(s) address, the bytes of a file or a binary file object; a text; or a dictionary with
@@ -269,7 +269,7 @@ def _stacked(frames: list[np.ndarray], processor: Processor) -> np.ndarray:
     return stack_frames(processor, [np.asarray(frame) for frame in frames])
 
 
-def _sound(audio: object, rate: int | None, video: Source | None, stack: ExitStack) -> dict[str, Any]:
+def _sound(audio: object, rate: int | None, video: HeldFile | None, stack: ExitStack) -> dict[str, Any]:
     """The fields of `Given` that the sound fills."""
     if not isinstance(audio, np.ndarray | list | tuple):
         return {"audio": audio if audio is video or audio is None else _source(audio, stack)}
@@ -304,7 +304,14 @@ def _checked_physio(physio: object) -> np.ndarray | None:
         raise ValueError(f"physio: numbers (features,) or (steps, features) are needed ({error}).") from error
 
 
-def _source(value: object, stack: ExitStack) -> Source:
+def _source(value: object, stack: ExitStack) -> HeldFile:
+    """Whatever stands for a file, to be opened once."""
+    held = value if isinstance(value, HeldFile) else HeldFile(_path_or_file(value, stack))
+    stack.callback(held.close)
+    return held
+
+
+def _path_or_file(value: object, stack: ExitStack) -> Path | BinaryIO:
     """A path, or a binary file object, of whatever stands for a file."""
     if isinstance(value, bytes | bytearray | memoryview):
         return io.BytesIO(value)

@@ -12,6 +12,7 @@ from transformers.utils import cached_file
 
 from affecthub.inference.inputs import ADDRESSES
 from affecthub.inference.pipeline_affect import TASK, AffectRecognitionPipeline, Answer
+from affecthub.media.container import HeldFile
 from affecthub.media.files import write_file
 from affecthub.media.windows import duration_of
 
@@ -78,9 +79,10 @@ def judge(
     Raises:
         ValueError: as the pipeline.
     """
-    inputs = {"video": file, "text": text}
     local = file is not None and not file.startswith(ADDRESSES)
-    total = duration_of(file) if local else None
+    held = HeldFile(file) if local else file
+    inputs = {"video": held, "text": text}
+    total = duration_of(held) if local else None
     with tqdm(
         total=total, desc=file, unit="s", disable=None, leave=False, bar_format="{l_bar}{bar}| {n:.0f} s"
     ) as bar:

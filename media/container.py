@@ -5,13 +5,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
 import av
-
-Source = str | Path | BinaryIO
-"""A path, or a binary file object."""
 
 COVER = av.stream.Disposition.attached_pic
 """Marks the picture in a music file, which FFmpeg lists as a video stream of one frame."""
@@ -35,7 +33,7 @@ class Deadline:
         seconds: from now on.
     """
 
-    def __init__(self, source: Source, seconds: float = TIME_LIMIT):
+    def __init__(self, source: "Source", seconds: float = TIME_LIMIT):
         self.source, self.seconds = source, seconds
         self.renew()
 
@@ -93,29 +91,69 @@ class MediaInfo:
         return self.audio_codec is not None
 
 
+class HeldFile:
+    """A file that is opened once: it says what it holds as often as it is asked, and is then read from the beginning.
+
+    Args:
+        source: path, or a binary file object.
+    """
+
+    def __init__(self, source: str | Path | BinaryIO):
+        self.source = source
+        self._container: av.container.InputContainer | None = None
+
+    @cached_property
+    def info(self) -> MediaInfo:
+        """As `probe`."""
+        self._container = open_media(self.source)
+        return _stated(self._container, self.source)
+
+    def take(self, time_limit: float) -> av.container.InputContainer:
+        """The open file, for one reader, which closes it; opened anew for another one."""
+        container, self._container = self._container, None
+        return container or open_media(self.source, time_limit)
+
+    def close(self) -> None:
+        """Where nobody has read it."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+
+Source = str | Path | BinaryIO | HeldFile
+"""A path, a binary file object, or either of them held open."""
+
+
 def probe(source: Source) -> MediaInfo:
     """Read what a file states about itself, without decoding.
 
     Raises:
         MediaError: the file is missing, empty, no media file, cut off before its index, or without video and audio.
     """
+    if isinstance(source, HeldFile):
+        return source.info
     with open_media(source) as container:
-        video, audio = main_streams(container, source)
-        return MediaInfo(
-            duration=container.duration / av.time_base if container.duration else None,
-            video_codec=video.codec_context.name if video else None,
-            width=video.codec_context.width if video else None,
-            height=video.codec_context.height if video else None,
-            fps=float(video.average_rate) if video and video.average_rate else None,
-            audio_codec=audio.codec_context.name if audio else None,
-            audio_channels=audio.codec_context.layout.nb_channels if audio else None,
-            audio_layout=audio.codec_context.layout.name if audio else None,
-            audio_rate=audio.codec_context.sample_rate if audio else None,
-        )
+        return _stated(container, source)
+
+
+def _stated(container: av.container.InputContainer, source: Source) -> MediaInfo:
+    video, audio = main_streams(container, source)
+    return MediaInfo(
+        duration=container.duration / av.time_base if container.duration else None,
+        video_codec=video.codec_context.name if video else None,
+        width=video.codec_context.width if video else None,
+        height=video.codec_context.height if video else None,
+        fps=float(video.average_rate) if video and video.average_rate else None,
+        audio_codec=audio.codec_context.name if audio else None,
+        audio_channels=audio.codec_context.layout.nb_channels if audio else None,
+        audio_layout=audio.codec_context.layout.name if audio else None,
+        audio_rate=audio.codec_context.sample_rate if audio else None,
+    )
 
 
 def name_of(source: Source) -> str:
     """The source as messages name it: its path, or "<bytes>"."""
+    source = source.source if isinstance(source, HeldFile) else source
     return os.fspath(source) if isinstance(source, str | Path) else "<bytes>"
 
 
@@ -123,12 +161,14 @@ def open_media(source: Source, time_limit: float = TIME_LIMIT) -> av.container.I
     """Open a source for reading, from its beginning; the caller closes it.
 
     Args:
-        source: path, or a binary file object.
+        source: path, or a binary file object; or either held open, which is taken.
         time_limit: s to open it, and again to find each packet.
 
     Raises:
         MediaError: with the fault, as far as the first bytes tell it.
     """
+    if isinstance(source, HeldFile):
+        return source.take(time_limit)
     try:
         # An absolute path, because FFmpeg takes what stands before a colon in a relative one for a protocol; and with
         # titles in any encoding, because old ones are common and nothing here reads them.

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from .audio import downmix, resample
-from .container import Deadline, MediaError, Source, main_streams, name_of, open_media
+from .container import Deadline, HeldFile, MediaError, Source, main_streams, name_of, open_media
 from .decode import MAX_DRIFT, MAX_GAP, SAME_INSTANT, TOLERANCE, upright
 
 logger = logging.getLogger(__name__)
@@ -94,6 +94,8 @@ def duration_of(source: Source) -> float:
     Raises:
         MediaError: it cannot be opened, has neither, or does not get on.
     """
+    if isinstance(source, HeldFile) and source.info.duration:
+        return source.info.duration
     deadline = Deadline(source)
     with open_media(source) as container:
         if container.duration:

@@ -20,6 +20,7 @@ from transformers import pipeline
 from affecthub.hub.remote_code import add_travelling_code, travelling_modules
 from affecthub.inference import inputs
 from affecthub.inference.pipeline_affect import TASK, AffectRecognitionPipeline, _verdict
+from affecthub.inference.predict import judge
 from affecthub.media.for_processor import read_clip_for
 from affecthub.media.windows import camera_frames
 from affecthub.modeling.configuration_base import Task
@@ -474,3 +475,12 @@ def test_an_address(pipe, clip, site, monkeypatch):
     monkeypatch.setattr(inputs, "MAX_DOWNLOAD", 1000)
     with pytest.raises(ValueError, match="more than 1,000 bytes"):
         pipe(f"{site}/clip.mp4")
+
+
+@pytest.mark.parametrize("which", ["clip", "long_clip"])
+def test_a_file_is_opened_once(which, pipe, request, monkeypatch):
+    path, plain, opened = str(request.getfixturevalue(which)), av.open, []
+    monkeypatch.setattr(av, "open", lambda *args, **kwargs: opened.append(args[0]) or plain(*args, **kwargs))
+    answers = judge(pipe, path, None)
+    assert len(answers) == {"clip": 1, "long_clip": 3}[which] and opened == [path]
+    assert judge(pipe, path, "hello") and len(opened) == 2
