@@ -25,7 +25,7 @@ from affecthub.hub.model_folder import Finished, clear_checkpoints, save_run
 from affecthub.hub.publish import publish_model
 from affecthub.hub.push import require_repo_id
 from affecthub.training.collator import naming_stuck_workers
-from affecthub.training.data import SampleDataset, make_dataset
+from affecthub.training.data import make_dataset
 from affecthub.training.encoder_cache.run import needs_preload, use_encoder_cache
 from affecthub.training.evaluate import evaluate
 from affecthub.training.features import check_features
@@ -33,6 +33,7 @@ from affecthub.training.from_recipe import build_model, build_processor, modalit
 from affecthub.training.fsdp import whole_model
 from affecthub.training.launch import check_divisible, describe_batches, join_launch
 from affecthub.training.recipe import Recipe, Run, parse_run, write_recipe
+from affecthub.training.samples import SampleDataset
 from affecthub.training.split_audit import as_results, audit_once
 from affecthub.training.trainer import AffectTrainer, choose_precision, make_trainer
 

@@ -19,8 +19,8 @@ from transformers import ProcessorMixin, set_seed
 
 from affecthub.datasets_scripts.corpus import Corpus, load_corpus
 from affecthub.training.augmentation import SpecAugment
+from affecthub.training.clips import ClipDataset
 from affecthub.training.collator import Collator
-from affecthub.training.data import ClipDataset
 from affecthub.training.encoder_cache.encoders import encode_batch
 from affecthub.training.encoder_cache.entries import prune
 from affecthub.training.encoder_cache.run import use_encoder_cache

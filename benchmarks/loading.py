@@ -23,8 +23,8 @@ from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtract
 from affecthub.processing.processing_trimodal import TrimodalProcessor
 from affecthub.processing.video_processing_clip_frames import ClipFramesVideoProcessor
 from affecthub.training.augmentation import SpecAugment
+from affecthub.training.clips import ClipDataset
 from affecthub.training.collator import Collator
-from affecthub.training.data import ClipDataset
 
 WORKERS = 2
 BATCH = 8

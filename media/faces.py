@@ -122,15 +122,3 @@ def crop(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     """The part of an image (height, width, 3) inside a box of left, top, right, bottom."""
     left, top, right, bottom = box
     return image[top:bottom, left:right]
-
-
-def draw_faces(image: np.ndarray, faces: Sequence[Face], margin: float = MARGIN) -> np.ndarray:
-    """A copy of an image (height, width, 3) with each face's box in green, its crop in yellow, and its confidence."""
-    drawn = image.copy()
-    for face in faces:
-        outer = crop_box(face.box, image.shape, margin)
-        cv2.rectangle(drawn, face.box[:2], face.box[2:], (0, 255, 0), 2)
-        cv2.rectangle(drawn, outer[:2], outer[2:], (255, 255, 0), 1)
-        place = (outer[0], max(12, outer[1] - 4))
-        cv2.putText(drawn, f"{face.confidence:.3f}", place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 255, 0), 1)
-    return drawn

@@ -11,8 +11,8 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from affecthub.media.container import TIME_LIMIT
 from affecthub.modeling.modalities import MODALITIES
 from affecthub.training.augmentation import SpecAugment, spec_augment
-from affecthub.training.data import Inputs
 from affecthub.training.encoder_cache.samples import encode_samples
+from affecthub.training.samples import Inputs
 
 BATCH_LIMIT = 10 * TIME_LIMIT
 """s that workers may take for a batch. A clip has its own limit; this one is for what hangs deep in a library."""

@@ -12,8 +12,8 @@ from affecthub.evaluation.answers import known_rows
 from affecthub.evaluation.report import AblationRow, Results
 from affecthub.evaluation.scores import Scores, ablation_figures, judged, score
 from affecthub.modeling.fusion import ModalityWeights, PathWeights
-from affecthub.training.data import SampleDataset
 from affecthub.training.recipe import Recipe
+from affecthub.training.samples import SampleDataset
 from affecthub.training.trainer import AffectTrainer, by_task, choose_precision, kind_of_target
 
 logger = logging.getLogger(__name__)

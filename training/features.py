@@ -11,7 +11,7 @@ from affecthub.datasets_scripts.corpus import DataOptions, load_corpus
 from affecthub.datasets_scripts.prepared.clips import ClipForm, encode_array
 from affecthub.datasets_scripts.prepared.shards import Prepared, form_values
 from affecthub.modeling.modalities import AUDIO, VIDEO
-from affecthub.training.data import PreparedDataset
+from affecthub.training.clips import PreparedDataset
 from affecthub.training.encoder_cache.encoders import (
     FrozenEncoders,
     encoder_facts,

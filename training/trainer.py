@@ -16,12 +16,13 @@ from affecthub.datasets_scripts.corpus import Corpus, Target
 from affecthub.evaluation.answers import Kind, kind_of, known_rows
 from affecthub.evaluation.metrics import metric_logged, metrics_of
 from affecthub.evaluation.scores import headline, judged
+from affecthub.training.clips import StreamedDataset
 from affecthub.training.collator import BATCH_LIMIT, Collator, LengthGroupedSampler
-from affecthub.training.data import SampleDataset, StreamedDataset
 from affecthub.training.fsdp import shard_by_layers
 from affecthub.training.launch import global_batch, runs_on_cpu, scaled_rates
 from affecthub.training.phases import PhaseCallback, make_optimizer
 from affecthub.training.recipe import Recipe, TrainingRecipe
+from affecthub.training.samples import SampleDataset
 
 WARM_RESTARTS = "cosine_warm_restarts"
 """Name in a recipe of what transformers lacks: cosine annealing with restarts whose cycles grow."""

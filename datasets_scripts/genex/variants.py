@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import datasets
-import numpy as np
 from tqdm.auto import tqdm
 
 from affecthub.media.colour import COLOUR_VARIANTS
@@ -59,21 +58,3 @@ def _renamed(frames: datasets.Dataset, folder: Path, variant: str) -> datasets.D
         }
 
     return frames.map(rename, features=frames.features, desc=f"{variant} rows")
-
-
-def preceding_rows(recordings: Sequence[str], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each row the rows of its recording that lead up to it: a clip of frames, or a sequence of features.
-
-    Args:
-        recordings: `recording` of each row; rows of one recording stand together, in order of time.
-        length: rows a sequence, the row itself last.
-
-    Returns:
-        int64 (rows, length), indices of rows; and bool (rows, length), False where the recording had not begun: the
-        index is then that of its first row.
-    """
-    names = np.asarray(recordings)
-    begins = np.concatenate([[True], names[1:] != names[:-1]])
-    first = np.maximum.accumulate(np.where(begins, np.arange(len(names)), 0))
-    wanted = np.arange(len(names))[:, None] + np.arange(1 - length, 1)
-    return np.maximum(wanted, first[:, None]), wanted >= first[:, None]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affecthub.media.faces import Face, MtcnnDetector, choose_face, crop, crop_box, draw_faces
+from affecthub.media.faces import Face, MtcnnDetector, choose_face, crop, crop_box
 from affecthub.media.frames import sample_frames
 
 
@@ -66,10 +66,3 @@ def test_a_box_is_widened_about_its_centre_and_cut_at_the_edges():
     assert crop_box((-3, 90, 30, 120), (100, 30, 3), margin=2.0) == (0, 75, 30, 100)
     image = np.arange(100 * 30 * 3).reshape(100, 30, 3)
     assert np.array_equal(crop(image, (1, 2, 4, 7)), image[2:7, 1:4])
-
-
-def test_drawing_leaves_the_frame_alone():
-    image = np.zeros((50, 60, 3), np.uint8)
-    drawn = draw_faces(image, [Face((10, 10, 30, 40), 0.9)])
-    assert not image.any()
-    assert tuple(drawn[20, 10]) == (0, 255, 0) and tuple(drawn[25, 8]) == (255, 255, 0)

@@ -9,7 +9,7 @@ from affecthub.datasets_scripts.prepared.clips import ClipForm
 from affecthub.datasets_scripts.synthetic.corpora import SampleMeld
 from affecthub.datasets_scripts.synthetic.study import render_sample_genex
 from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
-from affecthub.training.data import ClipDataset
+from affecthub.training.clips import ClipDataset
 from affecthub.training.from_recipe import build_model, build_processor, modalities_of
 from affecthub.training.prepare import prepare
 from affecthub.training.recipe import load_recipe

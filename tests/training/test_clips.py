@@ -14,7 +14,8 @@ from transformers import set_seed
 from affecthub.datasets_scripts.clips.corpus import Clips
 from affecthub.datasets_scripts.corpus import AuditColumns, Corpus, DataOptions, load_corpus, target_of
 from affecthub.datasets_scripts.prepared.clips import ClipForm
-from affecthub.training.data import PreparedDataset, StreamedDataset, make_dataset
+from affecthub.training.clips import PreparedDataset, StreamedDataset
+from affecthub.training.data import make_dataset
 from affecthub.training.evaluate import evaluate
 from affecthub.training.from_recipe import build_model, build_processor, modalities_of, settled
 from affecthub.training.prepare import prepare

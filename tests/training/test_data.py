@@ -20,8 +20,8 @@ from affecthub.media import container
 from affecthub.training import collator as batches
 from affecthub.training import trainer as run_module
 from affecthub.training.augmentation import LIGHT, SPEECH, SpecAugment
+from affecthub.training.clips import ClipDataset
 from affecthub.training.collator import Collator, naming_stuck_workers
-from affecthub.training.data import ClipDataset
 from affecthub.training.encoder_cache import encoders as frozen_encoders
 from affecthub.training.encoder_cache.run import use_encoder_cache
 from affecthub.training.from_recipe import build_model

@@ -16,8 +16,9 @@ from affecthub.datasets_scripts.prepared.clips import decode_array
 from affecthub.datasets_scripts.prepared.shards import Prepared, finish, open_prepared, shards_of
 from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.hub import cli
-from affecthub.training import data as data_module
-from affecthub.training.data import PreparedDataset, make_dataset
+from affecthub.training import clips as clips_module
+from affecthub.training.clips import PreparedDataset
+from affecthub.training.data import make_dataset
 from affecthub.training.encoder_cache.run import plan_cache
 from affecthub.training.features import FeatureEncoder, as_npy, check_features, check_recipe, clips_of
 from affecthub.training.from_recipe import build_model, modalities_of
@@ -87,7 +88,7 @@ def test_training_on_features_is_training_on_frames_and_sound(encoded, prepared,
         raise AssertionError("something was decoded or encoded")
 
     for name in ("audio_flac", "video_jpeg"):
-        monkeypatch.setitem(data_module.READERS, name, ("", refuse))
+        monkeypatch.setitem(clips_module.READERS, name, ("", refuse))
     trainer = run_on(encoded[0], masked)
     monkeypatch.setattr(type(trainer.model.base_model.vision_model), "forward", refuse)
     found = losses(trainer)

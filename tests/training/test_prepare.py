@@ -21,8 +21,9 @@ from affecthub.datasets_scripts.synthetic.corpora import SampleMeld
 from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.hub import cli
 from affecthub.training.augmentation import SpecAugment
+from affecthub.training.clips import ClipDataset
 from affecthub.training.collator import Collator
-from affecthub.training.data import ClipDataset, make_dataset
+from affecthub.training.data import make_dataset
 from affecthub.training.from_recipe import modalities_of
 from affecthub.training.prepare import prepare, summary, write_clips
 from affecthub.training.recipe import AugmentationRecipe

@@ -19,7 +19,8 @@ from affecthub.datasets_scripts.prepared.stream import ShardStream
 from affecthub.datasets_scripts.splits import SplitOptions
 from affecthub.evaluation.clip_signatures import sign_clips
 from affecthub.training.augmentation import FrameAugmentation
-from affecthub.training.data import PreparedDataset, make_dataset
+from affecthub.training.clips import PreparedDataset
+from affecthub.training.data import make_dataset
 from affecthub.training.encoder_cache.run import plan_cache
 from affecthub.training.from_recipe import build_model, imbalance_values, modalities_of
 from affecthub.training.recipe import AugmentationRecipe, write_recipe

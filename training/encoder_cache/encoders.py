@@ -20,9 +20,9 @@ from affecthub.media.source_code import PACKAGE, code_digest
 from affecthub.modeling.modalities import AUDIO, MODALITIES, TEXT, VIDEO
 from affecthub.training import data
 from affecthub.training.collator import BATCH_LIMIT
-from affecthub.training.data import SampleDataset
 from affecthub.training.encoder_cache import samples as encoded_samples
 from affecthub.training.encoder_cache.samples import Encoded
+from affecthub.training.samples import SampleDataset
 
 LIBRARIES = (
     "affecthub",

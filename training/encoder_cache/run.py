@@ -16,7 +16,6 @@ from affecthub.datasets_scripts.prepared.shards import open_prepared
 from affecthub.modeling.encoders import vision_output_size
 from affecthub.modeling.modalities import AUDIO, TEXT, VIDEO
 from affecthub.modeling.modeling_trimodal import TrimodalModel
-from affecthub.training.data import SampleDataset
 from affecthub.training.encoder_cache.encoders import (
     ENCODERS,
     FrozenEncoders,
@@ -32,6 +31,7 @@ from affecthub.training.from_recipe import modalities_of
 from affecthub.training.launch import is_sharded
 from affecthub.training.phases import always_frozen
 from affecthub.training.recipe import Recipe
+from affecthub.training.samples import SampleDataset
 from affecthub.training.trainer import AffectTrainer
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from affecthub.datasets_scripts.genex.align import AlignOptions, Signals, align
 from affecthub.datasets_scripts.genex.study import FEATURES, TARGETS
-from affecthub.datasets_scripts.genex.variants import preceding_rows
 
 
 def signals(expressions=(), fixations=(), peaks=(), sensor=None, attention=None):
@@ -133,9 +132,3 @@ def test_random_annotations_agree_with_a_plain_loop(window):
             jumps = [a for p, a in peaks if t - window < p <= t]
             assert aligned.features[i, 31] == len(jumps)
             assert aligned.features[i, 32] == pytest.approx(np.mean(jumps) if jumps else 0, rel=1e-4)
-
-
-def test_sequences_stay_inside_their_recording():
-    rows, real = preceding_rows(["a", "a", "a", "b", "b"], 3)
-    assert rows.tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [3, 3, 3], [3, 3, 4]]
-    assert real.sum(axis=1).tolist() == [1, 2, 3, 1, 2] and real[:, -1].all()

@@ -13,9 +13,9 @@ from transformers import AutoModelForVideoClassification, AutoProcessor, set_see
 
 from affecthub.hub import cli
 from affecthub.modeling.modeling_trimodal import TrimodalModel
-from affecthub.training import data as data_module
+from affecthub.training import clips as clips_module
+from affecthub.training.clips import ClipDataset
 from affecthub.training.collator import Collator
-from affecthub.training.data import ClipDataset
 from affecthub.training.encoder_cache import encoders as frozen_encoders
 from affecthub.training.encoder_cache import run as encoder_cache
 from affecthub.training.encoder_cache import samples as encoded_samples
@@ -137,7 +137,7 @@ def test_the_second_run_neither_decodes_nor_encodes(fill_for, counted, monkeypat
     def refuse(*inputs, **kwargs):
         raise AssertionError("a clip was decoded, or an encoder ran")
 
-    monkeypatch.setattr(data_module, "read_clip_for", refuse)
+    monkeypatch.setattr(clips_module, "read_clip_for", refuse)
     for name in ("get_text_features", "get_video_features"):
         monkeypatch.setattr(TrimodalModel, name, refuse)
     trainer, _ = fill_for()

@@ -1,0 +1,199 @@
+"""Samples of rows: read when they are asked for, augmented in training, with their labels."""
+
+import copy
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from datasets import Dataset
+from tqdm.auto import tqdm
+
+from affecthub.datasets_scripts.corpus import Target, holds
+from affecthub.media.decode import MediaError
+from affecthub.media.for_processor import Processor
+from affecthub.modeling.modalities import AUDIO, MODALITIES, PHYSIO, TEXT, VIDEO
+from affecthub.training.augmentation import augment_audio, augment_frames
+from affecthub.training.encoder_cache.samples import EncodedSamples
+from affecthub.training.recipe import AugmentationRecipe
+
+logger = logging.getLogger(__name__)
+
+Inputs = dict[str, np.ndarray | str | None]
+"""Modality -> what a sample holds of it, as a processor's `encode` takes it; None where it is absent."""
+
+
+class SampleDataset(torch.utils.data.Dataset):
+    """Base of the data sets: samples are read when they are asked for (or once, into memory), and augmented.
+
+    What is drawn for a sample depends on the seed, the epoch and its index alone, so neither the number of workers nor
+    a resumed run changes it.
+
+    Args:
+        rows: of one split.
+        targets: what is learned.
+        processor: says what is read: how many frames of which size, which sampling rate; it may lack parts.
+        augmentation: None for evaluation.
+        seed: of the augmentation.
+        preload: read every sample once, now, into memory.
+    """
+
+    def __init__(
+        self,
+        rows: Dataset,
+        targets: Sequence[Target],
+        processor: Processor,
+        augmentation: AugmentationRecipe | None = None,
+        seed: int = 0,
+        preload: bool = False,
+    ):
+        self.rows, self.targets, self.processor = rows, tuple(targets), processor
+        self.augmentation, self.seed = augmentation, seed
+        self.epoch = 0
+        self.present = {name: holds(rows, name) for name in processor.modalities}
+        """Modality -> which rows hold it, bool (rows,)."""
+        self._labels = {target.name: target.values(rows) for target in targets}
+        self._weights = np.asarray(rows["weight"], np.float32) if "weight" in rows.column_names else None
+        self._failed = torch.zeros(len(rows), dtype=torch.bool).share_memory_()  # the loader's workers write to it
+        self.modalities = list(processor.modalities)
+        self.features: EncodedSamples | None = None
+        self.kept = self._read_all() if preload else None
+
+    def at_hand(self, row: dict) -> Inputs:
+        """What a row's sample holds besides its media."""
+        raise NotImplementedError
+
+    def media(self, row: dict, rng: np.random.Generator | None) -> Inputs:
+        """What has to be decoded; `rng` draws the instants of the frames.
+
+        Raises:
+            MediaError: it cannot be decoded: a failure, and the sample is used without it.
+        """
+        raise NotImplementedError
+
+    def sources(self, name: str) -> Iterator[object]:
+        """What each sample's content of a modality follows from: a text, files and spans of time."""
+        raise NotImplementedError
+
+    def labels(self, index: int) -> dict[str, object]:
+        """The model's arguments that carry labels: a value of the one target, or one a target by its name."""
+        found = {name: values[index] for name, values in self._labels.items()}
+        labels = {"labels": next(iter(found.values())) if len(found) == 1 else found}
+        return labels if self._weights is None else labels | {"sample_weights": self._weights[index]}
+
+    @property
+    def lengths(self) -> list[float]:
+        """How long each sample is, in any unit."""
+        return [1.0] * len(self.rows)
+
+    @property
+    def failures(self) -> int:
+        """Samples whose media were asked for and could not be decoded."""
+        return int(self._failed.sum())
+
+    @property
+    def raw_modalities(self) -> list[str]:
+        """Those that are read as they are, and not as what an encoder gave for them."""
+        encoded = () if self.features is None else self.features.modalities
+        return [name for name in self.modalities if name not in encoded]
+
+    def use_features(self, features: EncodedSamples) -> None:
+        """From now on, take what the encoders gave instead of what they would be given."""
+        self.features = features
+        self._failed |= features.failed
+
+    def unaugmented(self, modalities: Sequence[str]) -> "SampleDataset":
+        """The same samples as evaluation sees them, all of them, with all other modalities hidden."""
+        view = copy.copy(self)
+        view.modalities, view.augmentation = list(modalities), None
+        return view
+
+    def failed(self, indices: Sequence[int]) -> torch.Tensor:
+        """bool (samples,): whose media were asked for and could not be decoded."""
+        return self._failed[list(indices)]
+
+    def only(self, modalities: Sequence[str]) -> "SampleDataset":
+        """The same samples with all other modalities hidden; without those that have nothing left.
+
+        Undecodable media count as nothing once they have been asked for.
+        """
+        view = copy.copy(self)
+        kept = np.flatnonzero(np.any([self.present[name] for name in modalities], axis=0))
+        if not {TEXT, PHYSIO} & set(modalities):
+            kept = [i for i in kept if not self._failed[i]]
+        view.modalities = list(modalities)
+        view.rows = self.rows.select(kept)
+        view.present = {name: present[kept] for name, present in self.present.items()}
+        view._labels = {name: values[kept] for name, values in self._labels.items()}
+        view._weights = None if self._weights is None else self._weights[kept]
+        view._failed = self._failed[kept]
+        view.kept = [self.kept[i] for i in kept] if self.kept else None
+        view.features = None if self.features is None else self.features.take(kept)
+        return view
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by accelerate's loader when an epoch begins."""
+        self.epoch = epoch
+
+    def __getitem__(self, index: int) -> dict:
+        """One sample.
+
+        Returns:
+            text, audio: float32 (samples,), video: uint8 (time, height, width, 3), physio: float32 (steps, features),
+            or what an encoder gave, as `Encoded`; each None where absent or hidden; the labels; draw: what seeds the
+            sample's augmentation, None for evaluation.
+        """
+        return self._sample(index, self.rows[index])
+
+    def _sample(self, index: int, row: dict) -> dict:
+        draw = [self.seed, self.epoch, index]
+        rng = np.random.default_rng(draw)
+        found = self.kept[index] if self.kept else self._read(index, row, rng)
+        if self.features is not None:
+            found = found | self.features[index]
+        inputs = {name: found.get(name) if name in self.modalities else None for name in MODALITIES}
+        if self.augmentation:
+            if inputs[AUDIO] is not None:
+                rate = self.processor.sampling_rate
+                inputs[AUDIO] = augment_audio(inputs[AUDIO], rate, self.augmentation.audio, rng)
+            if inputs[VIDEO] is not None:
+                inputs[VIDEO] = augment_frames(inputs[VIDEO], self.augmentation.frames, rng)
+        return inputs | self.labels(index) | {"draw": draw if self.augmentation else None}
+
+    def _read(self, index: int, row: dict, rng: np.random.Generator | None) -> Inputs:
+        if not self.raw_modalities:
+            return {}
+        jitter = self.augmentation is not None and self.augmentation.temporal_jitter
+        try:
+            return self.at_hand(row) | self.media(row, rng if jitter else None)
+        except MediaError as error:
+            self._failed[index] = True
+            logger.warning("%s: used without its media: %s", row["key"], error)
+            return self.at_hand(row)
+
+    def _read_all(self) -> list[Inputs]:
+        """Every sample, by as many threads as there are cores."""
+        with ThreadPoolExecutor() as pool:
+            samples = pool.map(lambda item: self._read(*item, None), enumerate(self.rows))
+            return list(tqdm(samples, total=len(self.rows), desc="decoding", unit="sample"))
+
+
+def with_state(value: object, state: Callable[[str], object]) -> object:
+    """A value; of a path, or of each of several, with size and time."""
+    if isinstance(value, list):
+        return [with_state(entry, state) for entry in value]
+    return (value, state(value)) if isinstance(value, str) else value
+
+
+def file_state(path: str) -> tuple[int, int] | None:
+    """Size and time of a file; None where there is none, which the decoder will say."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
