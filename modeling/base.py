@@ -119,12 +119,16 @@ class AffectPreTrainedModel(PreTrainedModel):
             labels = {config.task: labels}
         if foreign := [name for name in labels if name not in names]:
             raise ValueError(f"labels of {foreign} passed to a model whose tasks are {names}.")
+        main = {name: getattr(config, name) for name in ("class_weights", "pos_weight", "focal_gamma")}
         terms = []
         for task in config.tasks:
             if labels.get(task.name) is not None:
-                options = (config.class_weights, config.focal_gamma) if task.name == config.task else (None, 0.0)
                 loss = classification_loss(
-                    logits[task.name], labels[task.name], task.problem_type, *options, sample_weights
+                    logits[task.name],
+                    labels[task.name],
+                    task.problem_type,
+                    sample_weights=sample_weights,
+                    **(main if task.name == config.task else {}),
                 )
                 terms.append(task.weight * loss)
         return sum(terms) if terms else None

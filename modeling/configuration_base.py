@@ -36,7 +36,9 @@ class AffectConfig(PreTrainedConfig):
         task_weight: weight of its loss.
         further_tasks: the other tasks, each a dictionary of the fields of `Task`: name and labels, and problem_type
             and weight where they are not a single label and 1.
-        class_weights: weight of each label of the main task in its loss, or None.
+        class_weights: of a main task of a single label, weight of each label in its loss, or None.
+        pos_weight: of a main task of several labels (or of one that is there or not), how much the presence of each
+            counts in the loss, where its absence counts 1; or None.
         focal_gamma: focusing parameter of the main task's focal loss (Lin et al. 2017); 0 = plain cross-entropy.
         initializer_range: standard deviation of freshly drawn weights.
     """
@@ -54,6 +56,7 @@ class AffectConfig(PreTrainedConfig):
     task_weight: float | int = 1.0
     further_tasks: list[dict] = field(default_factory=list)
     class_weights: list[float] | None = None
+    pos_weight: list[float] | None = None
     focal_gamma: float | int = 0.0
     initializer_range: float | int = 0.02
 
@@ -98,11 +101,17 @@ class AffectConfig(PreTrainedConfig):
             raise ValueError(f"task and further_tasks are named {names}: each needs a name of its own.")
 
     def validate_losses(self) -> None:
-        """Refuse class weights or probabilities that no loss could use."""
-        if self.class_weights is not None and len(self.class_weights) != self.num_labels:
-            raise ValueError(
-                f"{len(self.class_weights)} class_weights for {self.num_labels} labels: give one a label."
-            )
+        """Refuse weights or probabilities that no loss could use."""
+        for name, needed in {"class_weights": PROBLEM_TYPES[0], "pos_weight": PROBLEM_TYPES[1]}.items():
+            weights = getattr(self, name)
+            if weights is None:
+                continue
+            if self.problem_type != needed:
+                raise ValueError(f"{name} with problem_type={self.problem_type!r}: they are for {needed!r}.")
+            if len(weights) != self.num_labels:
+                raise ValueError(f"{len(weights)} {name} for {self.num_labels} labels: give one a label.")
+            if not all(0 <= weight < float("inf") for weight in weights):
+                raise ValueError(f"{name}={weights}: numbers of at least 0 are needed.")
         if not 0 <= self.modality_dropout < 1:
             raise ValueError(f"modality_dropout={self.modality_dropout}: a probability in [0, 1) is needed.")
 

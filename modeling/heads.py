@@ -51,6 +51,7 @@ def classification_loss(
     class_weights: list[float] | None = None,
     focal_gamma: float = 0.0,
     sample_weights: Tensor | None = None,
+    pos_weight: list[float] | None = None,
 ) -> Tensor:
     """Loss of one task, a scalar: the mean over what is known, weighted; 0 where nothing is.
 
@@ -61,9 +62,10 @@ def classification_loss(
             makes it binary) in 0..1 and for "regression": float (batch, labels), NaN = unknown, and (batch,) serves
             where there is one label.
         problem_type: one of the three.
-        class_weights: one a label, or None; shares are weighted by the mean weight of their labels.
+        class_weights: of a single label one a class, or None; shares are weighted by the mean weight of their labels.
         focal_gamma: exponent of the focal loss (Lin et al. 2017, "Focal Loss for Dense Object Detection"); 0 = off.
         sample_weights (batch,), optional: how much each sample counts.
+        pos_weight: of several labels one a label, or None: how much its presence counts, where its absence counts 1.
 
     Raises:
         ValueError: labels or weights of another type or shape.
@@ -72,13 +74,13 @@ def classification_loss(
     if sample_weights is not None and sample_weights.shape != logits.shape[:1]:
         raise ValueError(f"sample_weights of shape {tuple(sample_weights.shape)}: ({len(logits)},) is needed.")
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # sums and counts need its digits
-    weights = None if class_weights is None else torch.tensor(class_weights, device=logits.device, dtype=logits.dtype)
     if problem_type == "single_label_classification":
+        weights = _like(logits, class_weights)
         if not (focal_gamma or labels.is_floating_point() or sample_weights is not None):
             return _cross_entropy(logits, labels, weights)
         losses, scale = _single_label_losses(logits, labels, weights, focal_gamma)
     elif problem_type == "multi_label_classification":
-        losses, scale = _multi_label_losses(logits, labels, weights, focal_gamma)
+        losses, scale = _multi_label_losses(logits, labels, _like(logits, pos_weight), focal_gamma)
     else:
         values, scale = _known_values(logits, labels)
         losses = F.mse_loss(logits, values, reduction="none")
@@ -86,6 +88,11 @@ def classification_loss(
         scale = scale * sample_weights.to(scale.dtype).view(-1, *[1] * (scale.dim() - 1))
     total = scale.sum()
     return (scale * losses).sum() / torch.where(total > 0, total, 1)
+
+
+def _like(logits: Tensor, weights: list[float] | None) -> Tensor | None:
+    """Weights (labels,) beside the logits and as precise, where there are some."""
+    return None if weights is None else torch.tensor(weights, device=logits.device, dtype=logits.dtype)
 
 
 def check_labels(logits: Tensor, labels: Tensor, problem_type: str) -> None:
@@ -119,11 +126,11 @@ def _known_values(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _multi_label_losses(
-    logits: Tensor, labels: Tensor, weights: Tensor | None, focal_gamma: float
+    logits: Tensor, labels: Tensor, pos_weight: Tensor | None, focal_gamma: float
 ) -> tuple[Tensor, Tensor]:
     """Losses (batch, labels), and how much each counts."""
     labels, known = _known_values(logits, labels)
-    losses = F.binary_cross_entropy_with_logits(logits, labels, weight=weights, reduction="none")
+    losses = F.binary_cross_entropy_with_logits(logits, labels, pos_weight=pos_weight, reduction="none")
     if focal_gamma:
         probability_of_truth = torch.where(labels > 0.5, logits.sigmoid(), 1 - logits.sigmoid())
         losses = losses * (1 - probability_of_truth) ** focal_gamma

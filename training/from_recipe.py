@@ -1,7 +1,9 @@
 """A recipe becomes a processor and a model."""
 
 import difflib
+import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import fields, replace
 
 import numpy as np
@@ -27,6 +29,11 @@ from affecthub.training.recipe import ModelRecipe, Recipe
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SCRATCH_VOCABULARY = 2000
 """Word pieces, at most, of a tokenizer that is made from a small training split."""
+
+logger = logging.getLogger(__name__)
+
+POS_WEIGHT_LIMIT = 20.0
+"""Where the presence of a rarer label would count for more, a handful of rows would decide what is learned."""
 
 FOCAL_GAMMA = 2.0
 """The value that Lin et al. 2017 found best."""
@@ -240,7 +247,7 @@ def vocabulary(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
 
 
 def imbalance_values(imbalance: str, corpus: Corpus) -> dict:
-    """Configuration fields of the loss: inverse training frequencies of mean 1 over the labels, or a focal gamma."""
+    """Configuration fields of the main task's loss: weights by what the training split holds, or a focal gamma."""
     target, rows = corpus.targets[0], corpus.splits["train"]
     if imbalance == "none":
         return {}
@@ -251,11 +258,38 @@ def imbalance_values(imbalance: str, corpus: Corpus) -> dict:
     if target.soft:
         raise ValueError(f"model.imbalance={imbalance}: {target.name} holds shares of raters; leave it out.")
     values = target.values(rows)
-    known = values[values >= 0] if values.ndim == 1 else None
-    counts = np.nansum(values, axis=0) if known is None else np.bincount(known, minlength=len(target.labels))
-    if len(target.labels) == 1:
-        raise ValueError(f"model.imbalance=class_weights: {target.name} is one label; choose focal or none.")
-    if absent := [name for name, count in zip(target.labels, counts, strict=True) if not count]:
+    if target.problem_type == MULTI:
+        return {"pos_weight": positive_weights(values, target.labels)}
+    return {"class_weights": inverse_frequencies(values, target.labels)}
+
+
+def inverse_frequencies(ids: np.ndarray, labels: Sequence[str]) -> list[float]:
+    """A weight a class, of mean 1; ValueError where a class never occurs.
+
+    Args:
+        ids: of the training rows, int (rows,), below 0 = unknown.
+        labels: names of the classes.
+    """
+    counts = np.bincount(ids[ids >= 0], minlength=len(labels))
+    if absent := [name for name, count in zip(labels, counts, strict=True) if not count]:
         raise ValueError(f"No class weight for {absent}: the training split has none. Choose another imbalance.")
     inverse = 1 / counts.astype(np.float64)
-    return {"class_weights": (inverse * len(inverse) / inverse.sum()).tolist()}
+    return (inverse * len(inverse) / inverse.sum()).tolist()
+
+
+def positive_weights(values: np.ndarray, labels: Sequence[str]) -> list[float]:
+    """How much the presence of each label counts: negatives over positives, within `POS_WEIGHT_LIMIT` either way.
+
+    A label that is always there, or never, gets 1: no weight could teach it; a warning names it.
+
+    Args:
+        values: of the training rows in 0..1, float (rows, labels) or (rows,) of one label, NaN = unknown.
+        labels: their names.
+    """
+    values = values.reshape(len(values), -1).astype(np.float64)
+    positives, negatives = np.nansum(values, axis=0), np.nansum(1 - values, axis=0)
+    varies = (positives > 0) & (negatives > 0)
+    if constant := [name for name, it_does in zip(labels, varies, strict=True) if not it_does]:
+        logger.warning("The training split holds %s always or never: no imbalance is made good there.", constant)
+    ratio = np.divide(negatives, positives, out=np.ones_like(positives), where=varies)
+    return ratio.clip(1 / POS_WEIGHT_LIMIT, POS_WEIGHT_LIMIT).tolist()

@@ -35,8 +35,8 @@ def test_without_unknowns_and_weights_it_is_pytorchs_own_to_the_last_digit(rows,
         classification_loss(logits, ids, SINGLE, weights), F.cross_entropy(logits, ids, weight=scale), **exact
     )
     torch.testing.assert_close(
-        classification_loss(logits, values, MULTI, weights),
-        F.binary_cross_entropy_with_logits(logits, values, weight=scale),
+        classification_loss(logits, values, MULTI, pos_weight=weights),
+        F.binary_cross_entropy_with_logits(logits, values, pos_weight=scale),
         **exact,
     )
     torch.testing.assert_close(classification_loss(logits, values, REGRESSION), F.mse_loss(logits, values), **exact)
@@ -98,12 +98,45 @@ def test_unknown_labels_of_several_are_left_out_one_by_one(weights, gamma, sampl
     labels[0, 1] = labels[2] = NAN
     known = ~labels.isnan()
     p = torch.where(labels == 1, logits.sigmoid(), 1 - logits.sigmoid())
-    w = torch.tensor(weights or [1.0] * 3, dtype=torch.float64).expand(6, 3)
+    w = torch.where(labels == 1, torch.tensor(weights or [1.0] * 3, dtype=torch.float64), 1)
     s = torch.tensor(sample_weights or [1.0] * 6, dtype=torch.float64)[:, None].expand(6, 3)
     each = w * (1 - p) ** gamma * -p.log()
     given = None if sample_weights is None else torch.tensor(sample_weights)
-    loss = classification_loss(logits, labels, MULTI, weights, gamma, given)
+    loss = classification_loss(logits, labels, MULTI, None, gamma, given, weights)
     torch.testing.assert_close(loss, (s * each)[known].sum() / s[known].sum())
+
+
+def fitted(pos_weight, labels=(0.05, 0.5), rows=2_000):
+    """Of a plain logistic model, at its optimum: its mean answer to each label, and how much of the rarer it finds."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(rows, 2, generator=generator, dtype=torch.float64)
+    noisy = inputs + torch.randn(rows, 2, generator=generator, dtype=torch.float64)
+    truth = (noisy > noisy.quantile(1 - torch.tensor(labels, dtype=torch.float64), dim=0).diagonal()).double()
+    model = torch.nn.Linear(2, 2, dtype=torch.float64)
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss():
+        optimizer.zero_grad()
+        found = classification_loss(model(inputs), truth, MULTI, pos_weight=pos_weight)
+        found.backward()
+        return found
+
+    optimizer.step(loss)
+    answers = model(inputs).sigmoid().detach()
+    return answers.mean(dim=0).tolist(), (answers[truth[:, 0] == 1, 0] > 0.5).double().mean().item()
+
+
+def test_the_optimum_of_a_rare_label_moves_with_the_weight_of_its_presence():
+    plain, recall = fitted(None)
+    assert plain == pytest.approx([0.05, 0.5], abs=1e-3) and recall < 0.2
+    weighted, recall = fitted([19.0, 1.0])
+    assert weighted[0] > 0.2 and weighted[1] == pytest.approx(0.5, abs=1e-3) and recall > 0.7
+    constant = torch.zeros(1, 1, dtype=torch.float64, requires_grad=True)
+    truth = (torch.arange(100) < 5).double()[:, None]
+    (gradient,) = torch.autograd.grad(
+        classification_loss(constant.expand(100, 1), truth, MULTI, pos_weight=[19.0]), constant
+    )
+    assert gradient.item() == pytest.approx(0, abs=1e-12)  # of one that sees nothing, the optimum is one half
 
 
 def test_unknown_numbers_are_left_out():
@@ -133,7 +166,8 @@ def test_unknown_numbers_are_left_out():
 )
 def test_a_batch_of_which_nothing_is_known_changes_nothing(problem_type, labels, options, sample_weights):
     logits = torch.randn(4, 3, requires_grad=True)
-    loss = classification_loss(logits, labels, problem_type, *options, sample_weights)
+    weights, gamma = options
+    loss = classification_loss(logits, labels, problem_type, weights, gamma, sample_weights, weights)
     assert loss.item() == 0
     loss.backward()
     assert logits.grad.equal(torch.zeros(4, 3))
@@ -153,9 +187,9 @@ def test_under_autocast_sums_and_counts_keep_their_digits(problem_type, labels):
     logits = torch.randn(500, 3).bfloat16()
     weights = None if problem_type == REGRESSION else [0.3, 1.1, 1.9]
     samples = torch.rand(500)
-    exact = classification_loss(logits.double(), labels, problem_type, weights, 0.0, samples)
+    exact = classification_loss(logits.double(), labels, problem_type, weights, 0.0, samples, weights)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough = classification_loss(logits, labels, problem_type, weights, 0.0, samples)
+        rough = classification_loss(logits, labels, problem_type, weights, 0.0, samples, weights)
     assert rough.dtype == torch.float32
     torch.testing.assert_close(rough.double(), exact, rtol=1e-5, atol=1e-6)
 

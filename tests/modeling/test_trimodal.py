@@ -162,6 +162,12 @@ def test_encoders_come_from_a_folder(tmp_path, text_class, vision):
         (dict(modalities=["smell"]), "smell"),
         (dict(problem_type="ranking"), "ranking"),
         (dict(class_weights=[1.0, 2.0]), "2 class_weights for 7 labels"),
+        (dict(class_weights=[-1.0] * 7), "class_weights=.*: numbers of at least 0 are needed"),
+        (dict(class_weights=[1.0] * 7, problem_type="multi_label_classification"), "class_weights with problem_type="),
+        (
+            dict(pos_weight=[1.0] * 7),
+            "pos_weight with problem_type='single_label_classification': they are for 'multi",
+        ),
         (dict(modality_dropout=1.0), r"modality_dropout=1.0"),
         (dict(fusion_sizes=[8]), "one dropout a layer"),
     ],

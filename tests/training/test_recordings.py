@@ -18,6 +18,7 @@ from affecthub.media.pictures import read_image
 from affecthub.modeling.modalities import PHYSIO
 from affecthub.processing.feature_extraction_physio import row_digest
 from affecthub.training import split_audit
+from affecthub.training.collator import Collator
 from affecthub.training.data import make_dataset
 from affecthub.training.evaluate import evaluate
 from affecthub.training.from_recipe import build_model, build_processor, imbalance_values, modalities_of, settled
@@ -202,6 +203,28 @@ def test_a_number_can_be_learned_instead_of_a_class(tiny_study, loaded, tmp_path
     assert scores["baseline"]["training_mean"] == pytest.approx(levels.mean(), abs=1e-4)
     with pytest.raises(ValueError, match="attention_level is a number, without classes"):
         imbalance_values("focal", corpus)
+
+
+@pytest.mark.parametrize(("target", "labels"), [("attention", 1), ("affect", 17)])
+def test_rare_labels_are_made_up_for_by_their_presence(target, labels, tiny_study, loaded):
+    recipe = tiny_study("frame_cnn", f"--data.targets=[{target}]", "--model.imbalance=class_weights")
+    corpus = loaded(recipe)
+    processor = build_processor(recipe, corpus)
+    model = build_model(recipe, corpus, processor).eval()
+    weights, truth = model.config.pos_weight, corpus.targets[0].values(corpus.splits["train"]).reshape(-1, labels)
+    present = np.nanmean(truth, axis=0)
+    expected = [(1 - p) / p if 0 < p < 1 else 1 for p in present]
+    assert weights == pytest.approx(np.clip(expected, 1 / 20, 20)) and model.config.class_weights is None
+    samples = [samples_of(recipe, corpus, processor)[i] for i in (0, 3)]
+    batch = Collator(processor, recipe.augmentation.features)(samples)
+    with torch.no_grad():
+        output = model(**batch)
+    given = batch["labels"].view(2, labels).float()
+    kept = ~given.isnan()
+    each = torch.nn.functional.binary_cross_entropy_with_logits(
+        output.logits, given, pos_weight=torch.tensor(weights), reduction="none"
+    )
+    torch.testing.assert_close(output.loss, each[kept].mean())
 
 
 def test_a_severe_finding_stops_the_run_unless_it_is_accepted_by_name(tiny_study, loaded):

@@ -13,10 +13,12 @@ from affecthub.datasets_scripts.corpus import SINGLE, Target, load_corpus
 from affecthub.training.evaluate import predict
 from affecthub.training.from_recipe import (
     FOCAL_GAMMA,
+    POS_WEIGHT_LIMIT,
     SCRATCH_VOCABULARY,
     build_model,
     check_config_keys,
     imbalance_values,
+    positive_weights,
     train_tokenizer,
 )
 from affecthub.training.recipe import Phase, TrainingRecipe, load_recipe
@@ -203,6 +205,17 @@ def test_a_label_that_no_training_row_has_gets_no_weight(tiny, corpus):
     with pytest.raises(ValueError, match="No class weight for .*the training split has none") as error:
         imbalance_values("class_weights", few)
     assert name not in str(error.value).split(":")[0] and "Choose another imbalance" in str(error.value)
+
+
+def test_the_presence_of_a_label_counts_by_negatives_over_positives(caplog):
+    rows = np.zeros((100, 6))
+    rows[:5, 0] = rows[:60, 1] = rows[:1, 2] = rows[:, 4] = 1
+    rows[50:, 0] = rows[:, 5] = np.nan  # 5 of the 50 that are known
+    names = ["rare", "common", "single", "never", "always", "unknown"]
+    assert positive_weights(rows, names) == pytest.approx([9, 40 / 60, POS_WEIGHT_LIMIT, 1, 1, 1])
+    assert "holds ['never', 'always', 'unknown'] always or never: no imbalance is made good" in caplog.text
+    assert positive_weights(rows[:, 1], names[1:2]) == pytest.approx([40 / 60])
+    assert positive_weights(1 - rows[:, 2:3], names[2:3]) == [1 / POS_WEIGHT_LIMIT]
 
 
 @pytest.mark.parametrize("imbalance", ["class_weights", "focal"])
