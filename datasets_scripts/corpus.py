@@ -267,7 +267,12 @@ def target_of(name: str, rows: Dataset, column: str | None = None) -> Target:
 
 def _column(rows: Dataset, name: str) -> pa.Array:
     """A column of numbers, null where a row holds none."""
-    return rows.select_columns([name]).with_format("arrow")[:].column(name).combine_chunks()
+    return _chunks(rows, name).combine_chunks()
+
+
+def _chunks(rows: Dataset, name: str) -> pa.ChunkedArray:
+    """A column as it lies in its file."""
+    return rows.select_columns([name]).with_format("arrow")[:].column(name)
 
 
 def holds(rows: Dataset, modality: str) -> np.ndarray:
@@ -275,7 +280,7 @@ def holds(rows: Dataset, modality: str) -> np.ndarray:
     if f"{modality}_present" in rows.column_names:
         return _column(rows, f"{modality}_present").to_numpy(zero_copy_only=False).astype(bool)
     if modality in rows.column_names:
-        return _column(rows, modality).is_valid().to_numpy(zero_copy_only=False)
+        return _chunks(rows, modality).is_valid().to_numpy()  # whatever it holds is not read
     return np.zeros(len(rows), dtype=bool)
 
 
@@ -394,7 +399,7 @@ def _to_deal(corpus: Corpus, rows: Dataset, split: SplitOptions) -> tuple[pd.Dat
     """The columns that protocols go by, and how rows are dealt."""
     columns = [name for name in ("participant", "source_recording", "recording") if name in rows.column_names]
     # texts as codes: of millions of rows they would fill the memory
-    codes = {name: _column(rows, name).dictionary_encode().to_pandas() for name in columns}
+    codes = {name: _chunks(rows, name).dictionary_encode().to_pandas() for name in columns}
     table = pd.DataFrame(codes, index=range(len(rows)))
     options = {"folds": split.folds, "seed": split.seed}
     label = _strata(corpus.targets[0], rows) if split.stratify else None

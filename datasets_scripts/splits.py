@@ -82,15 +82,16 @@ def make_folds(
     if protocol not in PROTOCOLS:
         raise ValueError(f"unknown split protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     if protocol == "fixed":
-        return _fixed(_group(table, "split", protocol))
+        codes, names = _group(table, "split", protocol)
+        return _fixed(names[codes])
     if protocol == "by_row":
         return _by_row(table, folds, seed, None if label is None else _column(table, label, protocol))
     names = {"by_recording": "source_recording" if "source_recording" in table else "recording"}
-    groups = _group(table, names.get(protocol, "participant"), protocol)
+    groups, found = _group(table, names.get(protocol, "participant"), protocol)
     if protocol == "leave_one_participant_out":
         pairs = LeaveOneGroupOut().split(groups, groups=groups)
-        return [Fold(str(groups[held_out[0]]), train, held_out) for train, held_out in pairs]
-    count = min(folds, len(np.unique(groups)))
+        return [Fold(str(found[groups[held_out[0]]]), train, held_out) for train, held_out in pairs]
+    count = min(folds, len(found))
     if label is not None:
         dealer = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
         return _numbered(dealer.split(groups, _column(table, label, protocol), groups))
@@ -134,8 +135,8 @@ def _column(table: pd.DataFrame, name: str, protocol: str) -> pd.Series:
     return table[name]
 
 
-def _group(table: pd.DataFrame, name: str, protocol: str) -> np.ndarray:
-    """The column as strings (rows,), complete and of at least two values."""
+def _group(table: pd.DataFrame, name: str, protocol: str) -> tuple[np.ndarray, np.ndarray]:
+    """The column, complete and of at least two values: int (rows,), which of them; and these as strings, sorted."""
     values = _column(table, name, protocol)
     if values.isna().any():
         row = int(values.isna().to_numpy().argmax())
@@ -143,15 +144,14 @@ def _group(table: pd.DataFrame, name: str, protocol: str) -> np.ndarray:
             f"row {row}: no {name} ({int(values.isna().sum())} rows in all); {protocol!r} cannot place a row that "
             f"might belong to anyone: fill the column {name!r} in, or leave these rows out"
         )
-    codes, names = pd.factorize(values, sort=True)
-    groups = np.array([str(value) for value in names], dtype=object)[codes]  # a row holds a reference, and no text
-    found = sorted(set(names.astype(str)))
+    codes, seen = pd.factorize(values)
+    found, places = np.unique([str(value) for value in seen], return_inverse=True)
     if len(found) < 2:
         raise ValueError(
-            f"column {name!r} holds {len(found)} value ({', '.join(found)}) in {len(groups)} rows; {protocol!r} needs "
+            f"column {name!r} holds {len(found)} value ({', '.join(found)}) in {len(codes)} rows; {protocol!r} needs "
             f"at least two: with one {name} nothing can be held out, so add data"
         )
-    return groups
+    return places[codes], found
 
 
 def _by_row(table: pd.DataFrame, folds: int, seed: int, classes: pd.Series | None) -> list[Fold]:
