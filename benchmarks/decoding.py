@@ -67,7 +67,8 @@ def _extracted_sound(clip: Path, path: Path) -> Path:
 def _chains(clip: Path, sound: Path) -> tuple[dict[str, Chain], dict[str, str]]:
     """The chains that work here, and of the others the reason."""
     processor = TrimodalProcessor(
-        video_processor=ClipFramesVideoProcessor(num_frames=FRAMES), feature_extractor=LogMelFeatureExtractor()
+        video_processor=ClipFramesVideoProcessor(num_frames=FRAMES),
+        feature_extractor=LogMelFeatureExtractor(normalization="fixed", trim_db=None),
     )
     readers = {
         OPENCV: _opencv,

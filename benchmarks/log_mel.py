@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
     rng = np.random.default_rng(0)
     count = 2 if options.quick else 64
     clips = [(0.1 * rng.normal(size=SECONDS * RATE)).astype(np.float32) for _ in range(count)]
-    extractor = LogMelFeatureExtractor(mean=0.0, std=1.0)
+    extractor = LogMelFeatureExtractor(normalization="fixed", trim_db=None, mean=0.0, std=1.0)
 
     def ours() -> np.ndarray:
         return extractor(clips, sampling_rate=RATE, return_tensors="np")["input_features"]

@@ -1,4 +1,4 @@
-"""One encoder a modality: pretrained transformers for text and frames, a small CNN for log-mel frames.
+"""Pretrained transformers as encoders of text and frames.
 
 Each maps its input to one vector a sample; padding, marked 0 in the attention mask, never changes it.
 """
@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, CLIPVisionModelWithProjection, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
 
@@ -77,52 +76,6 @@ def encode_frames(model: PreTrainedModel, pixel_values_videos: torch.Tensor, **k
     output = model(pixel_values=pixel_values_videos.flatten(0, 1), **kwargs)
     vectors = output.image_embeds if "image_embeds" in output else output.pooler_output
     return vectors.view(batch, frames, -1), output.get("attentions")
-
-
-class ConvBlock(GradientCheckpointingLayer):
-    """Conv1d over time and ReLU; padded steps are 0 going in and coming out, as beyond the end of a lone clip."""
-
-    def __init__(self, in_channels: int, out_channels: int):
-        super().__init__()
-        self.convolution = nn.Conv1d(in_channels, out_channels, kernel_size=3, padding=1)
-
-    def forward(self, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """`features` (batch, channels, steps), `mask` (batch, 1, steps) -> (batch, out channels, steps)."""
-        return torch.relu(self.convolution(features)) * mask
-
-
-class AudioEncoder(nn.Module):
-    """Log-mel -> Conv1d -> Conv1d -> MaxPool1d 2 -> global average.
-
-    ```
-    (batch, frames, mel bands) -> 64 channels -> 128 channels -> half the frames -> (batch, 128)
-    ```
-    """
-
-    def __init__(self, num_mel_bins: int, channels: list[int]):
-        super().__init__()
-        sizes = [num_mel_bins, *channels]
-        self.blocks = nn.ModuleList(ConvBlock(before, after) for before, after in zip(sizes, channels, strict=False))
-        # ceil_mode: an odd last frame is pooled with what follows it, which is 0 whether or not there is padding
-        self.pool = nn.MaxPool1d(2, ceil_mode=True)
-
-    def forward(self, input_features: torch.Tensor, feature_attention_mask: torch.Tensor | None) -> torch.Tensor:
-        """Encode a batch of clips.
-
-        Args:
-            input_features (batch, frames, mel bands): normalised log-mel energies.
-            feature_attention_mask (batch, frames), optional: 1 = real.
-
-        Returns:
-            (batch, channels of the last block).
-        """
-        if feature_attention_mask is None:
-            feature_attention_mask = torch.ones(input_features.shape[:2], device=input_features.device)
-        mask = feature_attention_mask.to(input_features.dtype).unsqueeze(1)
-        hidden = input_features.transpose(1, 2) * mask
-        for block in self.blocks:
-            hidden = block(hidden, mask)
-        return masked_mean(self.pool(hidden).transpose(1, 2), self.pool(mask).squeeze(1))
 
 
 def keep_frozen_in_eval(module: nn.Module) -> None:

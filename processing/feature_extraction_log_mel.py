@@ -7,26 +7,41 @@ import torch
 from transformers import BatchFeature, SequenceFeatureExtractor
 from transformers.audio_utils import mel_filter_bank, window_function
 
-from .waveforms import check_sampling_rate, checked_clips
+from .waveforms import check_sampling_rate, checked_clips, trim_silence
 
 FLOOR = 1e-10
 """Smallest power before the logarithm, -100 dB: `librosa.power_to_db`'s own floor."""
 
 
-class LogMelFeatureExtractor(SequenceFeatureExtractor):
-    """Log-mel spectrograms in dB, normalised by fixed figures, padded to the longest clip of the batch.
+TOP_DB = 80.0
+"""dB below its loudest point at which a clip's features end, by utterance: `librosa.power_to_db`'s own range."""
 
-    A clip's features equal `librosa.power_to_db(librosa.feature.melspectrogram(...), top_db=None)` (Hann window,
-    centred frames, zero padding, slaney filters from 0 Hz to half the sampling rate), whatever else is in its batch;
-    then `(dB - mean) / std`. Full scale is 1.0, and silence lies at -100 dB.
+SMALLEST_STD = 1.0
+"""dB: what hardly varies, as a hum, is not blown up into something."""
+
+NORMALIZATIONS = ("utterance", "fixed")
+
+
+class LogMelFeatureExtractor(SequenceFeatureExtractor):
+    """Log-mel spectrograms in dB, normalised, padded to the longest clip of the batch.
+
+    A clip's dB equal `librosa.power_to_db(librosa.feature.melspectrogram(...), top_db=None)` (Hann window, centred
+    frames, zero padding, slaney filters from 0 Hz to half the sampling rate), whatever else is in its batch. Before
+    that, silence at its ends is cut off; after it, they are normalised:
+
+    - "utterance": by the clip's own mean and standard deviation, over all its frames and bands; how loud a recording
+      is then changes nothing.
+    - "fixed": by `mean` and `std`, with full scale at 0 dB and silence at -100 dB. For recordings of one level.
 
     Args:
         feature_size: mel bands.
         sampling_rate: Hz that the samples must have.
         n_fft: samples of the window and of its transform; 1024 at 16 kHz is 64 ms.
         hop_length: samples between frames; a quarter of the window is librosa's and the Hann window's usual step.
-        mean: dB, one figure or one a band; saved with the processor. The defaults suit speech in 16 kHz clips; put
-            the figures of your training data here where they differ.
+        normalization: "utterance" or "fixed".
+        trim_db: what is quieter than the clip's peak by more dB counts as silence where it lies at the ends; None
+            keeps it. Samples are compared, so what is cut off does not move the frames of the rest.
+        mean: dB, one figure or one a band; for "fixed".
         std: dB, likewise.
         padding_value: of padded frames, after normalisation; 0 is the mean.
     """
@@ -40,6 +55,8 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         sampling_rate: int = 16_000,
         n_fft: int = 1024,
         hop_length: int = 256,
+        normalization: str = "utterance",
+        trim_db: float | None = 40.0,
         mean: float | Sequence[float] = -35.0,
         std: float | Sequence[float] = 20.0,
         padding_value: float = 0.0,
@@ -51,8 +68,14 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
                 raise ValueError(
                     f"{name} holds {np.size(figures)} figures for {feature_size} mel bands; give one, or one a band"
                 )
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(f"normalization={normalization!r}: choose one of {', '.join(NORMALIZATIONS)}")
+        if trim_db is not None and trim_db <= 0:
+            raise ValueError(f"trim_db={trim_db}: give dB above 0, or None to keep silence at the ends")
         self.n_fft = n_fft
         self.hop_length = hop_length
+        self.normalization = normalization
+        self.trim_db = trim_db
         self.mean = mean
         self.std = std
         # Under these names the base class leaves them out of the saved JSON: they follow from the arguments.
@@ -91,8 +114,8 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
             return_tensors: "pt", "np", or None for a list of arrays.
 
         Returns:
-            `input_features` float32 (batch, frames, mel bands), a clip having 1 + samples // hop_length frames, and
-            `feature_attention_mask` int64 (batch, frames), 1 = real.
+            `input_features` float32 (batch, frames, mel bands), a clip having 1 + samples // hop_length frames,
+            of the samples that are left after trimming, and `feature_attention_mask` int64 (batch, frames), 1 = real.
 
         Raises:
             ValueError: a missing or other sampling rate; empty, non-finite or not one-dimensional samples.
@@ -112,8 +135,20 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
 
     def _normalised(self, clips: list[np.ndarray]) -> list[np.ndarray]:
         """Normalised features float32 (frames, mel bands) of each clip."""
+        clips = [clip if self.trim_db is None else trim_silence(clip, self.trim_db) for clip in clips]
+        if self.normalization == "utterance":
+            return [self._by_utterance(clip) for clip in clips]
         mean, std = np.float32(self.mean), np.float32(self.std)
         return [(self._decibels(clip) - mean) / std for clip in clips]
+
+    def _by_utterance(self, clip: np.ndarray) -> np.ndarray:
+        """Features by the clip's own figures; digital silence is 0 throughout.
+
+        The clip is brought to peak 1 first, so that `FLOOR` lies as far below every recording.
+        """
+        decibels = self._decibels(clip / (np.abs(clip).max() or 1.0))
+        decibels = np.maximum(decibels, decibels.max() - TOP_DB)
+        return (decibels - decibels.mean()) / max(decibels.std(), SMALLEST_STD)
 
     def _decibels(self, clip: np.ndarray) -> np.ndarray:
         """Log-mel power float32 (frames, mel bands) in dB.

@@ -1,4 +1,4 @@
-"""Checks on raw samples, before any extractor computes with them."""
+"""Raw samples, before any extractor computes with them: checked, and without the silence around them."""
 
 from collections.abc import Sequence
 
@@ -40,3 +40,15 @@ def checked_clips(raw_speech: np.ndarray | Sequence[np.ndarray]) -> list[np.ndar
                 f"raw_speech[{index}] holds NaN or infinite samples; repair or leave out the clip's audio"
             )
     return clips
+
+
+def trim_silence(clip: np.ndarray, below_db: float) -> np.ndarray:
+    """A clip from its first to its last sample that is no silence; as it is where there is nothing else.
+
+    Args:
+        clip: float (samples,).
+        below_db: a sample that is quieter than the loudest one by more than so many dB is silence.
+    """
+    level = np.abs(clip)
+    (loud,) = np.nonzero(level >= level.max() * 10 ** (-below_db / 20))
+    return clip[loud[0] : loud[-1] + 1]

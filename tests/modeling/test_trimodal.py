@@ -1,5 +1,6 @@
 """What is particular to the utterance models: fusion, frozen encoders, modality dropout, pretrained encoders."""
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -15,11 +16,14 @@ from transformers import (
 )
 
 from affecthub import (
+    LogMelFeatureExtractor,
     TrimodalEnsembleConfig,
     TrimodalEnsembleForVideoClassification,
     TrimodalLateFusionConfig,
     TrimodalLateFusionForVideoClassification,
+    TrimodalProcessor,
     UnimodalBaselineConfig,
+    UnimodalBaselineForVideoClassification,
 )
 from affecthub.modeling.modalities import drop_modalities
 
@@ -191,3 +195,30 @@ def test_compiles(inputs_for):
     compiled = torch.compile(model, backend="aot_eager")
     with torch.no_grad():
         torch.testing.assert_close(compiled(**inputs).logits, model(**inputs).logits, rtol=1e-4, atol=1e-5)
+
+
+def test_no_modality_starts_much_quieter_than_another(inputs_for):
+    torch.manual_seed(0)
+    wide = dict(hidden_size=256, num_hidden_layers=1, num_attention_heads=4, intermediate_size=256)
+    config = TrimodalEnsembleConfig(
+        text_config={**TINY["text_config"], **wide}, vision_config={**TINY["vision_config"], **wide}, num_mel_bins=10
+    )
+    model = TrimodalEnsembleForVideoClassification(config).eval()
+    spread = model.trimodal(**inputs_for(["text", "audio", "video"])).embeddings.std(dim=(0, 2))
+    assert spread.max() < 6 * spread.min()
+
+
+def test_how_loud_a_recording_is_and_silence_around_it_change_no_answer():
+    torch.manual_seed(0)
+    config = UnimodalBaselineConfig(modalities=["audio"], initializer_range=0.1)
+    model = UnimodalBaselineForVideoClassification(config).eval()
+    processor = TrimodalProcessor(feature_extractor=LogMelFeatureExtractor())
+    rng = np.random.default_rng(0)
+    clip = 0.1 * np.sin(np.arange(30_000) ** 1.4 / 40) * rng.uniform(0.5, 1, 30_000)
+    silence = 1e-5 * rng.normal(size=16_000)
+    changed = [clip * 0.1, clip * 10, np.concatenate([silence, clip, silence]), clip[:9_000]]
+    with torch.no_grad():
+        alone = model(**processor(audio=[clip], sampling_rate=16_000)).logits
+        together = model(**processor(audio=changed, sampling_rate=16_000)).logits
+    torch.testing.assert_close(together[:3], alone.expand(3, -1), rtol=0, atol=1e-3)
+    assert (together[3] - alone).abs().max() > 1e-2

@@ -9,6 +9,8 @@ import torch
 from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtractor
 
 RATE = 16_000
+PLAIN = dict(normalization="fixed", trim_db=None)
+"""What librosa gives, but for the scale."""
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def clips():
 
 
 def reference(samples, **settings):
-    """librosa's features float (frames, mel bands), normalised as by default."""
+    """librosa's features float (frames, mel bands), normalised by the default figures."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="n_fft=.* is too large")
         mel = librosa.feature.melspectrogram(y=samples, sr=RATE, **settings)
@@ -32,7 +34,7 @@ def reference(samples, **settings):
 def test_every_clip_of_a_ragged_batch_equals_librosa(clips, settings):
     used = {"n_mels": 40, "n_fft": 1024, "hop_length": 256, **settings}
     extractor = LogMelFeatureExtractor(
-        feature_size=used["n_mels"], n_fft=used["n_fft"], hop_length=used["hop_length"], sampling_rate=RATE
+        feature_size=used["n_mels"], n_fft=used["n_fft"], hop_length=used["hop_length"], sampling_rate=RATE, **PLAIN
     )
     batch = extractor(clips, sampling_rate=RATE, return_tensors="np")
     for row, mask, clip in zip(batch["input_features"], batch["feature_attention_mask"], clips, strict=True):
@@ -43,7 +45,7 @@ def test_every_clip_of_a_ragged_batch_equals_librosa(clips, settings):
 
 
 def test_types_and_shapes(clips):
-    batch = LogMelFeatureExtractor()(clips, sampling_rate=RATE, return_tensors="pt")
+    batch = LogMelFeatureExtractor(**PLAIN)(clips, sampling_rate=RATE, return_tensors="pt")
     assert batch["input_features"].shape == (5, 63, 40) and batch["input_features"].dtype == torch.float32
     assert batch["feature_attention_mask"].shape == (5, 63) and batch["feature_attention_mask"].dtype == torch.int64
     assert batch["feature_attention_mask"][0].all()
@@ -58,7 +60,7 @@ def test_one_clip_in_any_form(clips, convert):
 
 
 def test_padding_and_truncation_follow_transformers(clips):
-    extractor = LogMelFeatureExtractor()
+    extractor = LogMelFeatureExtractor(**PLAIN)
     loose = extractor(clips, sampling_rate=RATE, padding=False)
     assert [len(rows) for rows in loose["input_features"]] == [63, 49, 2, 17, 1]
     fixed = extractor(clips, sampling_rate=RATE, padding="max_length", max_length=50, truncation=True)
@@ -69,19 +71,20 @@ def test_padding_and_truncation_follow_transformers(clips):
 
 
 def test_figures_per_band_normalise_each_band(clips):
-    plain = LogMelFeatureExtractor(mean=0.0, std=1.0)(clips[0], sampling_rate=RATE, return_tensors="np")
+    plain = LogMelFeatureExtractor(mean=0.0, std=1.0, **PLAIN)(clips[0], sampling_rate=RATE, return_tensors="np")
     mean = plain["input_features"][0].mean(0).tolist()
     std = plain["input_features"][0].std(0).tolist()
-    scaled = LogMelFeatureExtractor(mean=mean, std=std)(clips[0], sampling_rate=RATE, return_tensors="np")
+    scaled = LogMelFeatureExtractor(mean=mean, std=std, **PLAIN)(clips[0], sampling_rate=RATE, return_tensors="np")
     np.testing.assert_allclose(scaled["input_features"][0].mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(scaled["input_features"][0].std(0), 1, atol=1e-4)
 
 
 def test_save_and_load_give_the_same_features(clips, tmp_path):
-    extractor = LogMelFeatureExtractor(feature_size=20, n_fft=512, mean=[-30.0] * 20, std=[10.0] * 20)
+    extractor = LogMelFeatureExtractor(feature_size=20, n_fft=512, mean=[-30.0] * 20, std=[10.0] * 20, **PLAIN)
     extractor.save_pretrained(tmp_path)
     saved = json.loads((tmp_path / "preprocessor_config.json").read_text())
     assert "mel_filters" not in saved and saved["mean"] == [-30.0] * 20
+    assert (saved["normalization"], saved["trim_db"]) == ("fixed", None)
     loaded = LogMelFeatureExtractor.from_pretrained(tmp_path)
     assert loaded.to_dict() == extractor.to_dict() | {k: v for k, v in loaded.to_dict().items() if k == "auto_map"}
     for name, values in extractor(clips, sampling_rate=RATE, return_tensors="np").items():
@@ -114,3 +117,58 @@ def test_unusable_samples_are_errors(bad, message):
 def test_figures_must_fit_the_bands():
     with pytest.raises(ValueError, match="std holds 3 figures for 40 mel bands"):
         LogMelFeatureExtractor(std=[1.0, 2.0, 3.0])
+
+
+def speech(seconds=1.5, seed=0):
+    """Something like a word: harmonics at a moving level, in quiet noise; float64 (samples,), peak below 0.5."""
+    t, rng = np.arange(int(seconds * RATE)) / RATE, np.random.default_rng(seed)
+    tone = sum(np.sin(2 * np.pi * 150 * k * t) / k for k in range(1, 20))
+    return 0.15 * tone * (0.1 + np.sin(3 * np.pi * t) ** 2) + 1e-3 * rng.normal(size=len(t))
+
+
+def features_of(clip, **settings):
+    return LogMelFeatureExtractor(**settings)(clip, sampling_rate=RATE, return_tensors="np")["input_features"][0]
+
+
+def test_by_utterance_a_clip_has_mean_0_and_std_1_and_its_bands_keep_their_places():
+    features = features_of(speech())
+    assert abs(features.mean()) < 1e-4 and abs(features.std() - 1) < 1e-4
+    assert features[:, 2].mean() > features[:, -1].mean() + 1  # the timbre is not normalised away
+
+
+@pytest.mark.parametrize("decibels", [-40, -20, 20])
+def test_by_utterance_the_level_changes_nothing(decibels):
+    changed = speech() * 10 ** (decibels / 20)
+    np.testing.assert_allclose(features_of(changed), features_of(speech()), atol=1e-4)
+    assert np.abs(features_of(changed, **PLAIN) - features_of(speech(), **PLAIN)).max() > 0.9  # fixed: it shows
+
+
+@pytest.mark.parametrize("floor", [0.0, 1e-3])
+def test_silence_at_the_ends_changes_nothing(floor):
+    noise = floor * np.random.default_rng(1).uniform(-1, 1, (2, RATE + 77))
+    longer = np.concatenate([noise[0], speech(), noise[1]])
+    np.testing.assert_array_equal(features_of(longer), features_of(speech()))
+    assert len(features_of(longer, trim_db=None)) > len(features_of(speech())) + 100
+
+
+def test_digital_silence_and_a_single_sample_are_finite():
+    assert not features_of(np.zeros(4_000)).any()
+    for clip in (np.ones(1), np.full(5_000, 1e-30), np.eye(1, 4_000)[0]):
+        assert np.isfinite(features_of(clip)).all()
+
+
+def test_a_hum_is_not_blown_up():
+    hum = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE)
+    assert np.abs(features_of(hum)).max() < 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(normalization="batch"), "normalization='batch': choose one of utterance, fixed"),
+        (dict(trim_db=-3), "trim_db=-3: give dB above 0, or None"),
+    ],
+)
+def test_wrong_settings_are_errors(settings, message):
+    with pytest.raises(ValueError, match=message):
+        LogMelFeatureExtractor(**settings)
