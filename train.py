@@ -32,6 +32,7 @@ from affecthub.training.features import check_features
 from affecthub.training.from_recipe import build_model, build_processor, modalities_of, settled
 from affecthub.training.fsdp import whole_model
 from affecthub.training.launch import check_divisible, describe_batches, join_launch
+from affecthub.training.phases import epochs_until_stopped
 from affecthub.training.recipe import Recipe, Run, parse_run, write_recipe
 from affecthub.training.samples import SampleDataset
 from affecthub.training.split_audit import as_results, audit_once
@@ -116,7 +117,10 @@ def prepare(
 
 
 def checkpoint_to_resume(run: Run, trainer: AffectTrainer) -> str | None:
-    """The newest checkpoint with --resume, none without; ValueError where the two do not fit."""
+    """The newest checkpoint with --resume, none without; ValueError where the two do not fit.
+
+    A run that had stopped early, and was interrupted while it was judged or saved, learns no further.
+    """
     folder = Path(trainer.args.output_dir)
     newest = get_last_checkpoint(str(folder)) if folder.is_dir() else None
     if run.resume and newest is None:
@@ -126,6 +130,8 @@ def checkpoint_to_resume(run: Run, trainer: AffectTrainer) -> str | None:
             f"{folder} holds checkpoints of an interrupted run: continue it with --resume, delete the folder, or "
             "choose another --output_dir."
         )
+    if newest and (epochs := epochs_until_stopped(newest)):
+        trainer.args.num_train_epochs = epochs
     return newest
 
 

@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, ProcessorMixin, Trainer
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from affecthub.datasets_scripts.corpus import Corpus
 from affecthub.evaluation.pictures import SCORES_PICTURE, plot_ablation, plot_curves, plot_scores
@@ -66,8 +67,11 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 
 def clear_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints of a run that is complete: its best model has been saved."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove the checkpoints of a run that is complete: its best model has been saved. What trackers wrote stays."""
+    for checkpoint in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def save_run(folder: Path, run: Finished) -> None:

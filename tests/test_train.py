@@ -22,13 +22,13 @@ from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = {"train": 48, "dev": 16, "test": 16}
-TINY = (
-    *("--data.train_rows=48", "--data.validation_rows=16", "--data.test_rows=16", "--inputs.num_frames=2"),
-    *("--model.vision_config.image_size=32", "--model.config.hidden_size=16"),
+SMALL = (
+    *("--inputs.num_frames=2", "--model.vision_config.image_size=32", "--model.config.hidden_size=16"),
     *("--training.batch_size=16", "--training.precision=fp32", "--training.num_workers=0"),
 )
+TINY = ("--data.train_rows=48", "--data.validation_rows=16", "--data.test_rows=16", *SMALL)
 LONG = (
-    *(*TINY, "--training.epochs=5", "--training.patience=2", "--training.min_delta=1"),  # stops after the third
+    *(*TINY, "--training.epochs=5", "--training.patience=2", "--training.min_delta=1"),  # stops after the fourth
     *("--augmentation.frames.flip=0.5", "--augmentation.features.time_masks=2"),
     "--training.phases=[{start_epoch: 0, encoder_layers: 0}, {start_epoch: 1, encoder_layers: 1}]",
 )
@@ -185,12 +185,12 @@ def test_eval_only_without_a_model_says_what_to_do(run, place):
 def test_a_resumed_run_ends_as_an_undisturbed_one(undisturbed, run, place):
     where = f"--output_dir={place / 'interrupted'}"
     with pytest.raises(KeyboardInterrupt):
-        run(*LONG, where, stop_after=2)
+        run(*LONG, where, stop_after=3)
     assert not (place / "interrupted" / "model").exists()
     with pytest.raises(SystemExit, match="holds checkpoints of an interrupted run: continue it with --resume, delete"):
         run(*LONG, where)
     resumed = run(*LONG, where, "--resume")
-    assert undisturbed.state.epoch == resumed.state.epoch == 3  # its patience was not forgotten either
+    assert undisturbed.state.epoch == resumed.state.epoch == 4  # its patience was not forgotten either
     timing = ("runtime", "per_second", "train_loss", "total_flos")
 
     def history(trainer):
@@ -204,8 +204,13 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(undisturbed, run, place):
     assert weights[0].keys() == weights[1].keys()
     for name, tensor in weights[0].items():
         assert torch.equal(tensor, weights[1][name]), name
-    results = [figures(place / name / "model" / "metrics.json")["results"] for name in ("undisturbed", "interrupted")]
-    assert results[0] == results[1]
+    found = [figures(place / name / "model" / "metrics.json") for name in ("undisturbed", "interrupted")]
+    assert found[0]["results"] == found[1]["results"]
+    for training in (results["training"] for results in found):
+        assert (training["epochs"], training["epochs_planned"], training["best_metric"]) == (4, 5, "accuracy")
+        assert 1 <= training["best_epoch"] <= 4
+    card = (place / "interrupted" / "model" / "README.md").read_text(encoding="utf-8")
+    assert "\n- Epochs: 4\n- Epochs planned: 5\n" in card
 
 
 def test_resume_without_a_checkpoint_says_what_to_do(run, place):
@@ -213,18 +218,23 @@ def test_resume_without_a_checkpoint_says_what_to_do(run, place):
         run(*TINY, "--resume", f"--output_dir={place / 'empty'}")
 
 
-def test_a_full_disk_while_saving_keeps_the_checkpoints_and_resume_saves(run, place, monkeypatch):
-    where = f"--output_dir={place / 'full'}"
+@pytest.mark.parametrize(
+    ("lasting", "epochs"),
+    [(("--training.epochs=1",), 1), (("--training.epochs=5", "--training.patience=1", "--training.min_delta=1"), 2)],
+)
+def test_a_full_disk_while_saving_keeps_the_checkpoints_and_resume_saves(run, place, monkeypatch, lasting, epochs):
+    shutil.rmtree(place / "full", ignore_errors=True)
+    where, options = f"--output_dir={place / 'full'}", (*TINY, *lasting)
 
     def no_space(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit, match="full/model was not written.*free space"):
         patch.setattr("affecthub.hub.model_folder.write_results", no_space)
-        run(*TINY, "--training.epochs=1", where)
+        run(*options, where)
     assert {path.name for path in (place / "full").iterdir()} == {"checkpoints", "recipe.yaml"}
-    trainer = run(*TINY, "--training.epochs=1", where, "--resume")
-    assert trainer.state.global_step == 3  # nothing was trained again
+    trainer = run(*options, where, "--resume", "true")
+    assert trainer.state.global_step == 3 * epochs  # nothing was trained again
     assert {path.name for path in (place / "full").iterdir()} == {"model", "recipe.yaml"}
 
 
@@ -302,7 +312,8 @@ def header_first(source, target):
 def test_broken_clips_stop_nothing_and_are_counted(damaged, run, place, modalities):
     output = place / f"damaged_{len(modalities)}"
     options = (f"--data.root={damaged}", "--data=Meld", "--training.epochs=1")
-    run(*TINY, *options, f"--model.modalities=[{','.join(modalities)}]", f"--output_dir={output}")
+    options += ("--split.accept=[same_recording, same_sound]",)  # the rendered voices are few
+    run(*SMALL, *options, f"--model.modalities=[{','.join(modalities)}]", f"--output_dir={output}")
     data = figures(output / "model" / "metrics.json")["data"]
     counts = list(data["skipped"].values())
     if "text" in modalities:
@@ -322,13 +333,13 @@ def test_broken_clips_stop_nothing_and_are_counted(damaged, run, place, modaliti
         (("--data=Meld", "--data.root=nowhere"), "nowhere: no such folder"),
         (("--model.config.fusion_size=[8]",), "has no 'fusion_size'; did you mean fusion_sizes"),
         (("--training.best_metric=f1",), "best_metric=f1: this model is measured by accuracy"),
-        (("--training.scheduler=cosin",), "cosin is not a valid SchedulerType, please select one of"),
+        (("--training.scheduler_options={rate: 1}",), "scheduler=cosine with .*unexpected keyword argument 'rate'"),
         (("--model.modalities=[text, sound]",), "modalities=.*name one or more of"),
         (("--model.text_encoder=nowhere/bert",), "nowhere/bert"),
     ],
 )
 def test_wrong_values_end_in_one_message(run, place, options, message):
     with pytest.raises(SystemExit, match=message) as caught:
-        run(*TINY, f"--output_dir={place / 'wrong'}", *options)
+        run(*(SMALL if "--data=Meld" in options else TINY), f"--output_dir={place / 'wrong'}", *options)
     assert str(caught.value).startswith("train.py: ")
     assert not (place / "wrong" / "model").exists()

@@ -53,7 +53,7 @@ def evaluate(
         "training": {
             "recipe": recipe.name,
             "seed": seed,
-            "epochs": recipe.training.epochs,
+            **epochs_run(trainer),
             "precision": choose_precision(recipe.training.precision),
             "processes": trainer.args.world_size,
             "device": trainer.args.device.type,
@@ -89,6 +89,21 @@ def score_split(
         else:
             logger.warning("No %s row has a known %s: it is not judged there.", split, task.name)
     return scores
+
+
+def epochs_run(trainer: AffectTrainer) -> dict[str, int | str]:
+    """How many epochs were planned, how many it learned for, which of them is kept, and by what it was chosen.
+
+    Of a model that was only loaded the plan alone is known.
+    """
+    state = trainer.state
+    found: dict[str, int | str] = {"epochs_planned": trainer.settings.epochs}
+    if not state.global_step:
+        return found
+    found = {"epochs": round(state.epoch), **found, "best_metric": trainer.args.metric_for_best_model}
+    if state.best_global_step:
+        found["best_epoch"] = round(state.best_global_step * state.epoch / state.global_step)
+    return found
 
 
 def learned_weights(model: PreTrainedModel) -> dict[str, float]:

@@ -5,6 +5,7 @@ import difflib
 import importlib
 import itertools
 import json
+import math
 import re
 import sys
 from collections.abc import Iterable
@@ -14,6 +15,8 @@ from typing import Any, Literal
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+from transformers import SchedulerType
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from affecthub.datasets_scripts.catalog import DATASETS
 from affecthub.datasets_scripts.corpus import DataOptions
@@ -27,6 +30,15 @@ RECIPE_FILE = "recipe.yaml"
 """In a run's folder: the recipe that it was started with, overrides included."""
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+
+SWITCHES = ("--resume", "--eval_only")
+"""Options of the command line that need no value."""
+
+WARM_RESTARTS = "cosine_warm_restarts"
+"""Name of the schedule that transformers lacks: cosine annealing with restarts whose cycles grow."""
+
+BY_METRIC = ("reduce_lr_on_plateau", "greedy")
+"""Schedules that follow `best_metric`, and not the updates done."""
 
 UNKNOWN_OPTION = re.compile(
     r"unrecognized arguments: --(?P<option>[\w.]+)"
@@ -102,7 +114,13 @@ class ModelRecipe:
     task_weights: dict[str, float] = field(default_factory=dict)
     """Weight of each target in the loss, by its name; 1 where nothing is said."""
     imbalance: Literal["none", "class_weights", "focal"] = "none"
-    """Loss for rare classes: plain; weighted by inverse training frequency; focal with gamma 2."""
+    """Loss for rare classes: plain; class_weights: classes weighted by inverse training frequency, and where there are
+    several labels a row, or one that is there or not, its presence by negatives over positives; focal with gamma 2.
+    Which is best is to be seen on the validation split."""
+
+    def __post_init__(self):
+        for name, weight in self.task_weights.items():
+            _check_number(f"model.task_weights.{name}", weight)
 
 
 @dataclass(frozen=True)
@@ -114,13 +132,18 @@ class Phase:
     encoder_layers: int | Literal["all"] = "all"
     """0: the encoders are frozen; N: their N topmost layers learn; all: everything learns."""
 
+    def __post_init__(self):
+        _check_number("training.phases: start_epoch", self.start_epoch)
+        if self.encoder_layers != "all":
+            _check_number("training.phases: encoder_layers", self.encoder_layers)
+
 
 @dataclass(frozen=True)
 class TrainingRecipe:
     """How it learns."""
 
     epochs: int = 10
-    """Passes over the training split."""
+    """Passes over the training split, at most; `patience` may end it before."""
     batch_size: int = 32
     """Rows a step on each process."""
     gradient_accumulation: int = 1
@@ -128,7 +151,7 @@ class TrainingRecipe:
     learning_rate: float = 1e-4
     """Peak rate of everything but the encoders."""
     encoder_learning_rate: float = 1e-5
-    """Peak rate of the encoders."""
+    """Peak rate of the encoders. A layer that `phases` unfreeze later has it at the start of that phase."""
     scale_learning_rate: bool = False
     """Multiply both rates by the rows of an update, over all processes and accumulated steps, divided by
     `batch_size`."""
@@ -136,19 +159,24 @@ class TrainingRecipe:
     """AdamW's weight decay (not on biases and norms)."""
     scheduler: str = "linear"
     """Name of a transformers scheduler, such as `cosine`, `cosine_with_min_lr`, `reduce_lr_on_plateau`; or
-    `cosine_warm_restarts`, PyTorch's, whose cycles are counted in epochs."""
+    `cosine_warm_restarts`, whose cycles are counted in epochs. It runs from the first update to the last; of a layer
+    that is frozen at first, from the start of the phase that unfreezes it, without warm-up."""
     scheduler_options: dict[str, Any] = field(default_factory=dict)
-    """Its options, such as `{factor: 0.5, patience: 3, mode: max}` or `{T_0: 10, T_mult: 2, eta_min: 1.0e-6}`."""
+    """Its options, such as `{factor: 0.5, patience: 3}` or `{T_0: 10, T_mult: 2, eta_min: 1.0e-6}`. A floor (`min_lr`,
+    `eta_min`) is the rate, as a figure, at which head and encoders both end. A plateau's `mode` is that of
+    `best_metric`."""
     warmup: float = 0.0
     """Warm-up in steps, or as a share of all steps when below 1."""
     max_gradient_norm: float = 1.0
-    """Gradients are clipped to this norm."""
+    """Gradients are clipped to this norm; 0: never."""
     phases: list[Phase] = field(default_factory=list)
     """Freezing and unfreezing of the encoders over the epochs; none: everything learns from the start."""
-    best_metric: str = "f1_weighted"
-    """Validation metric by which the best epoch is kept and by which training stops early."""
+    best_metric: str | None = None
+    """Validation metric by which the best epoch is kept and by which training stops early; none: the main target's
+    own, such as accuracy, f1_macro, kl_divergence or mae."""
     patience: int | None = None
-    """Stop after so many epochs without a better `best_metric`; none: never."""
+    """Stop after so many epochs of the last phase without a better `best_metric` than that phase has had; none: never.
+    The epoch that is kept may be of any phase."""
     min_delta: float = 0.0
     """What counts as better."""
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
@@ -167,8 +195,52 @@ class TrainingRecipe:
     encoder_cache: bool = True
     """Where the encoders are frozen for the whole run: encode every sample once, and keep what they gave on disk.
     `--no-cache` is short for false."""
+    report_to: list[str] = field(default_factory=list)
+    """Trackers that get losses, metrics and rates, by transformers' names, such as `[tensorboard]`, `[wandb]`,
+    `[mlflow]` or `[trackio]`; each needs its package, and is set up by its own environment variables. Losses and
+    metrics go to whatever service it is set up for."""
     seed: int = 0
     """Seed of weights, order, dropout and augmentation."""
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "gradient_accumulation"):
+            _check_number(f"training.{name}", getattr(self, name), 1)
+        for name in ("learning_rate", "encoder_learning_rate"):
+            _check_number(f"training.{name}", getattr(self, name), above=True)
+        for name in ("weight_decay", "warmup", "max_gradient_norm", "min_delta", "num_workers"):
+            _check_number(f"training.{name}", getattr(self, name))
+        _check_number("training.seed", self.seed, most=2**32 - 1)  # as NumPy takes them
+        if self.patience is not None:
+            _check_number("training.patience", self.patience, 1)
+        _check_choice("training.scheduler", self.scheduler, [kind.value for kind in SchedulerType] + [WARM_RESTARTS])
+        for tracker in self.report_to:
+            _check_choice("training.report_to", tracker, list(INTEGRATION_TO_CALLBACK))
+        starts = [phase.start_epoch for phase in self.phases]
+        if len(set(starts)) < len(starts):
+            raise ValueError(f"training.phases: start_epoch {starts}: each phase needs one of its own.")
+
+
+def _check_number(name: str, value: float, least: float = 0, most: float = math.inf, above: bool = False) -> None:
+    """ValueError unless a finite number lies within its limits.
+
+    Args:
+        name: of the recipe's key.
+        value: of it.
+        least: the lowest that is allowed.
+        most: the highest.
+        above: whether `least` itself is too low.
+    """
+    if not least <= value <= most or (above and value == least) or not math.isfinite(value):
+        wanted = f"above {least}" if above else f"{least} or more"
+        raise ValueError(f"{name}={value}: it has to be {wanted}{f', up to {most}' if most < math.inf else ''}.")
+
+
+def _check_choice(name: str, value: str, known: list[str]) -> None:
+    """ValueError, with the nearest that there is, for a word of a recipe that is none of those known."""
+    if value not in known:
+        close = difflib.get_close_matches(value, known, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise ValueError(f"{name}={value}: {hint}Choose one of {', '.join(known)}.")
 
 
 @dataclass(frozen=True)
@@ -248,7 +320,22 @@ def parse_run(arguments: list[str] | None = None) -> Run:
         )
         raise SystemExit(2) from None
     recipe = Recipe(run.name, run.data, run.inputs, run.split, run.model, run.training, run.augmentation)
-    return Run(recipe, Path(run.output_dir or f"runs/{recipe.name}"), run.resume, run.eval_only, run.push_to_hub)
+    seeds = recipe.split.fold, recipe.split.seed, recipe.training.seed
+    folder = Path(run.output_dir) if run.output_dir else default_folder(recipe.name, *seeds)
+    return Run(recipe, folder, run.resume, run.eval_only, run.push_to_hub)
+
+
+def default_folder(name: str, fold: object, split_seed: object, seed: object) -> Path:
+    """Where a run goes that names no folder: one a recipe, fold and seed, so that no fold takes another's place.
+
+    Args:
+        name: of the recipe.
+        fold: that judges.
+        split_seed: which dealt the folds.
+        seed: of the training.
+    """
+    parts = {"fold": fold, "split": split_seed, "seed": seed}
+    return Path("runs", "-".join([name, *(f"{part}{value}" for part, value in parts.items() if str(value) != "0")]))
 
 
 def write_recipe(recipe: Recipe, output_dir: Path) -> None:
@@ -275,7 +362,9 @@ def _parser() -> ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--recipe", action="config", help="name of a recipe, or a YAML file (default: quickstart)")
-    parser.add_argument("--output_dir", type=str | None, default=None, help="default: runs/<name of the recipe>")
+    parser.add_argument(
+        "--output_dir", type=str | None, default=None, help="default: runs/<name of the recipe>, with fold and seeds"
+    )
     parser.add_argument("--resume", type=bool, default=False, help="continue the newest checkpoint of the output_dir")
     parser.add_argument("--eval_only", type=bool, default=False, help="evaluate the model of the output_dir again")
     parser.add_argument(
@@ -288,7 +377,7 @@ def _parser() -> ArgumentParser:
 def _with_recipe_file(arguments: list[str]) -> list[str]:
     """The command line with `--recipe NAME` first and replaced by its file, and bare switches spelled out."""
     spelled = [re.sub(r"^--(output|eval|push-to)-(dir|only|hub)\b", _with_underscores, a) for a in arguments]
-    spelled = [f"{a}=true" if a in ("--resume", "--eval_only") else a for a in spelled]
+    spelled = _with_values(spelled)
     spelled = ["--training.encoder_cache=false" if a == "--no-cache" else a for a in spelled]
     name, rest, take = _recipe_of_run(spelled), [], False
     for argument in spelled:
@@ -301,6 +390,17 @@ def _with_recipe_file(arguments: list[str]) -> list[str]:
     if take:
         raise ValueError(f"--recipe needs a name, one of {', '.join(recipe_names())}, or the path of a .yaml file.")
     return [f"--recipe={_for_data(_recipe_file(name), rest)}", *rest]
+
+
+def _with_values(arguments: list[str]) -> list[str]:
+    """`--resume` and `--resume true` as `--resume=true`, and `--eval_only` likewise."""
+    spelled = []
+    for argument in arguments:
+        if spelled and spelled[-1] in SWITCHES and argument.lower() in ("true", "false"):
+            spelled[-1] += f"={argument.lower()}"
+        else:
+            spelled.append(argument)
+    return [f"{argument}=true" if argument in SWITCHES else argument for argument in spelled]
 
 
 def _for_data(path: Path, arguments: list[str]) -> Path | str:
@@ -346,8 +446,9 @@ def _recipe_of_run(arguments: list[str]) -> str:
     """The recipe where none is named: of a run that is resumed or evaluated, its own; else the quick start's."""
     pairs = itertools.pairwise([*arguments, ""])  # --option=value, or --option value
     values = {name: value or following for (name, _, value), following in ((a.partition("="), f) for a, f in pairs)}
-    kept = Path(values.get("--output_dir", "runs/quickstart"), RECIPE_FILE)
-    again = any(values.get(switch) == "true" for switch in ("--resume", "--eval_only"))
+    seeds = [values.get(name, 0) for name in ("--split.fold", "--split.seed", "--training.seed")]
+    kept = Path(values.get("--output_dir", default_folder("quickstart", *seeds)), RECIPE_FILE)
+    again = any(values.get(switch) == "true" for switch in SWITCHES)
     return str(kept) if again and kept.is_file() else "quickstart"
 
 

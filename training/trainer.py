@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate.data_loader import prepare_data_loader
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LRScheduler
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
+from transformers import EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
+from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from affecthub.datasets_scripts.corpus import Corpus, Target
 from affecthub.evaluation.answers import Kind, kind_of, known_rows
@@ -20,12 +22,10 @@ from affecthub.training.clips import StreamedDataset
 from affecthub.training.collator import BATCH_LIMIT, Collator, LengthGroupedSampler
 from affecthub.training.fsdp import shard_by_layers
 from affecthub.training.launch import global_batch, runs_on_cpu, scaled_rates
-from affecthub.training.phases import PhaseCallback, make_optimizer
-from affecthub.training.recipe import Recipe, TrainingRecipe
+from affecthub.training.phases import PhaseCallback, early_stopping, make_optimizer, rates_that_learn, split_encoders
+from affecthub.training.recipe import BY_METRIC, WARM_RESTARTS, Recipe, TrainingRecipe
 from affecthub.training.samples import SampleDataset
-
-WARM_RESTARTS = "cosine_warm_restarts"
-"""Name in a recipe of what transformers lacks: cosine annealing with restarts whose cycles grow."""
+from affecthub.training.schedule import check_schedule, make_schedule
 
 
 def choose_precision(wanted: str) -> str:
@@ -49,12 +49,16 @@ def training_arguments(recipe: TrainingRecipe, output_dir: Path, preloaded: bool
     """The recipe's values under transformers' names.
 
     Args:
-        recipe: the values.
+        recipe: the values, `best_metric` among them.
         output_dir: where the checkpoints go.
         preloaded: whether the clips lie in memory, so that workers would only copy them.
+
+    Raises:
+        ValueError: a tracker whose library is not installed.
     """
-    precision, best = choose_precision(recipe.precision), metric_logged(recipe.best_metric)
+    precision = choose_precision(recipe.precision)
     workers = 0 if preloaded else recipe.num_workers
+    check_trackers(recipe.report_to)
     return TrainingArguments(
         output_dir=str(output_dir / "checkpoints"),
         num_train_epochs=recipe.epochs,
@@ -79,15 +83,50 @@ def training_arguments(recipe: TrainingRecipe, output_dir: Path, preloaded: bool
         save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model=recipe.best_metric,
-        greater_is_better=best is not None and not best.lower_is_better,  # what is no metric is the loss
+        greater_is_better=direction_of(recipe.best_metric) == "max",
         seed=recipe.seed,
         dataloader_num_workers=workers,
         dataloader_pin_memory=torch.cuda.is_available(),
         ddp_find_unused_parameters=True,  # a batch may lack a whole modality
         remove_unused_columns=False,
         restore_callback_states_from_checkpoint=True,  # else a resumed run forgets how long it has been patient
-        report_to="none",
+        report_to=recipe.report_to or "none",
+        run_name=output_dir.name,
     )
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """ValueError for a tracker whose library is not installed."""
+    if missing := [name for name in names if name not in get_available_reporting_integrations()]:
+        raise ValueError(f"training.report_to: {missing[0]} is not installed: install its package, or leave it out.")
+
+
+def direction_of(best_metric: str) -> str:
+    """ "max" for a metric of which more is better, else "min"; what is no metric is the loss."""
+    metric = metric_logged(best_metric)
+    return "min" if metric is None or metric.lower_is_better else "max"
+
+
+def completed(recipe: TrainingRecipe, metrics: "Metrics") -> TrainingRecipe:
+    """The recipe with what it leaves to the targets: the metric that chooses, and the direction of a plateau.
+
+    Args:
+        recipe: the values.
+        metrics: by which the model is measured.
+
+    Raises:
+        ValueError: the plateau's direction is not that of the metric, so that each gain would lower the rate.
+    """
+    recipe = replace(recipe, best_metric=recipe.best_metric or metrics.main)
+    if recipe.scheduler not in BY_METRIC:
+        return recipe
+    direction, options = direction_of(recipe.best_metric), recipe.scheduler_options
+    if options.get("mode", direction) != direction:
+        raise ValueError(
+            f"training.scheduler_options.mode={options['mode']}: of {recipe.best_metric} the {direction} is best; "
+            "leave mode out."
+        )
+    return replace(recipe, scheduler_options={"mode": direction, **options})
 
 
 def make_trainer(
@@ -99,18 +138,21 @@ def make_trainer(
     validation: SampleDataset,
 ) -> "AffectTrainer":
     """A `Trainer` with the recipe's optimizer, schedule, phases, early stopping and metrics."""
-    settings, metrics = recipe.training, Metrics(corpus.targets)
+    metrics = Metrics(corpus.targets)
+    settings = completed(recipe.training, metrics)
     check_known(corpus, metrics, settings.best_metric)
     if settings.group_by_length and isinstance(train, StreamedDataset):
         raise ValueError("training.group_by_length: a stream is read in the order of its shards; set one to false.")
     arguments = training_arguments(settings, output_dir, recipe.inputs.preload)
     settings = scaled_rates(settings, global_batch(arguments))
     arguments.learning_rate = settings.learning_rate
+    encoder_rates = [settings.encoder_learning_rate] if split_encoders(model)[0] else []
+    check_schedule(settings, [settings.learning_rate, *encoder_rates])
     if settings.attention != "auto":
         model.set_attn_implementation(settings.attention)
     callbacks = [PhaseCallback(settings.phases)] if settings.phases else []
     if settings.patience is not None:
-        callbacks.append(EarlyStoppingCallback(settings.patience, settings.min_delta))
+        callbacks.append(early_stopping(settings))
     return AffectTrainer(
         settings,
         model=model,
@@ -126,7 +168,7 @@ def make_trainer(
 
 
 class AffectTrainer(Trainer):
-    """The stock Trainer with what its options lack: warm restarts, and batches of like lengths of our data sets."""
+    """The stock Trainer with what its options lack: a schedule a group, and batches of like lengths."""
 
     def __init__(self, settings: TrainingRecipe, **kwargs):
         self.settings = settings
@@ -141,14 +183,16 @@ class AffectTrainer(Trainer):
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LRScheduler:
-        """As the base class; warm restarts with `T_0` counted in epochs."""
-        if self.settings.scheduler == WARM_RESTARTS and self.lr_scheduler is None:
-            steps = num_training_steps / self.settings.epochs
-            options = dict(self.settings.scheduler_options)
-            self.lr_scheduler = CosineAnnealingWarmRestarts(
-                optimizer or self.optimizer, T_0=round(options.pop("T_0", 10) * steps), **options
-            )
-        return super().create_scheduler(num_training_steps, optimizer)
+        """The recipe's, for each group of parameters from the epoch in which it learns first."""
+        if self.lr_scheduler is None:
+            warmup = self.args.get_warmup_steps(num_training_steps)
+            schedule = make_schedule(optimizer or self.optimizer, self.settings, num_training_steps, warmup)
+            self.lr_scheduler, self._created_lr_scheduler = schedule, True
+        return self.lr_scheduler
+
+    def log(self, logs: dict[str, float], *args: object) -> None:
+        """As the base class; beside the rate of the head that of the encoders, as far as they learn."""
+        super().log(logs | rates_that_learn(self.optimizer) if "learning_rate" in logs else logs, *args)
 
     def get_train_dataloader(self) -> DataLoader:
         """As the base class; of a stream each process reads its own part, which accelerate would divide again."""
@@ -192,6 +236,12 @@ class Metrics:
 
     def __init__(self, tasks: Sequence[Target]):
         self.tasks = {f"{task.name}_" if i else "": task for i, task in enumerate(tasks)}
+
+    @property
+    def main(self) -> str:
+        """What the best model is chosen by where nothing is said: of the main task, the first that curves show."""
+        drawn = (name for name, metric in metrics_of(kind_of_target(self.tasks[""])).items() if metric.curve)
+        return next(drawn, "loss")
 
     @property
     def targets(self) -> dict[str, Target]:

@@ -1,6 +1,7 @@
 """Freezing, unfreezing and the two learning rates, alone and within a real run of the Trainer."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,20 +12,28 @@ from transformers import (
     CLIPVisionModelWithProjection,
     ModernBertConfig,
     TrainerCallback,
+    TrainerControl,
+    TrainerState,
     ViTConfig,
     set_seed,
 )
 
+from affecthub.training.evaluate import epochs_run
 from affecthub.training.from_recipe import build_model
 from affecthub.training.phases import (
+    START_EPOCH,
+    EarlyStopping,
     PhaseCallback,
     apply_phase,
+    early_stopping,
     encoder_stages,
+    epochs_until_stopped,
+    first_epochs,
     make_optimizer,
     phase_of,
     split_encoders,
 )
-from affecthub.training.recipe import Phase
+from affecthub.training.recipe import Phase, load_recipe, recipe_names
 
 SIZES = dict(hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=16)
 # what precedes the layers of each encoder, and what follows them
@@ -208,3 +217,96 @@ def test_a_resumed_run_is_in_the_phase_of_its_epoch(model):
     for epoch, learning in ((0, False), (2, False), (3, True), (7, True)):
         callback.on_epoch_begin(None, type("State", (), {"epoch": float(epoch)})(), None, model=model)
         assert all(p.requires_grad == learning for name, p in model.named_parameters() if name in encoder_names)
+
+
+def test_each_layer_is_in_the_group_of_the_epoch_in_which_it_learns_first(model, tiny):
+    phases = [Phase(0, 0), Phase(2, 1), Phase(4, 2), Phase(5, 0)]
+    starts = first_epochs(model, phases)
+    groups = make_optimizer(model, replace(tiny().training, phases=phases)).param_groups
+    of_group = {id(parameter): group[START_EPOCH] for group in groups for parameter in group["params"]}
+    encoder_names = split_encoders(model)[1]
+    for name, parameter in model.named_parameters():
+        learns = []
+        for epoch in range(8):
+            apply_phase(model, phase_of(phases, epoch))
+            learns += [epoch] if parameter.requires_grad else []
+        assert of_group.get(id(parameter)) == (learns[0] if learns else None), name
+        assert (parameter in starts) == (name in encoder_names and bool(learns)), name
+    assert set(of_group.values()) == {0, 2, 4}
+    assert {start for start in first_epochs(model, [Phase(3, 0)]).values()} == {0}  # all learns before the first phase
+
+
+def stopped_after(stopping, figures, greater=True):
+    """The epoch, from 1, after which training ends; None: it goes on."""
+    args = SimpleNamespace(metric_for_best_model="figure", greater_is_better=greater)
+    control = TrainerControl()
+    for epoch, figure in enumerate(figures, start=1):
+        stopping.on_evaluate(args, TrainerState(epoch=float(epoch)), control, {"eval_figure": figure})
+        if control.should_training_stop:
+            return epoch
+    return None
+
+
+@pytest.mark.parametrize(
+    ("figures", "first", "ends"),
+    [
+        ([0.9] * 12, 0, 4),  # the first is the best; three are waited for
+        ([0.9] * 12, 5, 9),  # none of the first phase counts
+        ([0.9] * 5 + [0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5], 5, 13),  # what is unfrozen gains, below the head's best
+        ([0.9] * 5 + [0.5, 0.51, 0.52, 0.53, 0.54], 5, 9),  # by less than min_delta
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 0, None),
+        ([float("nan")] * 5, 0, 3),
+        ([0.2, float("nan"), 0.5, 0.4, 0.4, 0.4], 0, 6),
+    ],
+)
+def test_patience_counts_within_the_last_phase_alone(figures, first, ends):
+    assert stopped_after(EarlyStopping(3, 0.05, first), figures) == ends
+    assert stopped_after(EarlyStopping(3, 0.05, first), [-figure for figure in figures], greater=False) == ends
+
+
+def test_a_restored_state_waits_no_longer_than_the_first_would_have():
+    stopping = EarlyStopping(3, 0.0, 2)
+    assert stopped_after(stopping, [0.5] * 5) is None
+    kept = stopping.state()
+    again = EarlyStopping(**kept["args"])
+    for name, value in kept["attributes"].items():
+        setattr(again, name, value)
+    assert (again.best, again.waited) == (0.5, 2)
+    args = SimpleNamespace(metric_for_best_model="figure", greater_is_better=True)
+    control = TrainerControl()
+    again.on_evaluate(args, TrainerState(epoch=6.0), control, {"eval_figure": 0.5})
+    assert control.should_training_stop
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if load_recipe(name).training.patience])
+def test_no_shipped_recipe_stops_before_its_last_phase_has_had_its_patience(name):
+    recipe = load_recipe(name).training
+    last = max((phase.start_epoch for phase in recipe.phases), default=0)
+    ends = stopped_after(early_stopping(recipe), [0.5] * recipe.epochs)
+    assert ends == last + 1 + recipe.patience <= recipe.epochs
+
+
+def test_phases_that_are_never_reached_do_not_keep_a_run_from_stopping(tiny):
+    recipe = replace(tiny().training, patience=2, epochs=10, phases=[Phase(0, 0), Phase(4, 1), Phase(15, "all")])
+    assert early_stopping(recipe).first_epoch == 4
+
+
+def test_a_run_of_two_phases_unfreezes_before_it_stops_and_says_how_long_it_ran(trainer_for, tiny, tmp_path):
+    recipe = tiny(
+        *("--training.epochs=6", "--training.patience=1", "--training.min_delta=10", "--training.learning_rate=1e-6"),
+        "--training.phases=[{start_epoch: 0, encoder_layers: 0}, {start_epoch: 2, encoder_layers: all}]",
+    )
+    trainer = trainer_for(recipe)
+    assert epochs_run(trainer) == {"epochs_planned": 6}
+    seen = Snapshots()
+    trainer.add_callback(seen)
+    trainer.train()
+    # two epochs of the head, one of the rest, and one that is waited for: the rate of 1e-6 gains nothing
+    assert [len(learning) for learning in seen.learning] == [len(seen.learning[0])] * 2 + [len(seen.learning[3])] * 2
+    assert len(seen.learning[3]) > len(seen.learning[0])
+    figures = [entry["eval_accuracy"] for entry in trainer.state.log_history if "eval_accuracy" in entry]
+    best = 1 + max(range(4), key=figures.__getitem__)
+    expected = {"epochs": 4, "epochs_planned": 6, "best_metric": "accuracy", "best_epoch": best}
+    assert epochs_run(trainer) == expected
+    checkpoints = sorted((tmp_path / "checkpoints").iterdir(), key=lambda path: int(path.name.rpartition("-")[2]))
+    assert epochs_until_stopped(str(checkpoints[-1])) == 4

@@ -1,6 +1,7 @@
 """Recipes: what is shipped, what can be overridden, and what is refused with which words."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,26 @@ WRONG_COMMANDS = {
     "--data=Genex --data.evry=3": "unknown option --data.evry of Genex; did you mean --data.every?",
     "--data.every=3": "unknown option --data.every of SampleMeld",
     "--inputs.num_frames=0": "inputs.num_frames=0: it has to be above 0",
+    "--training.epochs=-3": "training.epochs=-3: it has to be 1 or more",
+    "--training.batch_size=0": "training.batch_size=0: it has to be 1 or more",
+    "--training.gradient_accumulation=0": "training.gradient_accumulation=0: it has to be 1 or more",
+    "--training.learning_rate=-1e-3": "training.learning_rate=-0.001: it has to be above 0",
+    "--training.encoder_learning_rate=0": "training.encoder_learning_rate=0.0: it has to be above 0",
+    "--training.learning_rate=.nan": "training.learning_rate=nan: it has to be above 0",
+    "--training.warmup=-1": "training.warmup=-1.0: it has to be 0 or more",
+    "--training.weight_decay=.inf": "training.weight_decay=inf: it has to be 0 or more",
+    "--training.patience=0": "training.patience=0: it has to be 1 or more",
+    "--training.min_delta=-1": "training.min_delta=-1.0: it has to be 0 or more",
+    "--training.num_workers=-1": "training.num_workers=-1: it has to be 0 or more",
+    "--training.seed=-1": "training.seed=-1: it has to be 0 or more, up to 4294967295",
+    "--training.scheduler=cosin": "training.scheduler=cosin: did you mean cosine? Choose one of linear, ",
+    "--training.report_to=[wandd]": "training.report_to=wandd: did you mean wandb? Choose one of ",
+    "--training.phases=[{start_epoch: -1}]": "training.phases: start_epoch=-1: it has to be 0 or more",
+    "--training.phases=[{start_epoch: 0, encoder_layers: -2}]": "encoder_layers=-2: it has to be 0 or more",
+    "--training.phases=[{start_epoch: 0, encoder_layers: some}]": "Given value: some",
+    "--training.phases=[{start_epoch: 1}, {start_epoch: 1}]": r"start_epoch \[1, 1\]: each phase needs one of its own",
+    "--model.task_weights={emotion: -1}": "model.task_weights.emotion=-1.0: it has to be 0 or more",
+    "--data.limit=0": "data.limit=0: it has to be above 0",
     "--recipe": "--recipe needs a name, one of audio_visual_fusion, clips, clips_audio, frame_cnn, ",
     "meld_text": "unrecognized arguments: meld_text",
 }
@@ -99,6 +120,29 @@ def test_no_recipe_named_is_the_quick_start():
     assert (run.output_dir, run.resume, run.eval_only) == (Path("runs/quickstart"), False, False)
 
 
+@pytest.mark.parametrize(
+    ("options", "folder"),
+    [
+        (("--recipe=meld_text",), "runs/meld_text"),
+        (("--recipe=meld_text", "--split.fold=1", "--training.seed=2"), "runs/meld_text-fold1-seed2"),
+        (("--split.fold", "3", "--split.seed=5"), "runs/quickstart-fold3-split5"),
+        (("--training.seed=2", "--output_dir=there"), "there"),
+    ],
+)
+def test_no_fold_and_no_seed_takes_the_folder_of_another(options, folder):
+    assert parse_run(list(options)).output_dir == Path(folder)
+
+
+def test_a_run_of_another_seed_is_resumed_from_its_own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kept = load_recipe("meld_text", "--training.epochs=3", "--training.seed=7")
+    write_recipe(replace(kept, name="quickstart"), Path("runs/quickstart-seed7"))
+    for options in (["--resume", "--training.seed=7"], ["--eval_only", "--training.seed", "7"]):
+        run = parse_run(options)
+        assert (run.recipe.training.epochs, run.output_dir) == (3, Path("runs/quickstart-seed7"))
+    assert parse_run(["--resume"]).recipe == load_recipe("quickstart")
+
+
 def test_values_are_overridden_in_every_spelling():
     recipe = load_recipe(
         "meld_ensemble",
@@ -135,11 +179,15 @@ def test_the_command_line_wins_over_the_file_wherever_it_stands(position):
         ["--resume", "--eval-only", "--output-dir=there"],
         ["--resume", "--eval_only", "--output-dir", "there"],
         ["--resume=true", "--eval_only=true", "--output_dir", "there"],
+        ["--resume", "true", "--eval_only", "True", "--output_dir", "there"],
+        ["--eval-only", "true", "--output_dir", "there", "--resume"],
     ],
 )
 def test_switches_are_spelled_with_dash_or_underscore(spelled):
     run = parse_run(spelled)
     assert (run.resume, run.eval_only, run.output_dir) == (True, True, Path("there"))
+    run = parse_run(["--resume", "false", "--eval_only=false"])
+    assert (run.resume, run.eval_only) == (False, False)
 
 
 @pytest.mark.parametrize(("content", "message"), WRONG_FILES.items())
@@ -171,7 +219,7 @@ def test_help_explains_every_field(capsys):
         parse_run(["--help"])
     assert exit.value.code == 0
     page = " ".join(capsys.readouterr().out.split())
-    assert "Adam" in page and "Stop after so many epochs without a better `best_metric`; none: never." in page
+    assert "Adam" in page and "Stop after so many epochs of the last phase without a better `best_metric`" in page
     assert "Gaussian noise is added at this signal-to-noise ratio in dB" in page
     assert f"Recipes: {', '.join(recipe_names())}." in page
     undocumented = re.findall(r"--(\S+) \S+ \((?:type|default)", page)

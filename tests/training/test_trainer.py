@@ -1,5 +1,6 @@
 """The recipe's values in the stock Trainer: arguments, schedule, precision, accumulation, losses, metrics."""
 
+import shutil
 from collections import Counter
 from dataclasses import asdict
 
@@ -9,7 +10,9 @@ import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, f1_score
 from transformers import EvalPrediction, TrainerCallback, set_seed
 
-from affecthub.datasets_scripts.corpus import SINGLE, Target, load_corpus
+from affecthub.datasets_scripts.corpus import MULTI, REGRESSION, SINGLE, Target, load_corpus
+from affecthub.hub.model_folder import clear_checkpoints
+from affecthub.training import trainer as trainer_room
 from affecthub.training.evaluate import predict
 from affecthub.training.from_recipe import (
     FOCAL_GAMMA,
@@ -22,7 +25,7 @@ from affecthub.training.from_recipe import (
     train_tokenizer,
 )
 from affecthub.training.recipe import Phase, TrainingRecipe, load_recipe
-from affecthub.training.trainer import Metrics, choose_precision, training_arguments
+from affecthub.training.trainer import Metrics, choose_precision, completed, training_arguments
 
 LATE = ("--model.architecture=trimodal_late_fusion", "--model.config.dropout=0", "--model.config.modality_dropout=0")
 NARROW = "--model.config={hidden_size: 16, classifier_hidden_size: 16, initializer_range: 0.1}"
@@ -112,6 +115,45 @@ def test_a_metric_that_the_model_has_not_is_refused_before_training(trainer_for,
     trainer_for(two, corpus=load_corpus(two.data, ["text", "audio", "video"]))
     with pytest.raises(ValueError, match="model.task_weights: 'valence' is not learned; the targets are"):
         trainer_for(tiny("--model.task_weights.valence=0.5"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "greater"),
+    [
+        (Target("x", "x", list("abc"), SINGLE), "accuracy", True),
+        (Target("x", "x", ["a"], MULTI), "accuracy", True),
+        (Target("x", "x", list("abc"), MULTI), "f1_macro", True),
+        (Target("x", "x", ["x"], REGRESSION), "mae", False),
+        (Target("x", "x", list("abc"), SINGLE, soft=True), "kl_divergence", False),
+    ],
+)
+def test_where_a_recipe_names_no_metric_the_main_target_does(kind, metric, greater, tmp_path):
+    recipe = completed(TrainingRecipe(precision="fp32"), Metrics([kind, Target("y", "y", ["y"], REGRESSION)]))
+    assert recipe.best_metric == metric
+    assert training_arguments(recipe, tmp_path, True).greater_is_better is greater
+    assert completed(TrainingRecipe(best_metric="loss"), Metrics([kind])).best_metric == "loss"
+
+
+def test_trackers_are_off_unless_they_are_named_and_there(tmp_path, monkeypatch):
+    assert training_arguments(TrainingRecipe(best_metric="loss"), tmp_path, True).report_to == []
+    recipe = TrainingRecipe(best_metric="loss", report_to=["tensorboard", "wandb"])
+    monkeypatch.setattr(trainer_room, "get_available_reporting_integrations", lambda: ["tensorboard"])
+    with pytest.raises(ValueError, match="training.report_to: wandb is not installed: install its package, or leave"):
+        training_arguments(recipe, tmp_path / "mine", True)
+    monkeypatch.setattr(trainer_room, "get_available_reporting_integrations", lambda: ["tensorboard", "wandb"])
+    found = training_arguments(recipe, tmp_path / "mine", True)
+    assert (found.report_to, found.run_name) == (["tensorboard", "wandb"], "mine")
+
+
+def test_what_a_tracker_wrote_stays_when_the_checkpoints_go(tmp_path):
+    for name in ("checkpoint-3/model.safetensors", "checkpoint-6/model.safetensors", "runs/events"):
+        (tmp_path / "checkpoints" / name).parent.mkdir(parents=True)
+        (tmp_path / "checkpoints" / name).write_text("")
+    clear_checkpoints(tmp_path / "checkpoints")
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["runs"]
+    shutil.rmtree(tmp_path / "checkpoints" / "runs")
+    clear_checkpoints(tmp_path / "checkpoints")
+    assert not (tmp_path / "checkpoints").exists()
 
 
 def test_bf16_trains_on_a_cpu(trainer_for, tiny):
