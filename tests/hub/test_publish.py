@@ -74,7 +74,7 @@ def test_publishing_the_same_again_is_no_change(hub, model_folder):
 
 def test_sharded_weights_go_up_whole_and_a_lost_shard_is_named(hub, tmp_path):
     folder = tmp_path / "sharded"
-    write_model_folder(folder, max_shard_size="20KB")
+    write_model_folder(folder, max_shard_size="2KB")
     shards = sorted(path.name for path in folder.glob("model-*.safetensors"))
     assert len(shards) > 1
     publish_model(folder, NAME)
