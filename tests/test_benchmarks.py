@@ -4,7 +4,10 @@ import importlib
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import soundfile
 import torch
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -45,3 +48,18 @@ def test_a_repeated_clip_is_as_many_times_as_long(benchmark, tmp_path):
     clip = read_clip(media.repeat_clip(one, tmp_path / "three.mp4", 3))
     assert clip.complete and clip.bad_packets == 0
     assert clip.video_duration == pytest.approx(3, abs=0.1) and clip.audio_duration == pytest.approx(3, abs=0.1)
+
+
+def test_the_plain_baseline_tells_voices_apart_that_differ(benchmark, tmp_path, capsys):
+    rng, lines = np.random.default_rng(0), ["file_name,emotion,speaker"]
+    for number in range(24):
+        pitch = (120, 300)[number % 2] * rng.uniform(0.95, 1.05)
+        sound = np.sin(2 * np.pi * pitch * np.arange(8_000) / 16_000) + 0.1 * rng.normal(size=8_000)
+        soundfile.write(tmp_path / f"{number}.wav", 0.3 * sound, 16_000)
+        lines.append(f"{number}.wav,{('calm', 'joy')[number % 2]},speaker_{number // 4}")
+    (tmp_path / "metadata.csv").write_text("\n".join(lines))
+    output = tmp_path / "figures.csv"
+    benchmark("mfcc_svm").main([str(tmp_path), "--target", "emotion", "--folds", "3", "--output", str(output)])
+    assert "train and validation" in capsys.readouterr().out
+    figures = pd.read_csv(output, index_col="fold")
+    assert figures.loc["mean"].min() == 1 and len(figures) == 5
