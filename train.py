@@ -36,7 +36,7 @@ from affecthub.training.phases import epochs_until_stopped
 from affecthub.training.recipe import Recipe, Run, parse_run, write_recipe
 from affecthub.training.samples import SampleDataset
 from affecthub.training.split_audit import as_results, audit_once
-from affecthub.training.trainer import AffectTrainer, choose_precision, make_trainer
+from affecthub.training.trainer import AffectTrainer, check_trackers, choose_precision, make_trainer
 
 
 def main() -> None:
@@ -55,6 +55,7 @@ def _run(run: Run, state: PartialState) -> None:
     check_divisible(run.eval_only, recipe.training.compile)
     if run.push_to_hub:
         require_repo_id(run.push_to_hub)  # now, not after hours
+    check_trackers(recipe.training.report_to)
     set_seed(recipe.training.seed)
     with state.local_main_process_first():
         inputs = recipe.inputs

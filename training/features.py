@@ -1,5 +1,6 @@
 """Prepared features: `affecthub prepare --features` keeps what frozen encoders and log-mel extraction give."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -25,11 +26,16 @@ from affecthub.training.phases import always_frozen
 from affecthub.training.recipe import Recipe
 from affecthub.training.trainer import choose_precision
 
+AS_IT_IS = "_as_it_is"
+"""After a modality, in a folder's settings: it stands there as frames or sound, though others are features."""
+
 HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class FeatureEncoder:
     """What a recipe's processor and frozen vision encoder make of prepared rows.
+
+    Sound that the recipe changes at random stays sound beside the features of the frames.
 
     Args:
         recipe: its data are the clips.
@@ -42,10 +48,11 @@ class FeatureEncoder:
     def __init__(self, recipe: Recipe, device: torch.device):
         corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split)
         recipe = settled(recipe, corpus)
-        check_recipe(recipe, f"--features={recipe.name}")
+        self.raw = [AUDIO] if AUDIO in recipe.augmentation.changed and VIDEO in modalities_of(recipe.model) else []
+        check_recipe(recipe, f"--features={recipe.name}", self.raw)
         set_seed(recipe.training.seed)
         self.processor = build_processor(recipe, corpus)
-        names = [name for name in (AUDIO, VIDEO) if name in self.processor.modalities]
+        names = [name for name in (AUDIO, VIDEO) if name in self.processor.modalities and name not in self.raw]
         if not names:
             used = ", ".join(self.processor.modalities)
             raise ValueError(f"--features={recipe.name}: it uses {used}, without sound and frames to encode.")
@@ -59,6 +66,7 @@ class FeatureEncoder:
             "device": device.type,
             "batch_size": recipe.training.batch_size,
             "software": facts_digest(software_facts(self.processor, trunk)),
+            **{f"{name}{AS_IT_IS}": True for name in self.raw},
         }
         """What the features depend on besides the clips, in the folder's settings."""
 
@@ -70,7 +78,8 @@ class FeatureEncoder:
         """
         samples = PreparedDataset(rows, (), self.processor).unaugmented(self.encoders.names)
         (encoded,) = self.encoders.encode(samples, [range(len(rows))])
-        return {f"{name}_npy": [as_npy(sample[name]) for sample in encoded] for name in self.encoders.names}
+        kept = {"audio_flac": list(rows["audio_flac"])} if self.raw else {}
+        return kept | {f"{name}_npy": [as_npy(sample[name]) for sample in encoded] for name in self.encoders.names}
 
 
 def feature_settings(names: list[str], processor: ProcessorMixin, trunk: PreTrainedModel) -> dict[str, str]:
@@ -85,12 +94,13 @@ def feature_settings(names: list[str], processor: ProcessorMixin, trunk: PreTrai
     return found
 
 
-def check_recipe(recipe: Recipe, source: str) -> None:
+def check_recipe(recipe: Recipe, source: str, raw: Sequence[str] = ()) -> None:
     """ValueError where features cannot stand for a recipe's sound and frames.
 
     Args:
         recipe: of a run.
         source: what the message is to name.
+        raw: the modalities of which there are no features, but what they are made of.
     """
     remedy = "or prepare the data without --features."
     if VIDEO in modalities_of(recipe.model) and not always_frozen(recipe.training.phases):
@@ -98,7 +108,8 @@ def check_recipe(recipe: Recipe, source: str) -> None:
             f"{source}: features need an encoder that never learns: set "
             f"--training.phases=[{{start_epoch: 0, encoder_layers: 0}}], {remedy}"
         )
-    if changed := [name for name in recipe.augmentation.changed if name in modalities_of(recipe.model)]:
+    used = [name for name in modalities_of(recipe.model) if name not in raw]
+    if changed := [name for name in recipe.augmentation.changed if name in used]:
         raise ValueError(
             f"{source}: features of {' and '.join(changed)} cannot be augmented as sound or frames are: switch "
             f"augmentation.audio, augmentation.frames and augmentation.temporal_jitter off, {remedy}"
@@ -113,8 +124,9 @@ def check_features(
     if prepared and prepared.features and names:
         if is_sharded():
             raise ValueError(f"{prepared.folder} holds features: not under FSDP; launch with another configuration.")
-        check_recipe(recipe, str(prepared.folder))
-        prepared.check(feature_settings(names, processor, trunk))
+        raw = [name for name in names if f"{name}{AS_IT_IS}" in prepared.manifest["settings"]]
+        check_recipe(recipe, str(prepared.folder), raw)
+        prepared.check(feature_settings([name for name in names if name not in raw], processor, trunk))
 
 
 def clips_of(recipe: Recipe, data: DataOptions) -> Recipe:

@@ -49,14 +49,14 @@ def training_arguments(recipe: TrainingRecipe, output_dir: Path, preloaded: bool
     """The recipe's values under transformers' names.
 
     Args:
-        recipe: the values, `best_metric` among them.
+        recipe: the values; without `best_metric` the loss chooses.
         output_dir: where the checkpoints go.
         preloaded: whether the clips lie in memory, so that workers would only copy them.
 
     Raises:
         ValueError: a tracker whose library is not installed.
     """
-    precision = choose_precision(recipe.precision)
+    precision, best_metric = choose_precision(recipe.precision), recipe.best_metric or "loss"
     workers = 0 if preloaded else recipe.num_workers
     check_trackers(recipe.report_to)
     return TrainingArguments(
@@ -82,8 +82,8 @@ def training_arguments(recipe: TrainingRecipe, output_dir: Path, preloaded: bool
         logging_strategy="epoch",
         save_total_limit=2,
         load_best_model_at_end=True,
-        metric_for_best_model=recipe.best_metric,
-        greater_is_better=direction_of(recipe.best_metric) == "max",
+        metric_for_best_model=best_metric,
+        greater_is_better=direction_of(best_metric) == "max",
         seed=recipe.seed,
         dataloader_num_workers=workers,
         dataloader_pin_memory=torch.cuda.is_available(),

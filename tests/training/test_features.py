@@ -97,6 +97,22 @@ def test_training_on_features_is_training_on_frames_and_sound(encoded, prepared,
     assert np.isfinite(ablated).all() and len(ablated) == 16
 
 
+def test_sound_that_changes_in_training_stays_sound(tiny, sample_root, prepared, run_on, tmp_path, monkeypatch):
+    changed = ("--augmentation.audio.snr_db=15", "--augmentation.features.frequency_masks=1")
+    write_recipe(tiny(*FROZEN, *changed), tmp_path)
+    command = ["prepare", "sample_meld", str(sample_root), str(tmp_path / "out"), "--shard-rows", "12", *SIZES]
+    assert cli.main([*command, "--features", str(tmp_path / "recipe.yaml")]) == 0
+    assert open_prepared(tmp_path / "out").features == ["video"]
+    by_clips = losses(run_on(prepared, *changed))
+    trainer = run_on(tmp_path / "out", *changed)
+    sample = trainer.train_dataset[0]
+    assert isinstance(sample["audio"], np.ndarray) and isinstance(sample["video"], torch.Tensor)
+    assert losses(trainer) == pytest.approx(by_clips, abs=1e-4)
+    assert losses(run_on(tmp_path / "out")) == pytest.approx(losses(run_on(prepared)), abs=1e-4)
+    with pytest.raises(ValueError, match="features of video cannot be augmented as sound or frames are"):
+        run_on(tmp_path / "out", "--augmentation.frames.flip=0.5")
+
+
 def test_features_are_streamed_too(encoded, run_on):
     trainer = run_on(encoded[0], "--inputs.streaming=true", "--inputs.shuffle_buffer=8", "--data.limit=20")
     batch = next(iter(trainer.get_train_dataloader()))

@@ -8,8 +8,19 @@ import pytest
 import yaml
 
 from affecthub.datasets_scripts.clips.corpus import Clips
+from affecthub.datasets_scripts.genex.corpus import Genex
+from affecthub.training.augmentation import LIGHT, SPEECH, STRONG, FrameAugmentation
 from affecthub.training.from_recipe import modalities_of
-from affecthub.training.recipe import RECIPES, Phase, Recipe, load_recipe, parse_run, recipe_names, write_recipe
+from affecthub.training.recipe import (
+    RECIPES,
+    AugmentationRecipe,
+    Phase,
+    Recipe,
+    load_recipe,
+    parse_run,
+    recipe_names,
+    write_recipe,
+)
 
 WRONG_FILES = {
     "trainign: {epochs: 3}": "unknown key 'trainign'; did you mean training?",
@@ -88,6 +99,20 @@ def test_every_shipped_recipe_parses_and_sets_what_it_says(name):
     for section in ("inputs", "split", "model", "training"):
         for key, value in written.get(section, {}).items():
             assert parsed[section][key] == value, f"{section}.{key}"
+
+
+def test_recipes_are_augmented_as_the_field_does():
+    strong = ("frame_cnn", "frame_resnet")
+    for name in recipe_names():
+        recipe = load_recipe(name)
+        augmentation = recipe.augmentation
+        if isinstance(recipe.data, Genex) and name != "genex_quickstart":
+            assert augmentation.frames == (STRONG if name in strong else LIGHT), name
+        if name in ("meld_ensemble", "meld_late_fusion"):
+            assert augmentation.audio == SPEECH and augmentation.frames == FrameAugmentation(), name
+            assert augmentation.features.time_masks and augmentation.features.frequency_masks, name
+    assert load_recipe("audio_visual_fusion").augmentation.audio == SPEECH
+    assert load_recipe("quickstart").augmentation == AugmentationRecipe()
 
 
 def test_the_recipes_that_the_readme_lists_are_shipped():
