@@ -196,9 +196,10 @@ def make_optimizer(model: PreTrainedModel, recipe: TrainingRecipe) -> torch.opti
 
 
 def rates_that_learn(optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    """The rates of the encoders that learn now, by the name that a log gives them; of frozen ones there is none."""
-    return {
-        f"lr_encoders{f'_from_epoch_{group[START_EPOCH]}' if group[START_EPOCH] else ''}": group["lr"]
-        for group in optimizer.param_groups
-        if group[ENCODER] and any(parameter.requires_grad for parameter in group["params"])
-    }
+    """The rates of what learns now, by the names that a log gives them; of frozen encoders there is none."""
+    rates = {}
+    for group in optimizer.param_groups:
+        if any(parameter.requires_grad for parameter in group["params"]):
+            later = f"_from_epoch_{group[START_EPOCH]}" if group[START_EPOCH] else ""
+            rates[f"lr_encoders{later}" if group[ENCODER] else "learning_rate"] = group["lr"]
+    return rates

@@ -191,7 +191,7 @@ class AffectTrainer(Trainer):
         return self.lr_scheduler
 
     def log(self, logs: dict[str, float], *args: object) -> None:
-        """As the base class; beside the rate of the head that of the encoders, as far as they learn."""
+        """As the base class; beside the head's rate those of the encoders, as far as they learn."""
         super().log(logs | rates_that_learn(self.optimizer) if "learning_rate" in logs else logs, *args)
 
     def get_train_dataloader(self) -> DataLoader:

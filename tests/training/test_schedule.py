@@ -91,6 +91,7 @@ def test_what_is_unfrozen_begins_at_its_full_rate_in_a_real_run(trainer_for, tin
         ["learning_rate", "lr_encoders_from_epoch_2", "lr_encoders_from_epoch_3"],
     ]
     assert rates.logged[0]["learning_rate"] > ENCODERS
+    assert list(rates.logged[-1].values()) == pytest.approx([FLOOR] * 3)
 
 
 def test_a_plateau_before_a_phase_leaves_what_it_unfreezes_its_full_rate(trainer_for, tiny):
