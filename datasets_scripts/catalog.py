@@ -16,3 +16,6 @@ DATASETS: dict[str, type[DataOptions]] = {
     "sample_meld": SampleMeld,
     "sample_genex": SampleGenex,
 }
+
+DEFAULT = SampleMeld
+"""What a recipe takes that names none: it needs no folder."""

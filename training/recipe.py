@@ -18,10 +18,9 @@ from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 from transformers import SchedulerType
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from affecthub.datasets_scripts.catalog import DATASETS
+from affecthub.datasets_scripts.catalog import DATASETS, DEFAULT
 from affecthub.datasets_scripts.corpus import DataOptions
 from affecthub.datasets_scripts.splits import SplitOptions
-from affecthub.datasets_scripts.synthetic.corpora import SampleMeld
 from affecthub.media.files import write_file
 from affecthub.modeling.modalities import AUDIO, VIDEO
 from affecthub.training.augmentation import AudioAugmentation, FrameAugmentation, SpecAugment
@@ -272,7 +271,7 @@ class Recipe:
 
     name: str = "custom"
     """Name of the recipe."""
-    data: DataOptions = field(default_factory=SampleMeld)
+    data: DataOptions = field(default_factory=DEFAULT)
     """Which data set; each has options of its own, see --data.help=CLASS."""
     inputs: InputRecipe = field(default_factory=InputRecipe)
     split: SplitRecipe = field(default_factory=SplitRecipe)
