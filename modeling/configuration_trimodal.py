@@ -9,6 +9,9 @@ from transformers.configuration_utils import SubConfigSpec
 from .configuration_base import AffectConfig
 from .modalities import TEXT, UTTERANCE_MODALITIES, VIDEO
 
+AUDIO_CHANNELS = {"cnn": (64, 128), "cnn2d": (24, 48, 96, 96)}
+"""Audio encoder -> channels of its convolutions; the first is the reference's."""
+
 
 @strict
 class TrimodalConfig(AffectConfig):
@@ -19,10 +22,12 @@ class TrimodalConfig(AffectConfig):
         text_config: any BERT-like text model of transformers (default: BERT-base).
         vision_config: any CLIP-like vision model of transformers (default: CLIP ViT-B/32 with its 512-d projection).
         num_mel_bins: mel bands of the log-mel input.
-        audio_channels: channels of the two convolutions over time.
+        audio_encoder: "cnn", the reference's two convolutions over time, or "cnn2d", 2-D convolutions over bands and
+            frames with statistics over time; both learn from scratch.
+        audio_channels: channels of each convolution (default: `AUDIO_CHANNELS` of the encoder).
         hidden_size: size of each modality's embedding.
         classifier_hidden_size: hidden units of each classifier.
-        dropout: dropout inside the classifiers.
+        dropout: dropout inside the classifiers and behind "cnn2d".
     """
 
     sub_configs_defaults = {
@@ -38,7 +43,8 @@ class TrimodalConfig(AffectConfig):
     vision_config: PreTrainedConfig | dict | None = None
     modalities: list[str] = field(default_factory=lambda: list(UTTERANCE_MODALITIES))
     num_mel_bins: int = 40
-    audio_channels: list[int] = field(default_factory=lambda: [64, 128])
+    audio_encoder: str = "cnn"
+    audio_channels: list[int] | None = None
     hidden_size: int = 256
     classifier_hidden_size: int = 128
     dropout: float | int = 0.3
@@ -47,7 +53,16 @@ class TrimodalConfig(AffectConfig):
         # An unused modality has no encoder, and so no configuration; a used one has at least the default.
         self.text_config = (self.text_config or {}) if TEXT in self.modalities else None
         self.vision_config = (self.vision_config or {}) if VIDEO in self.modalities else None
+        if self.audio_channels is None:
+            self.audio_channels = list(AUDIO_CHANNELS.get(self.audio_encoder, ()))
         super().__post_init__(**kwargs)
+
+    def validate_audio(self) -> None:
+        """Refuse an audio encoder that there is not, and one without layers."""
+        if self.audio_encoder not in AUDIO_CHANNELS:
+            raise ValueError(f"audio_encoder={self.audio_encoder!r}: choose one of {list(AUDIO_CHANNELS)}.")
+        if not self.audio_channels:
+            raise ValueError(f"audio_channels={self.audio_channels}: name the channels of one convolution or more.")
 
 
 __all__ = ["TrimodalConfig"]

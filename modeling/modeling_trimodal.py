@@ -2,7 +2,7 @@
 
 ```
  input_ids ------> text encoder --> mean over tokens --> Linear --+
- input_features -> audio CNN -----> mean over frames --> Linear --+--> embeddings (batch, modalities, hidden size)
+ input_features -> audio CNN -----> pooled over frames > Linear --+--> embeddings (batch, modalities, hidden size)
  pixel_values ---> vision encoder -> mean over frames -> Linear --+         |
                                                                         fuse()  <- the only thing an architecture adds
                                                                             |
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
-from .audio_encoders import AudioCnn
+from .audio_encoders import AUDIO_ENCODERS
 from .base import AffectPreTrainedModel
 from .configuration_trimodal import TrimodalConfig
 from .encoders import (
@@ -69,7 +69,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
             config.text_config = self.text_model.config  # one object, so that how it attends stays in sync
             self.text_projection = nn.Linear(config.text_config.hidden_size, size)
         if AUDIO in config.modalities:
-            self.audio_model = AudioCnn(config.num_mel_bins, config.audio_channels)
+            self.audio_model = AUDIO_ENCODERS[config.audio_encoder](config)
             self.audio_projection = nn.Linear(self.audio_model.output_size, size)
         if VIDEO in config.modalities:
             self.vision_model = (
@@ -179,7 +179,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         return masked_mean(output.last_hidden_state, mask), output.get("attentions")
 
     def embed_audio(self, input_features: Tensor, feature_attention_mask: Tensor | None, present: Tensor) -> Tensor:
-        """The audio CNN's average, projected: (batch, hidden size)."""
+        """What the audio encoder gives, projected: (batch, hidden size)."""
         features = blank_absent(input_features, present).to(self.dtype)
         return self.audio_projection(self.audio_model(features, blank_absent(feature_attention_mask, present)))
 

@@ -8,6 +8,8 @@ LAYERS = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, interm
 TEXT_CONFIG = dict(model_type="bert", vocab_size=99, max_position_embeddings=64, **LAYERS)
 CLIP = dict(model_type="clip_vision_model", image_size=16, patch_size=8, projection_dim=24, **LAYERS)
 UTTERANCE = dict(text_config=TEXT_CONFIG, vision_config=CLIP, num_mel_bins=10, hidden_size=32)
+CNN2D = dict(audio_encoder="cnn2d", audio_channels=[4, 6, 8])
+"""Fields of an utterance model with the stronger audio branch."""
 
 VIT = dict(vision_config=dict(model_type="vit", image_size=16, patch_size=8, **LAYERS))
 RESNET = dict(model_type="resnet", embedding_size=8, hidden_sizes=[8, 16], depths=[1, 2], layer_type="basic")

@@ -8,11 +8,13 @@ import torch
 from affecthub.architectures import architecture_names
 from affecthub.modeling.configuration_frame_vit import FrameVitConfig
 
-from ..tiny_configs import HEAD, TINY_CONFIGS, tiny_config
+from ..tiny_configs import CNN2D, HEAD, TINY_CONFIGS, tiny_config
 
 VARIANTS = {
     "unimodal_text": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["text"], **kw}),
     "unimodal_audio": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["audio"], **kw}),
+    "unimodal_cnn2d": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["audio"], **CNN2D, **kw}),
+    "trimodal_cnn2d": lambda **kw: tiny_config("trimodal_ensemble", **{**CNN2D, **kw}),
     "unimodal_video": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["video"], **kw}),
     "frame_vit_base": lambda **kw: FrameVitConfig.base(**{**TINY_CONFIGS["frame_vit"], **HEAD, **kw}),
 }

@@ -25,6 +25,7 @@ from affecthub import (
     UnimodalBaselineConfig,
     UnimodalBaselineForVideoClassification,
 )
+from affecthub.modeling.audio_encoders import PresentBatchNorm
 from affecthub.modeling.modalities import drop_modalities
 
 LAYERS = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=37)
@@ -174,6 +175,8 @@ def test_encoders_come_from_a_folder(tmp_path, text_class, vision):
         ),
         (dict(modality_dropout=1.0), r"modality_dropout=1.0"),
         (dict(fusion_sizes=[8]), "one dropout a layer"),
+        (dict(audio_encoder="lstm"), r"audio_encoder='lstm': choose one of \['cnn', 'cnn2d'\]"),
+        (dict(audio_channels=[]), r"audio_channels=\[\]: name the channels"),
     ],
 )
 def test_configuration_refuses_nonsense_with_the_values(values, message):
@@ -197,20 +200,21 @@ def test_compiles(inputs_for):
         torch.testing.assert_close(compiled(**inputs).logits, model(**inputs).logits, rtol=1e-4, atol=1e-5)
 
 
-def test_no_modality_starts_much_quieter_than_another(inputs_for):
+@pytest.mark.parametrize("audio_encoder", ["cnn", "cnn2d"])
+def test_no_modality_starts_much_quieter_than_another(inputs_for, audio_encoder):
     torch.manual_seed(0)
     wide = dict(hidden_size=256, num_hidden_layers=1, num_attention_heads=4, intermediate_size=256)
-    config = TrimodalEnsembleConfig(
-        text_config={**TINY["text_config"], **wide}, vision_config={**TINY["vision_config"], **wide}, num_mel_bins=10
-    )
-    model = TrimodalEnsembleForVideoClassification(config).eval()
+    encoders = {name: {**TINY[name], **wide} for name in ("text_config", "vision_config")}
+    config = TrimodalEnsembleConfig(**encoders, num_mel_bins=10, audio_encoder=audio_encoder)
+    model = TrimodalEnsembleForVideoClassification(config).train()  # with the statistics of this batch
     spread = model.trimodal(**inputs_for(["text", "audio", "video"])).embeddings.std(dim=(0, 2))
     assert spread.max() < 6 * spread.min()
 
 
-def test_how_loud_a_recording_is_and_silence_around_it_change_no_answer():
+@pytest.mark.parametrize("audio_encoder", ["cnn", "cnn2d"])
+def test_how_loud_a_recording_is_and_silence_around_it_change_no_answer(audio_encoder):
     torch.manual_seed(0)
-    config = UnimodalBaselineConfig(modalities=["audio"], initializer_range=0.1)
+    config = UnimodalBaselineConfig(modalities=["audio"], audio_encoder=audio_encoder, initializer_range=0.1)
     model = UnimodalBaselineForVideoClassification(config).eval()
     processor = TrimodalProcessor(feature_extractor=LogMelFeatureExtractor())
     rng = np.random.default_rng(0)
@@ -222,3 +226,20 @@ def test_how_loud_a_recording_is_and_silence_around_it_change_no_answer():
         together = model(**processor(audio=changed, sampling_rate=16_000)).logits
     torch.testing.assert_close(together[:3], alone.expand(3, -1), rtol=0, atol=1e-3)
     assert (together[3] - alone).abs().max() > 1e-2
+
+
+def test_the_stronger_audio_branch_has_about_200000_weights():
+    model = UnimodalBaselineForVideoClassification(UnimodalBaselineConfig(modalities=["audio"], audio_encoder="cnn2d"))
+    assert 150_000 < sum(p.numel() for p in model.trimodal.audio_model.parameters()) < 300_000
+
+
+def test_batch_statistics_are_those_of_the_samples_that_have_sound():
+    torch.manual_seed(0)
+    norm, plain = PresentBatchNorm(5), torch.nn.BatchNorm1d(5)
+    values = torch.randn(6, 5) * 3 + 1
+    present = torch.tensor([1, 0, 1, 1, 0, 1])
+    expected = plain(values[present == 1])
+    torch.testing.assert_close(norm(values, present)[present == 1], expected)
+    torch.testing.assert_close(norm.running_mean, plain.running_mean)
+    alone = norm(values, torch.tensor([0, 0, 1, 0, 0, 0]))[2]  # one has no variance: by the running statistics
+    torch.testing.assert_close(alone, (values[2] - plain.running_mean) / (norm.running_var + norm.eps).sqrt())
