@@ -18,12 +18,13 @@ import numpy as np
 from datasets import Dataset
 from tqdm.auto import tqdm
 
+from affecthub.datasets_scripts.files import file_digest
 from affecthub.datasets_scripts.prepared.clips import SOURCES, decode_sound, files_of, span_of
 from affecthub.datasets_scripts.prepared.stream import ShardStream
 from affecthub.media.audio import resample
 from affecthub.media.container import MediaError
 from affecthub.media.decode import read_clip
-from affecthub.media.files import cache_root, write_file
+from affecthub.media.files import cache_root, file_state, write_file
 from affecthub.media.pictures import decode_image, read_picture
 from affecthub.media.source_code import code_digest
 
@@ -91,7 +92,7 @@ def file_digests(sides: Sequence[Sequence[Dataset]], modalities: Sequence[str]) 
         modalities: of "audio" and "video", whose files are compared.
     """
     rows = [[row for part in parts for row in _sources(part)] for parts in sides]
-    files = [{path: _state(path) for row in side for path in files_of(row, modalities)} for side in rows]
+    files = [{path: file_state(path) for row in side for path in files_of(row, modalities)} for side in rows]
     sizes = [{state[0] for state in side.values() if state} for side in files]
     states = files[0] | files[1]
     asked = [path for path, state in states.items() if state and state[0] in sizes[0] & sizes[1]]
@@ -137,7 +138,7 @@ def _place(row: Mapping[str, object], modalities: Sequence[str], code: str) -> P
     paths = [*files, *([picture] if picture else [])]
     if not paths:
         return None
-    facts = [code, files, picture, len(row.get("image_paths") or ()) > 1, *map(_state, paths)]
+    facts = [code, files, picture, len(row.get("image_paths") or ()) > 1, *map(file_state, paths)]
     facts += [row.get("clip_start"), row.get("clip_end")]
     name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     return cache_root() / "audit" / name[:2] / f"{name[2:34]}.json"
@@ -149,19 +150,9 @@ def _picture(row: Mapping[str, object], modalities: Sequence[str]) -> str | None
     return paths[len(paths) // 2] if paths else None
 
 
-def _state(path: str) -> tuple[int, int] | None:
-    """Size and time of a file; None where there is none, as for prepared rows, whose paths name their content."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
-
-
 def _sha256(path: str) -> str | None:
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(Path(path))
     except OSError:  # whoever decodes it says so
         return None
 

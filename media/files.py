@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, beside their place and then renamed; and where a cache lies."""
+"""Files are written whole or not at all, beside their place and then renamed; where caches lie, what they watch."""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +9,15 @@ from pathlib import Path
 def cache_root() -> Path:
     """Where this package keeps what it makes: $AFFECTHUB_CACHE, or else ~/.cache/affecthub."""
     return Path(os.environ.get("AFFECTHUB_CACHE") or Path.home() / ".cache" / "affecthub").expanduser()
+
+
+def file_state(path: str | Path) -> tuple[int, int] | None:
+    """Size and time of a file, by which a cache sees that it has changed; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 @contextmanager

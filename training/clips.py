@@ -11,10 +11,11 @@ from datasets import Dataset
 from affecthub.datasets_scripts.prepared.clips import decode_array, decode_audio, files_of, span_of, spread
 from affecthub.datasets_scripts.prepared.stream import ShardStream
 from affecthub.media.decode import MediaError
+from affecthub.media.files import file_state
 from affecthub.media.for_processor import read_clip_for, stack_frames
 from affecthub.media.pictures import decode_image, read_picture
 from affecthub.modeling.modalities import AUDIO, PHYSIO, TEXT, VIDEO
-from affecthub.training.samples import Inputs, SampleDataset, file_state, with_state
+from affecthub.training.samples import Inputs, SampleDataset, with_state
 
 
 class ClipDataset(SampleDataset):

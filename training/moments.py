@@ -8,11 +8,12 @@ from datasets import Dataset
 
 from affecthub.datasets_scripts.prepared.clips import decode_sound
 from affecthub.media.decode import MediaError, read_clip
+from affecthub.media.files import file_state
 from affecthub.media.for_processor import stack_frames
 from affecthub.media.pictures import decode_image, read_image
 from affecthub.media.windows import sound_within
 from affecthub.modeling.modalities import AUDIO, PHYSIO, VIDEO
-from affecthub.training.samples import Inputs, SampleDataset, file_state, with_state
+from affecthub.training.samples import Inputs, SampleDataset, with_state
 
 
 class MomentDataset(SampleDataset):

@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -188,12 +187,3 @@ def with_state(value: object, state: Callable[[str], object]) -> object:
     if isinstance(value, list):
         return [with_state(entry, state) for entry in value]
     return (value, state(value)) if isinstance(value, str) else value
-
-
-def file_state(path: str) -> tuple[int, int] | None:
-    """Size and time of a file; None where there is none, which the decoder will say."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns

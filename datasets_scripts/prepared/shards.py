@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from affecthub.datasets_scripts.files import file_digest
 from affecthub.datasets_scripts.prepared import recordings
 from affecthub.datasets_scripts.prepared.clips import PreparedClip
-from affecthub.media.files import replacing, write_file
+from affecthub.media.files import file_state, replacing, write_file
 from affecthub.media.for_processor import Processor, shorter_side
 from affecthub.media.source_code import code_digest
 
@@ -79,7 +79,8 @@ class Shard:
         digest = hashlib.sha256(code_digest(__name__, recordings).encode())
         plain = self.rows.select_columns([name for name in self.rows.column_names if name not in PATHS])
         named = (value for name in SOURCES if name in self.rows.column_names for value in self.rows[name])
-        sources = [_state(path) for value in named for path in (value if isinstance(value, list) else [value])]
+        paths = (path for value in named for path in (value if isinstance(value, list) else [value]))
+        sources = [None if path is None else file_state(path) for path in paths]
         facts = [plain[:], sources, dict(self.settings), {name: version(name) for name in LIBRARIES}]
         digest.update(json.dumps(facts, sort_keys=True).encode())
         return digest.hexdigest()[:16]
@@ -310,14 +311,6 @@ def _with_paths(rows: datasets.Dataset, files: Sequence[str], notes: Sequence[di
         column = [place if there else None for place, there in zip(places, present, strict=True)]
         rows = rows.add_column(name, column, feature=datasets.Value("string"))
     return rows
-
-
-def _state(path: str | None) -> list[int] | None:
-    """Size and time of a clip, as far as it is there."""
-    if path is None or not Path(path).is_file():
-        return None
-    state = Path(path).stat()
-    return [state.st_size, state.st_mtime_ns]
 
 
 def _difference(found: Mapping[str, object], wanted: Mapping[str, object]) -> str:
