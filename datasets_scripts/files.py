@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from affecthub.media.files import file_state
+
 
 def existing_folder(root: str | Path) -> Path:
     """The absolute path of a folder that must be there, with `~` expanded.
@@ -106,6 +108,5 @@ def fingerprint(root: Path, tables: Iterable[Path], media: Iterable[Path], code:
     for path in tables:
         digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     for path in media:
-        state = path.stat()
-        digest.update(f"{path.relative_to(root)}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+        digest.update(f"{path.relative_to(root)}\0{file_state(path)}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]

@@ -31,7 +31,7 @@ from affecthub.datasets_scripts.clips.sources import class_folders, files_below,
 from affecthub.datasets_scripts.clips.survey import survey
 from affecthub.datasets_scripts.files import Gathered
 from affecthub.datasets_scripts.manifest import STATUSES, ManifestWriter, Record
-from affecthub.media.files import cache_root, write_file
+from affecthub.media.files import cache_root, file_state, write_file
 from affecthub.media.source_code import code_digest
 
 FACTS, STATE, LOOKED_FOR = "facts.json", "state.txt", "looked_for.txt"
@@ -198,8 +198,4 @@ def _state(folder: Path, plan: Plan) -> str:
 
 
 def _stamp(path: str) -> bytes:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return f"{path}\0".encode(errors="surrogateescape")
-    return f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0".encode(errors="surrogateescape")
+    return f"{path}\0{file_state(path)}\0".encode(errors="surrogateescape")

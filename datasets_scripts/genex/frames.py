@@ -10,7 +10,7 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from affecthub.media.faces import MARGIN, MIN_CONFIDENCE, FaceDetector, choose_face, crop, crop_box
-from affecthub.media.files import write_file
+from affecthub.media.files import file_state, write_file
 from affecthub.media.frames import Frame, count_frames, sample_frames, shrink
 from affecthub.media.pictures import write_image
 
@@ -103,9 +103,8 @@ def _extract(path: Path, folder: Path, options: FrameOptions, detector: FaceDete
 
 
 def _folder_name(path: Path, options: FrameOptions, detector: FaceDetector | None) -> str:
-    state = path.stat()
     searched = type(detector).__name__ if options.crop_faces else None
-    key = [str(path.resolve()), state.st_size, state.st_mtime_ns, asdict(options), searched]
+    key = [str(path.resolve()), *file_state(path), asdict(options), searched]
     return f"{path.stem}-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:10]}"
 
 

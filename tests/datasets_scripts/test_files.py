@@ -23,4 +23,8 @@ def test_a_fingerprint_follows_tables_media_and_code(tmp_path):
     os.utime(clip, (1, 1))
     seen.append(now())
     seen.append(now(media=()))
+    gone, other = tmp_path / "gone.mp4", tmp_path / os.fsdecode(b"J\xf6rg.mp4")
+    gone.symlink_to("nowhere")
+    other.write_bytes(b"x")
+    seen += [now(media=(gone,)), now(media=(other,))]
     assert len(set(seen)) == len(seen)
