@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from affecthub.datasets_scripts.clips.tables import SUFFIXES, open_table
-from affecthub.datasets_scripts.clips.targets import NOTHING, number
+from affecthub.datasets_scripts.clips.targets import is_unknown, number
 
 MOST_VALUES = 10_000_000
 """Of one file."""
@@ -60,8 +60,4 @@ def _array(path: Path) -> np.ndarray:
 
 
 def _value(cell: object, what: str) -> float:
-    if cell is None or (isinstance(cell, str) and cell.strip().lower() in NOTHING):
-        return np.nan
-    if isinstance(cell, float) and np.isnan(cell):
-        return np.nan
-    return number(cell, what)
+    return np.nan if is_unknown(cell) else number(cell, what)

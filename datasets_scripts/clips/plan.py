@@ -11,7 +11,7 @@ from affecthub.datasets_scripts.clips.columns import ROLES, Reading, read_column
 from affecthub.datasets_scripts.clips.recordings import Files
 from affecthub.datasets_scripts.clips.sources import SPLIT_NAMES, find_tables
 from affecthub.datasets_scripts.clips.tables import Row, Table
-from affecthub.datasets_scripts.clips.targets import NOTHING, Kind, TargetReader
+from affecthub.datasets_scripts.clips.targets import Kind, TargetReader
 
 
 @dataclass(frozen=True)
@@ -150,13 +150,8 @@ def batches(tables: Sequence[Opened], description: str) -> Iterator[tuple[Opened
 
 def text_of(cell: object) -> str | None:
     """A cell as text; None where it is empty."""
-    if cell is None or (isinstance(cell, float) and cell != cell):
+    if cell is None or cell != cell:  # NaN
         return None
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
     return str(cell) if str(cell).strip() else None
-
-
-def is_empty(cell: object) -> bool:
-    """Whether a cell of a number holds none."""
-    return cell is None or cell != cell or str(cell).strip().lower() in NOTHING

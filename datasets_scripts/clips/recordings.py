@@ -12,7 +12,7 @@ import cv2
 
 from affecthub.datasets_scripts.clips.columns import MEDIA_ROLES
 from affecthub.datasets_scripts.clips.sources import IMAGE_SUFFIXES
-from affecthub.datasets_scripts.clips.targets import NOTHING, SEPARATOR, number
+from affecthub.datasets_scripts.clips.targets import SEPARATOR, is_unknown, number
 from affecthub.datasets_scripts.manifest import MAX_MISMATCH, duration_findings, missing_bytes
 from affecthub.media.container import MediaError, MediaInfo, probe
 from affecthub.media.files import write_file
@@ -50,9 +50,9 @@ class Files:
             return self._stored(cell["bytes"])
         if isinstance(cell, dict):
             cell = cell.get("path")
-        text = "" if cell is None or isinstance(cell, float) else str(cell).strip()
-        if text.lower() in NOTHING:
+        if is_unknown(cell) or isinstance(cell, float):
             return None
+        text = str(cell).strip()
         if "://" in text or "\0" in text:
             return Named(text, "", ("missing", f"{text!r} is no path of a file; download it, and name it by its path"))
         return self._below(text)
@@ -189,9 +189,7 @@ def _all_named(cell: object, role: str, files: Files) -> list[Named]:
 
 def _seconds(cells: Mapping[str, object], role: str, where: str) -> float | None:
     cell = cells.get(role)
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)) or str(cell).strip().lower() in NOTHING:
-        return None
-    return number(cell, f"{where}: {role}, s,")
+    return None if is_unknown(cell) else number(cell, f"{where}: {role}, s,")
 
 
 def _absent(path: str) -> Finding | None:

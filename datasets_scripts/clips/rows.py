@@ -8,11 +8,11 @@ from pathlib import Path
 from datasets import Features, List, Value
 
 from affecthub.datasets_scripts.clips.features import read_sequence, read_vector
-from affecthub.datasets_scripts.clips.plan import Opened, Plan, is_empty, text_of
+from affecthub.datasets_scripts.clips.plan import Opened, Plan, text_of
 from affecthub.datasets_scripts.clips.recordings import Found, find, look
 from affecthub.datasets_scripts.clips.survey import Survey, identity
 from affecthub.datasets_scripts.clips.tables import Row
-from affecthub.datasets_scripts.clips.targets import TargetReader, number
+from affecthub.datasets_scripts.clips.targets import TargetReader, is_unknown, number
 from affecthub.datasets_scripts.manifest import STATUSES, Record
 
 TEXTS = ("text", "participant", "recording", "dialogue")
@@ -165,12 +165,12 @@ def _key(opened: Opened, number_: int, found: Found, split: str) -> str:
 def _numbers(cells: Row, where: str) -> dict[str, object]:
     """Turn and weight, where the row has them."""
     values: dict[str, object] = {}
-    if not is_empty(cells.get("turn")):
+    if not is_unknown(cells.get("turn")):
         value = number(cells["turn"], f"{where}: turn")
         if not value.is_integer():
             raise ValueError(f"{where}: turn is {cells['turn']!r}: a whole number is needed.")
         values["turn"] = int(value)
-    if not is_empty(cells.get("weight")):
+    if not is_unknown(cells.get("weight")):
         values["weight"] = number(cells["weight"], f"{where}: weight")
         if values["weight"] < 0:
             raise ValueError(f"{where}: weight is {cells['weight']!r}: 0 or more is needed.")

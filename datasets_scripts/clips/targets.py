@@ -133,9 +133,7 @@ class TargetReader:
 
     def _decoded(self, cell: object) -> object:
         """A cell, its codes as names; None where it is unknown."""
-        if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-            return None
-        if isinstance(cell, str) and cell.strip().lower() in NOTHING:
+        if is_unknown(cell):
             return None
         if self.coded and isinstance(cell, int):
             return self.coded[cell] if 0 <= cell < len(self.coded) else None
@@ -225,6 +223,11 @@ class TargetReader:
 
     def _what(self, where: str) -> str:
         return f"{where}: the target {self.name!r} (column {', '.join(self.columns)})"
+
+
+def is_unknown(cell: object) -> bool:
+    """Whether a cell of a table holds nothing: None, NaN, or one of the texts in `NOTHING`."""
+    return cell is None or cell != cell or (isinstance(cell, str) and cell.strip().lower() in NOTHING)
 
 
 def number(cell: object, what: str) -> float:
