@@ -85,9 +85,7 @@ def _by_name(table: Table, columns: Mapping[str, str], taken: set[str]) -> dict[
     kinds = {kind: column for column, kind in (table.kinds or {}).items()}
     for role in ROLES:
         names = [role, f"{role}_path", f"{role}_file_name", *(a for a, of in ALIASES.items() if of == role)]
-        options = [lowered[name] for name in names if name in lowered] + [
-            kinds[name] for name in (role,) if name in kinds
-        ]
+        options = [*map(lowered.get, names), kinds.get(role)]
         free = [name for name in options if name and name not in taken]
         if role not in columns and free:
             found[role] = free[0]

@@ -89,11 +89,6 @@ class Found:
     """s of the row, as far as that is stated."""
     findings: list[Finding] = field(default_factory=list)
 
-    @property
-    def identity(self) -> tuple | None:
-        """What no other row should have too; None where the row names no file."""
-        return (*self.paths, self.start, self.end) if self.paths else None
-
 
 def find(cells: Mapping[str, object], files: Files, where: str) -> tuple[Found, list[tuple[str, Named]]]:
     """What a row says of its files, before they are looked at.

@@ -62,14 +62,14 @@ def open_table(path: Path, split: str | None = None) -> Table:
     Raises:
         ValueError: no table by its name, empty, two columns of one name, or nothing that its format could be.
     """
-    readers = {".jsonl": _json_lines, ".ndjson": _json_lines}
-    if path.suffix.lower() not in SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         raise ValueError(f"{path}: no table by its name; it has to end in one of {', '.join(SUFFIXES)}.")
     if not path.is_file():
         raise ValueError(f"{path}: no regular file; give the path of the table itself.")
-    if path.suffix.lower() == ".parquet":
+    if suffix == ".parquet":
         return _parquet(path, split)
-    columns, batches = readers.get(path.suffix.lower(), _csv)(path)
+    columns, batches = _json_lines(path) if suffix in (".jsonl", ".ndjson") else _csv(path)
     check_columns(columns, path)
     return Table(path, path.parent, columns, batches, partial(file_digest, path), split)
 

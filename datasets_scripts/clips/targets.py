@@ -4,7 +4,7 @@ import difflib
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -46,8 +46,8 @@ class TargetReader:
     """Label -> rows that were seen with it."""
     _first: dict[str, tuple[str, object]] = field(default_factory=dict)
     """How a cell looked -> where that was seen first, and the cell."""
-    _known: dict[str, object] = field(default_factory=dict)
-    """Text of a cell -> what `see` counted of it, and later what `convert` gave for it: most come again."""
+    _labels: dict[str, list[str]] = field(default_factory=dict)
+    """Text of a cell -> the labels that it holds: most come again."""
 
     def see(self, cells: Mapping[str, object], where: str) -> None:
         """Take note of a row's cells.
@@ -60,8 +60,8 @@ class TargetReader:
             ValueError: what no target of its kind can be.
         """
         cell = cells[self.columns[0]]
-        if isinstance(cell, str) and cell in self._known:
-            self.counts.update(self._known[cell])
+        if isinstance(cell, str) and cell in self._labels:
+            self.counts.update(self._labels[cell])
             return
         look = None
         if self.form == "cell" and (value := self._decoded(cell)) is not None:
@@ -70,10 +70,7 @@ class TargetReader:
         if self.kind == "number":
             self._number(cell, where)
         elif self.kind is not None or look != "number":
-            labels = list(self._labels_of(cells, where))
-            self.counts.update(labels)
-            if self.form == "cell" and isinstance(cell, str) and len(self._known) < MOST_LABELS:
-                self._known[cell] = labels
+            self.counts.update(self._labels_of(cells, where))
             if len(self.counts) > MOST_LABELS:
                 raise ValueError(
                     f"{where}: the target {self.name!r} has over {MOST_LABELS} different labels by now (the last one "
@@ -87,7 +84,6 @@ class TargetReader:
         Raises:
             ValueError: they could be several things, or are none; labels that differ by case alone.
         """
-        self._known = {}
         self.kind = "shares" if self.form != "cell" else self.kind or self._looks_like()
         if self.kind == "number":
             return
@@ -116,18 +112,13 @@ class TargetReader:
     def convert(self, cells: Mapping[str, object], where: str) -> int | float | list[int] | dict[str, float] | None:
         """A row's value as `feature` holds it: -1 or None where it is unknown; ValueError as `see`."""
         cell = cells[self.columns[0]]
-        if self.kind == "label" and isinstance(cell, str) and cell in self._known:
-            return self._known[cell]
         if self.kind == "number":
             return self._number(cell, where)
         if self.kind == "shares":
             return self._shares(cells, where)
         names = self._labels_of(cells, where)
         if self.kind == "label":
-            place = self._place(next(iter(names)), where) if names else -1
-            if isinstance(cell, str) and len(self._known) < MOST_LABELS:
-                self._known[cell] = place
-            return place
+            return self._place(names[0], where) if names else -1
         known = self._decoded(cell) is not None
         return sorted({self._place(name, where) for name in names}) if known else None
 
@@ -164,22 +155,30 @@ class TargetReader:
             f"{options}."
         )
 
-    def _labels_of(self, cells: Mapping[str, object], where: str) -> dict[str, None]:
-        """Names of the labels that a row's cells hold."""
+    def _labels_of(self, cells: Mapping[str, object], where: str) -> list[str]:
+        """Names of the labels that a row's cells hold, each once."""
+        cell = cells[self.columns[0]]
+        if isinstance(cell, str) and cell in self._labels:
+            return self._labels[cell]
+        labels = list(dict.fromkeys(self._read_labels(cells, where)))
+        if self.form == "cell" and isinstance(cell, str) and len(self._labels) < MOST_LABELS:
+            self._labels[cell] = labels
+        return labels
+
+    def _read_labels(self, cells: Mapping[str, object], where: str) -> Iterable[str]:
         if self.form == "votes":
-            return dict.fromkeys(self.columns)
+            return self.columns
         values = [self._decoded(cells[column]) for column in self.columns]
         if self.form == "raters" or self.kind == "label":
-            return dict.fromkeys(_text(value) for value in values if value is not None)
+            return [_text(value) for value in values if value is not None]
         value = values[0]
         if value is None:
-            return {}
+            return []
         if self.kind == "shares" or (self.kind is None and _look(value) == "shares"):
-            return dict.fromkeys(_pairs(value, self._what(where)))
-        parts = (
-            value if isinstance(value, list) else str(value).split(SEPARATOR) if isinstance(value, str) else [value]
-        )
-        return dict.fromkeys(_text(part) for part in parts if _text(part))
+            return _pairs(value, self._what(where))
+        if isinstance(value, str):
+            value = value.split(SEPARATOR)
+        return [name for part in (value if isinstance(value, list) else [value]) if (name := _text(part))]
 
     def _number(self, cell: object, where: str) -> float | None:
         value = self._decoded(cell)
@@ -215,7 +214,7 @@ class TargetReader:
 
     def _place(self, name: str, where: str) -> int:
         try:
-            return list(self.classes).index(name)
+            return self.classes.index(name)
         except ValueError:
             close = difflib.get_close_matches(name, self.classes, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"the labels are {', '.join(self.classes)}."
