@@ -123,13 +123,14 @@ class TargetReader:
         return sorted({self._place(name, where) for name in names}) if known else None
 
     def _decoded(self, cell: object) -> object:
-        """A cell, its codes as names; None where it is unknown."""
+        """A cell, its codes as names, without the entries of a list that are unknown; None where all is."""
         if is_unknown(cell):
             return None
         if self.coded and isinstance(cell, int):
             return self.coded[cell] if 0 <= cell < len(self.coded) else None
-        if self.coded and isinstance(cell, list):
-            return [self.coded[code] for code in cell]
+        if isinstance(cell, list):
+            entries = [value for entry in cell if (value := self._decoded(entry)) is not None]
+            return None if cell and not entries else entries
         return cell
 
     def _looks_like(self) -> Kind:
@@ -274,7 +275,7 @@ def _look(value: object) -> str:
 def _pairs(value: object, what: str) -> dict[str, float]:
     """Label -> votes or share, of {"joy": 3, "anger": 2} or "joy:3|anger:2"."""
     if isinstance(value, dict):
-        return {str(name): number(share, what) for name, share in value.items() if share is not None}
+        return {str(name): number(share, what) for name, share in value.items() if not is_unknown(share)}
     pairs: dict[str, float] = {}
     for part in str(value).split(SEPARATOR):
         if not part.strip():

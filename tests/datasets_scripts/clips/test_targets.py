@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from affecthub.datasets_scripts.clips.corpus import Clips
+from affecthub.datasets_scripts.clips.targets import TargetReader
 from affecthub.datasets_scripts.corpus import MULTI, REGRESSION, SINGLE
 
 
@@ -36,6 +37,23 @@ def test_several_labels(target):
     found, values = target(["joy|surprise", "joy", "|", ""])
     assert (found.problem_type, found.labels) == (MULTI, ["joy", "surprise"])
     np.testing.assert_array_equal(values, [[1, 1], [1, 0], [0, 0], [np.nan, np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("cells", "coded", "values"),
+    [
+        ([["joy", None], ["anger"], [None], ["nan"], [], None], (), [[1], [0], None, None, [], None]),
+        ([[1, -1], [0], [-1], [None], [], None], ("anger", "joy"), [[1], [0], None, None, [], None]),
+        ([{"joy": 1, "anger": None}, {"joy": np.nan, "anger": 2}], (), [dict(anger=0, joy=1), dict(anger=1, joy=0)]),
+    ],
+)
+def test_what_is_unknown_within_a_cell_is_no_label(cells, coded, values):
+    reader = TargetReader("label", ("label",), coded=coded)
+    for cell in cells:
+        reader.see({"label": cell}, "")
+    reader.settle()
+    assert list(reader.classes) == ["anger", "joy"]
+    assert [reader.convert({"label": cell}, "") for cell in cells] == values
 
 
 def test_numbers(target):
