@@ -6,17 +6,17 @@ Media is checked by its headers alone, without decoding.
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from affecthub.datasets_scripts.files import Gathered
-from affecthub.media.decode import MediaError, MediaInfo, probe
+from affecthub.media.container import HeldFile, MediaError, MediaInfo, open_media
 from affecthub.media.files import write_file
 
 MIN_SECONDS = 0.3
@@ -134,11 +134,10 @@ def check_record(record: Record, root: Path) -> Record:
     """
     if record.file is None:
         return record.with_finding("missing", "no file of this row's name")
-    path = root / record.file
-    try:
-        info, truncated = probe(path), missing_bytes(path)
-    except MediaError as error:
-        return record.with_finding("broken", str(error).removeprefix(f"{path}: "))
+    headers = read_headers(root / record.file)
+    if isinstance(headers, str):
+        return record.with_finding("broken", headers)
+    info, truncated = headers
     record = replace(record, video_present=info.has_video, audio_present=info.has_audio, stated_duration=info.duration)
     if truncated > 0:
         record = record.with_finding("truncated", f"{truncated} bytes of media are missing at the end; copy it again")
@@ -147,11 +146,19 @@ def check_record(record: Record, root: Path) -> Record:
     return record
 
 
-def missing_bytes(path: Path) -> int:
-    """How far the file's index points beyond its end; a copy that was cut off still states its whole duration."""
-    with av.open(str(path)) as container:
-        ends = [entry.pos + entry.size for stream in container.streams for entry in stream.index_entries]
-    return max(ends, default=0) - path.stat().st_size
+def read_headers(path: str | Path) -> tuple[MediaInfo, int] | str:
+    """What a file states about itself, and how many bytes its index points beyond its end; or its fault.
+
+    A copy that was cut off still states its whole duration.
+    """
+    try:
+        with closing(HeldFile(path)) as held:
+            info = held.info
+            with open_media(held) as container:
+                ends = [entry.pos + entry.size for stream in container.streams for entry in stream.index_entries]
+    except MediaError as error:
+        return str(error).removeprefix(f"{path}: ")
+    return info, max(ends, default=0) - os.path.getsize(path)
 
 
 def _track_findings(info: MediaInfo) -> list[tuple[str, str]]:

@@ -13,9 +13,9 @@ import cv2
 from affecthub.datasets_scripts.clips.columns import MEDIA_ROLES
 from affecthub.datasets_scripts.clips.sources import IMAGE_SUFFIXES
 from affecthub.datasets_scripts.clips.targets import SEPARATOR, is_unknown, number
-from affecthub.datasets_scripts.manifest import MAX_MISMATCH, duration_findings, missing_bytes
-from affecthub.media.container import MediaError, MediaInfo, probe
-from affecthub.media.files import write_file
+from affecthub.datasets_scripts.manifest import MAX_MISMATCH, duration_findings, read_headers
+from affecthub.media.container import MediaInfo
+from affecthub.media.files import file_state, write_file
 
 Finding = tuple[str, str]
 """One of `manifest.STATUSES`, and what was found in words."""
@@ -130,8 +130,9 @@ def look(found: Found, parts: Sequence[tuple[str, Named]], sound_apart: bool) ->
         if fault := named.finding or _absent(named.path):
             found.findings.append((fault[0], f"{named.name}: {fault[1]}"))
         elif picture:
-            pictures += [named.path] if _readable(named.path) else []
-            found.findings += [] if _readable(named.path) else [("broken", f"{named.name}: no readable picture")]
+            readable = os.path.getsize(named.path) > 0 and cv2.haveImageReader(named.path)
+            pictures += [named.path] if readable else []
+            found.findings += [] if readable else [("broken", f"{named.name}: no readable picture")]
         else:
             _look_at_tracks(found, role, named, sound_apart)
     found.image_paths = pictures or None
@@ -143,11 +144,11 @@ def look(found: Found, parts: Sequence[tuple[str, Named]], sound_apart: bool) ->
 
 
 def _look_at_tracks(found: Found, role: str, named: Named, sound_apart: bool) -> None:
-    info = _tracks(named.path)
-    if isinstance(info, str):
-        found.findings.append(("broken", f"{named.name}: {info}"))
+    headers = _headers(named.path, file_state(named.path))
+    if isinstance(headers, str):
+        found.findings.append(("broken", f"{named.name}: {headers}"))
         return
-    media, missing = info
+    media, missing = headers
     if missing > 0:
         found.findings.append(("truncated", f"{named.name}: {missing} bytes are missing at the end; copy it again"))
     if role in ("file", "video") and media.has_video:
@@ -193,15 +194,7 @@ def _absent(path: str) -> Finding | None:
     return "missing", "no regular file" if os.path.exists(path) else "no such file"
 
 
-@lru_cache(maxsize=4096)
-def _readable(path: str) -> bool:
-    return os.path.getsize(path) > 0 and cv2.haveImageReader(path)
-
-
 @lru_cache(maxsize=4096)  # segments of one recording follow each other
-def _tracks(path: str) -> tuple[MediaInfo, int] | str:
-    """What a file states about itself, and how many bytes it lacks; or its fault."""
-    try:
-        return probe(path), missing_bytes(Path(path))
-    except MediaError as error:
-        return str(error).removeprefix(f"{path}: ")
+def _headers(path: str, state: tuple[int, int] | None) -> tuple[MediaInfo, int] | str:
+    """As `read_headers`, of a file in this state."""
+    return read_headers(path)

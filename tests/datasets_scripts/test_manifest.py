@@ -88,6 +88,13 @@ def test_a_copy_that_was_cut_off_is_seen_although_it_states_its_whole_duration(t
     assert checked.video_present and checked.stated_duration == pytest.approx(1.2, abs=0.03)
 
 
+def test_titles_in_another_encoding_do_not_matter(tmp_path):
+    content = write_clip(tmp_path / "a.mp4").read_bytes()
+    assert b"VideoHandler" in content
+    (tmp_path / "a.mp4").write_bytes(content.replace(b"VideoHandler", b"VideoHandl\xe9r"))
+    assert check_record(row("a.mp4"), tmp_path).status == "used"
+
+
 def broken_files(folder):
     whole = write_clip(folder / "whole.mp4", faststart=False).read_bytes()
     return {

@@ -218,6 +218,8 @@ def test_what_is_unchanged_is_not_built_again_and_what_changed_is(one, tmp_path,
     assert statuses(path)["b.wav"] == "missing" and not built
     monkeypatch.undo()
     monkeypatch.setenv("AFFECTHUB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "d" / "b.wav").write_bytes(b"no sound")
+    assert statuses(path)["b.wav"] == "broken"
     sound(tmp_path / "d" / "b.wav")
     assert statuses(path)["b.wav"] == "used"
     one({}, {"file": "b.wav", "label": "anger"})
