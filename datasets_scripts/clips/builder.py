@@ -10,6 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -81,8 +82,7 @@ def _build(plan: Plan, tables: Sequence[Opened], folder: Path) -> None:
     folder.mkdir(parents=True)
     found = survey(tables, target_readers(plan, tables), plan.media)
     features = columns_of(tables, plan, found.readers)
-    out = _Output(tables, folder, features)
-    with out, ThreadPoolExecutor(8) as pool:
+    with _Output(tables, folder, features) as out, ThreadPoolExecutor(8) as pool:
         each = pool.map if plan.media else map  # looking at files waits on the disk more than on the processor
         for opened, rows in batches(tables, "reading rows"):
             drafts = list(each(lambda item, o=opened: read_row(o, *item, plan, found), rows))
@@ -95,27 +95,19 @@ def _build(plan: Plan, tables: Sequence[Opened], folder: Path) -> None:
     write_file(folder / STATE, _state(folder, plan).encode())
 
 
-class _Output:
-    """What a build writes: rows by split, the manifest, and which files were looked for."""
+class _Output(ExitStack):
+    """What a build writes: rows by split, the manifest, and which files were looked for; it closes them."""
 
     def __init__(self, tables: Sequence[Opened], folder: Path, features: Features):
+        super().__init__()
         self.tables, self.folder, self.features, self.schema = tables, folder, features, features.arrow_schema
-        self.writers: dict[str, tuple[pa.RecordBatchStreamWriter, Gathered]] = {}
-        self.manifest = ManifestWriter(folder)
+        self.writers: dict[str, Gathered] = {}
+        self.manifest = self.enter_context(ManifestWriter(folder))
+        log = (folder / LOOKED_FOR).open("w", encoding="utf-8", errors="surrogateescape")
+        self._log = self.enter_context(log)
         self.named: set[str] = set()
         self.skipped: Counter = Counter()
         self.feature_names: list[str] = list(next((t.reading.features for t in tables if t.reading.features), ()))
-
-    def __enter__(self) -> "_Output":
-        self._log = (self.folder / LOOKED_FOR).open("w", encoding="utf-8", errors="surrogateescape")
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._log.close()
-        self.manifest.__exit__(*exception)
-        for writer, gathered in self.writers.values():
-            gathered.flush()
-            writer.close()
 
     def write(self, drafts: Sequence[Draft]) -> None:
         """A batch of rows; those that cannot be used are counted."""
@@ -133,8 +125,9 @@ class _Output:
         for split, found in rows.items():
             if split not in self.writers:
                 writer = pa.RecordBatchStreamWriter(str(self.folder / f"{split}.arrow"), self.schema)
-                self.writers[split] = writer, Gathered(writer.write_table)
-            self.writers[split][1].add(pa.Table.from_pylist(found, schema=self.schema))
+                self.writers[split] = Gathered(self.enter_context(writer).write_table)
+                self.callback(self.writers[split].flush)
+            self.writers[split].add(pa.Table.from_pylist(found, schema=self.schema))
 
     def write_facts(self, notes: Sequence[str]) -> None:
         """What there is to say of the rows."""
