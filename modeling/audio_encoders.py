@@ -3,6 +3,8 @@
 Each maps its input to one vector a clip; padding, marked 0 in the attention mask, never changes it.
 """
 
+import math
+
 import torch
 from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -12,6 +14,9 @@ from .encoders import masked_mean
 
 SMALL = 1e-4
 """Added to a variance before its root, whose gradient is infinite at 0: a clip of one frame has no variance."""
+
+LAGS = (1, 2, 4)
+"""Frames over which a cepstrum's movement is measured; at a hop of 10 ms, from within a sound to between sounds."""
 
 
 def masked_statistics(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -24,6 +29,23 @@ def masked_statistics(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     mean = (values * weights).sum(dim=1)
     variance = ((values - mean.unsqueeze(1)) ** 2 * weights).sum(dim=1)
     return torch.cat([mean, (variance + SMALL).sqrt()], dim=1)
+
+
+def cepstrum(features: torch.Tensor) -> torch.Tensor:
+    """Orthonormal DCT-II over the bands of log-mel `features` (batch, frames, bands): as many coefficients, of which
+    neighbours say different things, where neighbouring bands say nearly the same."""
+    size = features.shape[-1]
+    places = torch.arange(size, device=features.device, dtype=torch.float32)
+    basis = torch.cos(math.pi / size * torch.outer(places + 0.5, places)) * (2 / size) ** 0.5
+    basis = torch.where(places == 0, basis / 2**0.5, basis)
+    return features @ basis.to(features.dtype)
+
+
+def movement(values: torch.Tensor, mask: torch.Tensor, lag: int) -> torch.Tensor:
+    """Root of the mean square of how much `values` (batch, steps, size) change within `lag` steps: (batch, size)."""
+    real = mask[:, lag:].to(values.dtype).unsqueeze(-1)  # padding is at the end: a real step follows real ones
+    change = (values[:, lag:] - values[:, :-lag]) * real
+    return ((change**2).sum(dim=1) / real.sum(dim=1).clamp(min=1) + SMALL).sqrt()
 
 
 class AudioBlock(GradientCheckpointingLayer):
@@ -135,19 +157,18 @@ class PresentBatchNorm(nn.BatchNorm1d):
 
 
 class AudioCnn2d(nn.Module):
-    """Log-mel as a picture: 2-D convolutions, and statistics over time of the picture itself and of every block.
+    """Log-mel as a picture: statistics over time of its cepstrum, and of every block of 2-D convolutions.
 
     ```
-    (batch, frames, bands) ---------------------> mean, std, and how much changes from frame to frame --+
-            | Conv2d 5x5, halving bands and frames -> mean, std of each channel ------------------------+
-            | Conv2d 3x3, halving both -------------> mean, std ----------------------------------------+-> BatchNorm
-            | ...                                                                                       |
-            | the last halves the bands alone ------> attentive mean, std of each channel in each band -+
+    (batch, frames, bands) - cepstrum --------------> mean, std, movement of each coefficient --------+
+            | Conv2d 5x5, halving bands and frames -> mean, std of each channel ----------------------+
+            | Conv2d 3x3, halving both -------------> mean, std --------------------------------------+--> BatchNorm
+            | ...                                                                                     |
+            | the last halves the bands alone ------> attentive mean, std of each channel and band ---+
     ```
 
-    What the early statistics hold a classifier can use at once, so that a few hundred clips teach it something, and
-    the batch norm brings all to one scale, as one standardises the features of an SVM. With the last block's alone and
-    without that norm it learned markedly less (docs/results.md).
+    What the cepstrum's statistics hold a classifier can use at once, so that a few hundred clips teach it something,
+    and the batch norm brings all to one scale, as one standardises the features of an SVM.
     """
 
     def __init__(self, config: TrimodalConfig):
@@ -161,7 +182,7 @@ class AudioCnn2d(nn.Module):
         )
         bands = -(-num_mel_bins // 2 ** len(channels))
         self.pool = AttentiveStatistics(channels[-1] * bands)
-        self.output_size = 3 * num_mel_bins + 2 * sum(channels[:-1]) + 2 * channels[-1] * bands
+        self.output_size = (2 + len(LAGS)) * num_mel_bins + 2 * sum(channels[:-1]) + 2 * channels[-1] * bands
         self.norm = PresentBatchNorm(self.output_size)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -172,7 +193,8 @@ class AudioCnn2d(nn.Module):
         mask = feature_attention_mask.to(input_features.dtype)
         present = mask.amax(dim=1)
         features = input_features * mask.unsqueeze(-1)
-        pooled = [masked_statistics(features, mask), self._movement(features, mask)]
+        coefficients = cepstrum(features)
+        pooled = [masked_statistics(coefficients, mask), *(movement(coefficients, mask, lag) for lag in LAGS)]
         hidden = features.transpose(1, 2).unsqueeze(1)
         for block, stride in zip(self.blocks, self.strides, strict=True):
             mask = mask[:, ::stride]
@@ -181,13 +203,6 @@ class AudioCnn2d(nn.Module):
                 pooled.append(masked_statistics(hidden.mean(dim=2).transpose(1, 2), mask))
         pooled.append(self.pool(hidden.flatten(1, 2).transpose(1, 2), mask))
         return self.dropout(self.norm(torch.cat(pooled, dim=1), present))
-
-    @staticmethod
-    def _movement(features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Root of the mean square of the change from frame to frame, by band: (batch, bands)."""
-        steps = (features[:, 1:] - features[:, :-1]) * mask[:, 1:].unsqueeze(-1)
-        number = mask[:, 1:].sum(dim=1, keepdim=True).clamp(min=1)
-        return ((steps**2).sum(dim=1) / number + SMALL).sqrt()
 
 
 AUDIO_ENCODERS = {"cnn": AudioCnn, "cnn2d": AudioCnn2d}

@@ -9,7 +9,7 @@ from transformers.configuration_utils import SubConfigSpec
 from .configuration_base import AffectConfig
 from .modalities import TEXT, UTTERANCE_MODALITIES, VIDEO
 
-AUDIO_CHANNELS = {"cnn": (64, 128), "cnn2d": (24, 48, 96, 96)}
+AUDIO_CHANNELS = {"cnn": (64, 128), "cnn2d": (16, 32, 64, 96)}
 """Audio encoder -> channels of its convolutions; the first is the reference's."""
 
 

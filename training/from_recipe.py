@@ -21,6 +21,7 @@ from affecthub.architectures import architecture_named
 from affecthub.datasets_scripts.corpus import MULTI, SINGLE, Corpus, holds
 from affecthub.modeling.base import AffectPreTrainedModel
 from affecthub.modeling.modalities import PHYSIO, TEXT, VIDEO
+from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtractor
 from affecthub.processing.feature_extraction_physio import PhysioFeatureExtractor
 from affecthub.processing.processing_trimodal import TrimodalProcessor
 from affecthub.processing.video_processing_clip_frames import ClipFramesVideoProcessor, square_frames
@@ -37,6 +38,10 @@ POS_WEIGHT_LIMIT = 20.0
 
 FOCAL_GAMMA = 2.0
 """The value that Lin et al. 2017 found best."""
+
+LOG_MEL = {"cnn2d": {"n_fft": 512, "hop_length": 160}}
+"""Audio encoder -> settings of its log-mel features: windows of 32 ms every 10 ms, as usual for speech. The other
+encoder keeps the reference's 64 ms every 16 ms."""
 
 Part = PreTrainedTokenizerBase | ClipFramesVideoProcessor | FeatureExtractionMixin
 """What a processor holds for a modality."""
@@ -105,7 +110,17 @@ def _part(modality: str, processor_class: type[ProcessorMixin], recipe: Recipe, 
         return _video_processor(recipe, square=TEXT not in processor_class.part_of)
     if modality == PHYSIO:
         return _fitted_physio(corpus)
+    if processor_class.feature_extractor_class is LogMelFeatureExtractor:
+        return _log_mel(recipe.model)
     return processor_class.feature_extractor_class()
+
+
+def _log_mel(model: ModelRecipe) -> LogMelFeatureExtractor:
+    """The log-mel features that the audio encoder of a recipe was made for."""
+    settings = LOG_MEL.get(model.config.get("audio_encoder"), {})
+    if "num_mel_bins" in model.config:
+        settings = {**settings, "feature_size": model.config["num_mel_bins"]}
+    return LogMelFeatureExtractor(**settings)
 
 
 def _tokenizer(model: ModelRecipe, corpus: Corpus) -> PreTrainedTokenizerBase:
