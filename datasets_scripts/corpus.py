@@ -89,10 +89,7 @@ class Target:
     def known(self, rows: Dataset) -> np.ndarray:
         """Whether rows have it, bool (rows,)."""
         values = self.values(rows)
-        if values.ndim == 1:
-            return values != UNKNOWN
-        missing = np.isnan(values)
-        return ~(missing.any(axis=1) if self.soft else missing.all(axis=1))
+        return known_values(values, ids=values.ndim == 1, shares=self.soft)
 
 
 @dataclass(frozen=True)
@@ -263,6 +260,20 @@ def target_of(name: str, rows: Dataset, column: str | None = None) -> Target:
     if isinstance(feature, Value) and feature.dtype.startswith("float"):
         return Target(name, column, [name], REGRESSION)
     raise ValueError(f"column {column!r} holds {feature}: a target is a label, labels, a number, or shares by label.")
+
+
+def known_values(values: np.ndarray, *, ids: bool = False, shares: bool = False) -> np.ndarray:
+    """Which rows hold a value, bool (rows,): of several labels any of them, of shares all.
+
+    Args:
+        values: ids (rows,), -100 where unknown; or numbers (rows,) or (rows, labels), NaN where unknown.
+        ids: whether they are ids.
+        shares: whether they are the shares of raters.
+    """
+    if ids:
+        return values != UNKNOWN
+    missing = np.isnan(values if values.ndim == 2 else values[:, None])
+    return ~(missing.any(axis=1) if shares else missing.all(axis=1))
 
 
 def _column(rows: Dataset, name: str) -> pa.Array:

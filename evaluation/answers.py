@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, softmax
 
-from ..datasets_scripts.corpus import UNKNOWN
+from ..datasets_scripts.corpus import UNKNOWN, known_values
 
 Kind = Literal["single_label", "binary", "multi_label", "regression", "soft"]
 """What is judged: one label of several; one of two, by a probability; any number of labels; a number; the shares of
@@ -89,10 +89,7 @@ def known_rows(kind: Kind, references: ArrayLike) -> np.ndarray:
         references: as for `answers_of`.
     """
     values = np.asarray(references, dtype=np.float64)
-    if kind == "single_label":
-        return values != UNKNOWN
-    missing = np.isnan(values.reshape(len(values), -1))
-    return ~(missing.any(axis=1) if kind == "soft" else missing.all(axis=1))
+    return known_values(values, ids=kind == "single_label", shares=kind == "soft")
 
 
 def from_outputs(kind: Kind, references: ArrayLike, outputs: ArrayLike, labels: Sequence[str]) -> Answers:
