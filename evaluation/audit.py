@@ -17,7 +17,7 @@ from affecthub.datasets_scripts.corpus import AuditColumns
 
 from .affdex import circular_inputs
 from .audit_media import media_findings
-from .findings import SEVERITIES, Finding, LeakageError, Severity, enforce, findings_table, unchecked
+from .findings import EXAMPLES, SEVERITIES, Finding, LeakageError, Severity, enforce, findings_table, unchecked
 
 __all__ = ["AuditColumns", "Finding", "LeakageError", "audit", "enforce", "findings_table"]
 
@@ -30,8 +30,6 @@ MIN_LAMBDA = 0.9
 LONG_TEXT = 5
 """Words from which on two people hardly say the same by chance; of MELD's test texts that occur in train, almost all
 are shorter."""
-
-_EXAMPLES = 5
 
 
 def audit(
@@ -106,7 +104,7 @@ def _overlap(
         f"{rows:,} of {len(held_out):,} held-out rows ({100 * rows / len(held_out):.1f} %) are of {len(shared):,} "
         f"{of} that the training side holds too"
     )
-    examples = [f"{str(value)[:60]} ({count} rows)" for value, count in shared.head(_EXAMPLES).items()]
+    examples = [f"{str(value)[:60]} ({count} rows)" for value, count in shared.head(EXAMPLES).items()]
     return Finding(check, severity, rows, message, examples, remedy)
 
 
@@ -180,7 +178,7 @@ def _label_from_participant(rows: pd.DataFrame, participant: str, label: str, sh
         f"{label}: who it is gives the label of {best.sum():,} of {total:,} rows, where the most frequent label is "
         f"right in {majority:,} (lambda {strength:.2f}, {len(best)} participants)"
     )
-    examples = [f"{name}: {label} {counts.loc[name].idxmax()} in {best[name]} rows" for name in best.index[:_EXAMPLES]]
+    examples = [f"{name}: {label} {counts.loc[name].idxmax()} in {best[name]} rows" for name in best.index[:EXAMPLES]]
     remedy = (
         "split by participant and take each of them as one sample"
         if shared
@@ -195,7 +193,7 @@ def _target_from_inputs(inputs: Sequence[str], targets: Sequence[str]) -> Findin
     if not circular:
         return None
     message = f"{len(circular)} of {len(targets)} targets were computed by AFFDEX from inputs, or are inputs"
-    examples = [f"{target} from {', '.join(names[:4])}" for target, names in list(circular.items())[:_EXAMPLES]]
+    examples = [f"{target} from {', '.join(names[:4])}" for target, names in list(circular.items())[:EXAMPLES]]
     remedy = "leave these inputs out, or accept this by name and call the task a re-computation of AFFDEX"
     return Finding("target_from_inputs", "severe", len(circular), message, examples, remedy)
 
@@ -213,4 +211,4 @@ def _statistics_outside(train: pd.DataFrame, key: str | None, fitted_on: Collect
         "among the training rows"
     )
     remedy = "fit the processor again, on the training rows alone"
-    return Finding("statistics_outside_training", "severe", len(outside), message, outside[:_EXAMPLES], remedy)
+    return Finding("statistics_outside_training", "severe", len(outside), message, outside[:EXAMPLES], remedy)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from affecthub.datasets_scripts.corpus import AuditColumns
 
-from .findings import Finding, Severity, unchecked
+from .findings import EXAMPLES, Finding, Severity, unchecked
 from .perceptual_hash import nearest_frames
 from .sound_fingerprint import MAX_ERROR, nearest_sounds
 
@@ -23,7 +23,7 @@ COMPUTED_ERROR = 0.08
 """As `sound_fingerprint.MAX_ERROR`, of computed voices. Measured on the sample corpus: no two of 1,300 clips of its
 eight voices, which hold the same vowels at the same pitch, differ by less than 0.088."""
 
-_EXAMPLES = 5
+_REMEDY = "leave the copies out of one side, or give them one recording and split by it"
 
 _REASON = "of the same person or recording, or with another sound"
 
@@ -89,9 +89,8 @@ def _same_content(sides: _Sides) -> Finding | None:
         return None
     count, total = len(pairs), len(sides.held_out)
     message = f"{sides.share(count, total)} are, byte for byte, clips that the training side holds too"
-    examples = [sides.pair(*pair) for pair in pairs[:_EXAMPLES]]
-    remedy = "leave the copies out of one side, or give them one recording and split by it"
-    return Finding("same_content", sides.severity(count, alike=False), count, message, examples, remedy)
+    examples = [sides.pair(*pair) for pair in pairs[:EXAMPLES]]
+    return Finding("same_content", sides.severity(count, alike=False), count, message, examples, _REMEDY)
 
 
 def _same_sound(sides: _Sides) -> tuple[Finding | None, np.ndarray]:
@@ -113,13 +112,12 @@ def _same_sound(sides: _Sides) -> tuple[Finding | None, np.ndarray]:
     message = f"{sides.share(len(found), len(rows))} hold the sound of a training clip, perhaps in another format" + (
         f"; {blank:,} more have none, or too little, and were not compared" if blank else ""
     )
-    heard = zip(found[:_EXAMPLES], matches.seconds[found], matches.error[found], strict=False)
+    heard = zip(found[:EXAMPLES], matches.seconds[found], matches.error[found], strict=False)
     examples = [
         f"{sides.pair(rows[i], places[matches.nearest[i]])} ({seconds:.1f} s, {error:.0%} of the bits differ)"
         for i, seconds, error in heard
     ]
-    remedy = "leave the copies out of one side, or give them one recording and split by it"
-    return Finding("same_sound", sides.severity(len(found)), len(found), message, examples, remedy), differ
+    return Finding("same_sound", sides.severity(len(found)), len(found), message, examples, _REMEDY), differ
 
 
 def _near_duplicates(sides: _Sides, differ: np.ndarray) -> Finding | None:
@@ -144,7 +142,7 @@ def _near_duplicates(sides: _Sides, differ: np.ndarray) -> Finding | None:
     )
     examples = [
         f"{sides.pair(rows[i], places[matches.nearest[i]])} (correlation {matches.correlation[i]:.3f})"
-        for i in told[:_EXAMPLES]
+        for i in told[:EXAMPLES]
     ]
     remedy = "put the source recording of every variant and copy into the recording column and split by_recording"
     severity = "warning" if reason.all() else sides.severity(count)
@@ -169,4 +167,4 @@ def _unreadable(sides: _Sides) -> Finding | None:
     rows = len(sides.train) + len(sides.held_out)
     message = f"the media of {len(faults):,} of {rows:,} rows could not be read, and were not compared"
     remedy = "see the examples; `affecthub inspect` lists what is wrong with each file"
-    return Finding("unreadable_media", "note", len(faults), message, faults[:_EXAMPLES], remedy)
+    return Finding("unreadable_media", "note", len(faults), message, faults[:EXAMPLES], remedy)

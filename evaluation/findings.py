@@ -11,6 +11,9 @@ SEVERITIES: tuple[Severity, ...] = ("severe", "warning", "note", "unchecked")
 """severe: the figures would mislead, and the run stops unless this is accepted by name; warning: they mean less than
 they seem to; note: worth knowing; unchecked: the rows lack what the check needs."""
 
+EXAMPLES = 5
+"""So many a finding has, at most."""
+
 CHECKS = {
     "same_row": "one row on both sides",
     "same_recording": "one source recording on both sides",
@@ -39,7 +42,7 @@ class Finding:
     message: str
     """What was found, with the values."""
     examples: list[str]
-    """At most five."""
+    """At most `EXAMPLES`."""
     remedy: str
 
 
