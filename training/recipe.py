@@ -2,10 +2,10 @@
 
 import contextlib
 import difflib
-import importlib
 import itertools
 import json
 import math
+import pkgutil
 import re
 import sys
 from collections.abc import Iterable
@@ -78,8 +78,7 @@ class InputRecipe:
 
     def __post_init__(self):
         for name in ("num_frames", "frame_size", "max_seconds", "max_text_tokens", "physio_steps"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"inputs.{name}={getattr(self, name)}: it has to be above 0.")
+            _check_number(f"inputs.{name}", getattr(self, name), above=True)
         if self.streaming and self.preload:
             raise ValueError("inputs.streaming and inputs.preload exclude each other: set one of them to false.")
 
@@ -281,8 +280,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in the YAML file."""
-        kind, known = type(self.data), {data.__name__ for data in DATASETS.values()}
-        path = kind.__name__ if kind.__name__ in known else f"{kind.__module__}.{kind.__qualname__}"
+        kind = type(self.data)
+        path = kind.__name__ if kind in DATASETS.values() else f"{kind.__module__}.{kind.__qualname__}"
         return asdict(self) | {"data": {"class_path": path, "init_args": asdict(self.data)}}
 
 
@@ -409,13 +408,10 @@ def _for_data(path: Path, arguments: list[str]) -> Path | str:
     study and the synthetic one, they stay.
     """
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    pairs = itertools.pairwise([*arguments, ""])
-    chosen = [a.partition("=")[2] or following for a, following in pairs if a.partition("=")[0] == "--data"]
     data = content.get("data")
-    if not (chosen or isinstance(data, dict)):
-        return path
     written, given = (data.get("class_path", ""), data.get("init_args") or {}) if isinstance(data, dict) else ("", {})
-    one, other = _data_class(written), _data_class(chosen[-1] if chosen else written)
+    chosen = _options(arguments).get("--data", written)
+    one, other = _data_class(written), _data_class(chosen)
     if other is None:
         return path  # what there is not is refused where it is parsed
     values = json.loads(json.dumps(asdict(other())))
@@ -423,28 +419,31 @@ def _for_data(path: Path, arguments: list[str]) -> Path | str:
         values |= {name: value for name, value in given.items() if name in values or one is other}
     else:
         content.pop("split", None)
-    return yaml.safe_dump(content | {"data": {"class_path": chosen[-1] if chosen else written, "init_args": values}})
+    return yaml.safe_dump(content | {"data": {"class_path": chosen, "init_args": values}})
 
 
 def _data_class(path: object) -> type[DataOptions] | None:
     """A data set by its name or import path; None where there is none."""
-    name = str(path).rpartition(".")[2]
-    known = {kind.__name__: kind for kind in _data_classes()}
-    if name not in known and "." in str(path):
-        with contextlib.suppress(ImportError):
-            importlib.import_module(str(path).rpartition(".")[0])
-            known = {kind.__name__: kind for kind in _data_classes()}
-    return known.get(name)
+    if "." not in str(path):
+        return next((kind for kind in _data_classes() if kind.__name__ == path), None)
+    with contextlib.suppress(ImportError, AttributeError, ValueError):
+        kind = pkgutil.resolve_name(str(path))
+        return kind if isinstance(kind, type) and issubclass(kind, DataOptions) else None
 
 
 def _with_underscores(option: re.Match) -> str:
     return "--" + option.group().removeprefix("--").replace("-", "_")
 
 
+def _options(arguments: list[str]) -> dict[str, str]:
+    """Each option's last value, of `--option=value` and `--option value`."""
+    pairs = itertools.pairwise([*arguments, ""])
+    return {name: value or following for (name, _, value), following in ((a.partition("="), f) for a, f in pairs)}
+
+
 def _recipe_of_run(arguments: list[str]) -> str:
     """The recipe where none is named: of a run that is resumed or evaluated, its own; else the quick start's."""
-    pairs = itertools.pairwise([*arguments, ""])  # --option=value, or --option value
-    values = {name: value or following for (name, _, value), following in ((a.partition("="), f) for a, f in pairs)}
+    values = _options(arguments)
     seeds = [values.get(name, 0) for name in ("--split.fold", "--split.seed", "--training.seed")]
     kept = Path(values.get("--output_dir", default_folder("quickstart", *seeds)), RECIPE_FILE)
     again = any(values.get(switch) == "true" for switch in SWITCHES)

@@ -55,6 +55,7 @@ WRONG_COMMANDS = {
     "--data=Genex --data.evry=3": "unknown option --data.evry of Genex; did you mean --data.every?",
     "--data.every=3": "unknown option --data.every of SampleMeld",
     "--inputs.num_frames=0": "inputs.num_frames=0: it has to be above 0",
+    "--inputs.max_seconds=.nan": "inputs.max_seconds=nan: it has to be above 0",
     "--training.epochs=-3": "training.epochs=-3: it has to be 1 or more",
     "--training.batch_size=0": "training.batch_size=0: it has to be 1 or more",
     "--training.gradient_accumulation=0": "training.gradient_accumulation=0: it has to be 1 or more",
@@ -276,6 +277,21 @@ def test_another_data_set_takes_nothing_of_the_recipes_own(written):
     recipe = load_recipe("meld_text", *written, "--data.root=mine.csv", "--data.columns.text=words")
     assert recipe.data == Clips(root="mine.csv", columns={"text": "words"})
     assert recipe.split.accept == [] and recipe.model.architecture == "unimodal_baseline"
+
+
+def test_data_sets_of_ones_own_are_told_apart_by_their_modules(tmp_path, monkeypatch):
+    for module, field in (("one_lab", "speed: int = 1"), ("other_lab", "height: int = 2")):
+        lines = ("from dataclasses import dataclass", "from affecthub.datasets_scripts.corpus import DataOptions", "")
+        content = "\n".join([*lines, "@dataclass(frozen=True)", "class Twin(DataOptions):", f"    {field}", ""])
+        (tmp_path / f"{module}.py").write_text(content, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert load_recipe("quickstart", "--data=one_lab.Twin").data.speed == 1
+    recipe = load_recipe("quickstart", "--data=other_lab.Twin", "--data.height=3")
+    assert recipe.data.height == 3
+    type(recipe.data).__name__ = "Clips"
+    written = recipe.to_dict()["data"]["class_path"]
+    type(recipe.data).__name__ = "Twin"
+    assert written == "other_lab.Twin"  # and not ours of that name
 
 
 def test_a_recipes_data_set_takes_nothing_of_the_default_one():
