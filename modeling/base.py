@@ -29,6 +29,15 @@ class AffectPreTrainedModel(PreTrainedModel):
     encoder_prefixes: tuple[str, ...] = ()
     """Parameters below these names belong to pretrained encoders; phases freeze and unfreeze by them."""
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        cls.input_modalities = cls.config_class.allowed_modalities
+
+    def __init__(self, config: AffectConfig):
+        super().__init__(config)
+        self.input_modalities = tuple(config.modalities)
+        self.main_input_name = self.main_inputs[config.modalities[0]]
+
     @property
     def base_model_class(self) -> type:
         """The trunk's class, for `AutoModel`."""

@@ -42,7 +42,6 @@ class RecordingPreTrainedModel(AffectPreTrainedModel):
     config_class = RecordingConfig
     base_model_prefix = "model"
     main_input_name = "pixel_values_videos"
-    input_modalities = ("video", "audio")
     main_inputs = MAIN_INPUTS | {AUDIO: "input_values"}  # the raw waveform
     encoder_prefixes = ("vision_model.",)
 

@@ -39,7 +39,6 @@ class TrimodalPreTrainedModel(AffectPreTrainedModel):
     config_class = TrimodalConfig
     base_model_prefix = "trimodal"
     main_input_name = "input_ids"
-    input_modalities = ("text", "audio", "video")
     encoder_prefixes = ("text_model.", "vision_model.")
     """Parameters below these names belong to pretrained encoders; phases freeze and unfreeze by them."""
 
@@ -121,8 +120,8 @@ class TrimodalModel(TrimodalPreTrainedModel):
             pixel_values_videos (batch, frames, 3, height, width), optional: normalised RGB.
             video_attention_mask (batch, frames), optional: 1 = real.
             video_present (batch,), optional.
-            text_features (batch, size), optional: instead of `input_ids`, what `get_text_features` gave for them.
-            video_features (batch, size), optional: likewise, of `get_video_features`.
+            text_features (batch, size), optional: instead of `input_ids`, what `encode_text` gave for them.
+            video_features (batch, size), optional: likewise, of `encode_video`.
             output_attentions: also return the encoders' attentions (needs `attn_implementation="eager"`).
 
         Raises:
@@ -138,7 +137,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         embeddings, attentions = {}, {}
         if present[TEXT] is not None:
             if text_features is None:
-                text_features, attentions[TEXT] = self.get_text_features(
+                text_features, attentions[TEXT] = self.encode_text(
                     input_ids, attention_mask, token_type_ids, present[TEXT], output_attentions
                 )
             embeddings[TEXT] = self.text_projection(blank_absent(text_features, present[TEXT]).to(self.dtype))
@@ -146,7 +145,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
             embeddings[AUDIO] = self.embed_audio(input_features, feature_attention_mask, present[AUDIO])
         if present[VIDEO] is not None:
             if video_features is None:
-                video_features, attentions[VIDEO] = self.get_video_features(
+                video_features, attentions[VIDEO] = self.encode_video(
                     pixel_values_videos, video_attention_mask, present[VIDEO], output_attentions
                 )
             embeddings[VIDEO] = self.vision_projection(blank_absent(video_features, present[VIDEO]).to(self.dtype))
@@ -157,7 +156,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
             vision_attentions=attentions.get(VIDEO),
         )
 
-    def get_text_features(
+    def encode_text(
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None,
@@ -183,7 +182,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         features = blank_absent(input_features, present).to(self.dtype)
         return self.audio_projection(self.audio_model(features, blank_absent(feature_attention_mask, present)))
 
-    def get_video_features(
+    def encode_video(
         self,
         pixel_values_videos: Tensor,
         video_attention_mask: Tensor | None,

@@ -190,6 +190,16 @@ def test_tuple_output(make_config, inputs_for):
     torch.testing.assert_close(as_tuple[1], output.logits)
 
 
+def test_it_says_what_it_takes_in(make_config):
+    config = make_config()
+    for model in (build(config), build(config).base_model):
+        assert model.input_modalities == tuple(config.modalities)
+        assert model.main_input_name == model.main_inputs[config.modalities[0]]
+        assert type(model).input_modalities == config.allowed_modalities
+        library = {"get_text_features", "get_image_features", "get_video_features", "get_audio_features"}
+        assert not library & set(dir(model))  # their contract there is another
+
+
 def test_wrong_calls_say_what_is_wrong(make_config, inputs_for):
     config = make_config()
     model = build(config).eval()

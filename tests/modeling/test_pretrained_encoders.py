@@ -164,7 +164,7 @@ def test_a_real_text_encoder_keeps_its_padding_mask(make_config, tmp_path):
     torch.testing.assert_close(company_changes_nothing(loaded, inputs), logits, rtol=0, atol=1e-5)
     present = torch.ones(2, dtype=torch.bool)
     with torch.no_grad():
-        own, _ = model.base_model.get_text_features(*(inputs.get(k) for k in PADDED[0][0]), present)
+        own, _ = model.base_model.encode_text(*(inputs.get(k) for k in PADDED[0][0]), present)
         source = BertModel.from_pretrained(folder).eval()(**inputs).last_hidden_state
     mask = inputs["attention_mask"].unsqueeze(-1)
     torch.testing.assert_close(own, (source * mask).sum(1) / mask.sum(1), rtol=0, atol=1e-5)

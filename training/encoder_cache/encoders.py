@@ -113,13 +113,13 @@ def encode_batch(trunk: PreTrainedModel, batch: dict[str, torch.Tensor]) -> dict
     kept: dict[str, list[torch.Tensor | None]] = {}
     if "text_present" in batch:
         present = batch["text_present"].bool()
-        vectors, _ = trunk.get_text_features(
+        vectors, _ = trunk.encode_text(
             batch["input_ids"], batch.get("attention_mask"), batch.get("token_type_ids"), present
         )
         kept[TEXT] = _rows(vectors.unsqueeze(1), present)
     if "video_present" in batch:
         present = batch["video_present"].bool()
-        vectors, _ = trunk.get_video_features(batch["pixel_values_videos"], batch["video_attention_mask"], present)
+        vectors, _ = trunk.encode_video(batch["pixel_values_videos"], batch["video_attention_mask"], present)
         kept[VIDEO] = _rows(vectors.unsqueeze(1), present)
     if "audio_present" in batch:
         lengths = batch["feature_attention_mask"].sum(dim=1).tolist()

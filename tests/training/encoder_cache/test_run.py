@@ -87,8 +87,8 @@ def test_features_stand_in_for_the_encoders(tiny, corpus, processor):
     trunk = model.train().base_model
     given = {key: value for key, value in batch.items() if key not in ("input_ids", "pixel_values_videos")}
     present = {name: batch[f"{name}_present"].bool() for name in ("text", "video")}
-    text, _ = trunk.get_text_features(batch["input_ids"], batch["attention_mask"], None, present["text"])
-    video, _ = trunk.get_video_features(batch["pixel_values_videos"], batch["video_attention_mask"], present["video"])
+    text, _ = trunk.encode_text(batch["input_ids"], batch["attention_mask"], None, present["text"])
+    video, _ = trunk.encode_video(batch["pixel_values_videos"], batch["video_attention_mask"], present["video"])
     text[0], video[1] = float("nan"), float("nan")  # behind an absent mask
     for mode in (True, False):
         model.train(mode)
@@ -139,7 +139,7 @@ def test_the_second_run_neither_decodes_nor_encodes(fill_for, counted, monkeypat
         raise AssertionError("a clip was decoded, or an encoder ran")
 
     monkeypatch.setattr(clips_module, "read_clip_for", refuse)
-    for name in ("get_text_features", "get_video_features"):
+    for name in ("encode_text", "encode_video"):
         monkeypatch.setattr(TrimodalModel, name, refuse)
     trainer, _ = fill_for()
     trainer.train()
