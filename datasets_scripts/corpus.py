@@ -41,6 +41,8 @@ UNKNOWN = -100
 
 SPLITS = ("train", "validation", "test")
 
+MODALITIES = ("text", "audio", "video", "physio")
+
 
 @dataclass(frozen=True)
 class Target:
@@ -173,7 +175,7 @@ class Corpus:
     def modalities(self) -> list[str]:
         """Those that some row holds."""
         rows = list(self.splits.values())
-        return [name for name in ("text", "audio", "video", "physio") if any(holds(part, name).any() for part in rows)]
+        return [name for name in MODALITIES if any(holds(part, name).any() for part in rows)]
 
     @property
     def facts(self) -> dict:
@@ -204,6 +206,16 @@ class DataOptions:
     def __post_init__(self):
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"data.limit={self.limit}: it has to be above 0; leave it out for all rows.")
+
+    def folder(self) -> Path:
+        """Where the data set lies.
+
+        Raises:
+            ValueError: nobody said.
+        """
+        if self.root is None:
+            raise ValueError(f"The data set {type(self).__name__} needs its folder: pass --data.root=PATH.")
+        return Path(self.root)
 
     def build(self, modalities: Sequence[str]) -> dict[str, Dataset]:
         """All rows, as train, validation and test where the data set says so, else as one part of another name.
@@ -295,11 +307,6 @@ def holds(rows: Dataset, modality: str) -> np.ndarray:
     return np.zeros(len(rows), dtype=bool)
 
 
-def rows_with_any(rows: Dataset, modalities: Sequence[str]) -> np.ndarray:
-    """Indices of the rows that hold at least one of the modalities."""
-    return np.flatnonzero(np.column_stack([holds(rows, name) for name in modalities]).any(axis=1))
-
-
 def load_corpus(
     data: DataOptions,
     modalities: Sequence[str],
@@ -356,8 +363,7 @@ def _usable(corpus: Corpus, modalities: Sequence[str], root: str | None) -> Corp
     names = " and ".join(target.name for target in corpus.targets)
     for split, rows in corpus.splits.items():
         known = np.any([target.known(rows) for target in corpus.targets], axis=0)
-        present = np.zeros(len(rows), dtype=bool)
-        present[rows_with_any(rows, modalities)] = True
+        present = np.any([holds(rows, name) for name in modalities], axis=0)
         of = f"{split} {corpus.unit}" if split in SPLITS else corpus.unit
         skipped[f"{of} whose {names} is not known"] = int((~known).sum())
         skipped[f"{of} without any of {', '.join(modalities)}"] = int((known & ~present).sum())

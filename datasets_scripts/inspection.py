@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 from datasets import Dataset
 
-from affecthub.datasets_scripts.corpus import MULTI, SINGLE, SPLITS, Corpus, DataOptions, Target, holds
+from affecthub.datasets_scripts.corpus import MODALITIES, MULTI, SINGLE, SPLITS, Corpus, DataOptions, Target, holds
 from affecthub.datasets_scripts.prepared.shards import open_prepared
-
-MODALITIES = ("text", "audio", "video", "physio")
 
 SPANS = (("clip_start", "clip_end"), ("start", "end"))
 """Columns that say where a row begins and ends, s."""

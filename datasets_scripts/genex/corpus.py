@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -90,16 +89,6 @@ class Genex(DataOptions):
             attention_source=self.attention_source,
             attention_threshold=self.attention_threshold,
         )
-
-    def folder(self) -> Path:
-        """Where the study lies.
-
-        Raises:
-            ValueError: nobody said.
-        """
-        if self.root is None:
-            raise ValueError(f"The data set {type(self).__name__} needs its folder: pass --data.root=PATH.")
-        return Path(self.root)
 
     def extract(self, part: slice) -> None:
         """The pictures of some of the recordings, into the cache."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from datasets import Dataset, Value
@@ -34,16 +33,6 @@ class Meld(DataOptions):
     twin_policy: Literal["prefer_final", "plain"] = "prefer_final"
     """Which of two clips of one test utterance is right: the authors' final one, or the one of the plain name, for
     comparison with published figures."""
-
-    def folder(self) -> Path:
-        """Where the data set lies.
-
-        Raises:
-            ValueError: nobody said.
-        """
-        if self.root is None:
-            raise ValueError(f"The data set {type(self).__name__} needs its folder: pass --data.root=PATH.")
-        return Path(self.root)
 
     def build(self, modalities: Sequence[str]) -> dict[str, Dataset]:
         """The authors' splits; where text alone is needed, no clip is looked at."""
