@@ -1,7 +1,5 @@
 """The tables of the synthetic sample study, with the headers, metadata rows and units of iMotions' exports."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -9,6 +7,7 @@ import numpy as np
 from affecthub.datasets_scripts.genex.tables import AFFDEX, ATTENTION_SUMMARY, FIXATION, NAME, PEAK
 from affecthub.datasets_scripts.meld.annotations import EMOTIONS
 from affecthub.datasets_scripts.synthetic.study_plan import ACTIONS, Block
+from affecthub.datasets_scripts.synthetic.tables import csv_of
 
 SENSOR_STEP = 40
 """ms between AFFDEX samples: 25 Hz."""
@@ -31,7 +30,7 @@ def expression_table(blocks: Sequence[Block], seed: int) -> bytes:
         begin, end = 1000 * (block.second - 1) + 1, 1000 * block.second
         rows += [(block.participant, block.stimulus, name, begin, end) for name in names]
     header = (NAME, _STIMULUS, "Expression Type", "Expression Onset", "Expression Offset")
-    return _table(_metadata("FEA Expression Table", 6), header, rows)
+    return csv_of(header, rows, _metadata("FEA Expression Table", 6))
 
 
 def _expressions(block: Block) -> list[str]:
@@ -59,7 +58,7 @@ def fixation_table(blocks: Sequence[Block], seed: int) -> bytes:
             duration = 280 if count == 3 else 900
             dispersion = round(float(rng.uniform(0.3, 0.9)), 3)
             rows.append((block.participant, block.stimulus, start, start + duration, duration, dispersion))
-    return _table(_metadata("Fixation Table", 6), (NAME, _STIMULUS, *FIXATION), rows)
+    return csv_of((NAME, _STIMULUS, *FIXATION), rows, _metadata("Fixation Table", 6))
 
 
 def gsr_table(blocks: Sequence[Block], seed: int) -> bytes:
@@ -75,7 +74,7 @@ def gsr_table(blocks: Sequence[Block], seed: int) -> bytes:
         for b in blocks
         if b.cues["gsr"]
     ]
-    return _table(_metadata("GSR Peak Table", 6), (NAME, _STIMULUS, *PEAK), rows)
+    return csv_of((NAME, _STIMULUS, *PEAK), rows, _metadata("GSR Peak Table", 6))
 
 
 def summary_table(blocks: Sequence[Block]) -> bytes:
@@ -84,7 +83,7 @@ def summary_table(blocks: Sequence[Block]) -> bytes:
     for name in dict.fromkeys(block.participant for block in blocks):
         own = [block.attention for block in blocks if block.participant == name and not block.away]
         rows.append((name, round(100 * float(np.mean(own)), 2)))
-    return _table(_metadata("Multimodal summary metrics", 10), (NAME, ATTENTION_SUMMARY), rows)
+    return csv_of((NAME, ATTENTION_SUMMARY), rows, _metadata("Multimodal summary metrics", 10))
 
 
 def sensor_export(recordings: Sequence[Sequence[Block]], seed: int) -> bytes:
@@ -99,7 +98,7 @@ def sensor_export(recordings: Sequence[Sequence[Block]], seed: int) -> bytes:
             rows.append((len(rows) + 1, clock + step * SENSOR_STEP, block.stimulus, "Affectiva AFFDEX", *values))
         clock += 1000 * len(blocks) + PAUSE
     metadata = [(f"#{NAME}", name), *_metadata("Sensor data", 23), ("#DATA", "")]
-    return _table(metadata, ("Row", "Timestamp", "SourceStimuliName", "EventSource", *AFFDEX), rows)
+    return csv_of(("Row", "Timestamp", "SourceStimuliName", "EventSource", *AFFDEX), rows, metadata)
 
 
 def _affdex(block: Block, rng: np.random.Generator) -> list[str]:
@@ -128,13 +127,4 @@ def cue_table(blocks: Iterable[Block]) -> bytes:
         for b in blocks
     ]
     cues = ("video", "eyes", "gaze", "gsr", "audio", "shown_by_video", "shown_by_action")
-    return _table([], ("participant", "stimulus", "second", "attention", "emotion", "away", *cues), rows)
-
-
-def _table(metadata: Iterable[Sequence], header: Sequence[str], rows: Iterable[Sequence]) -> bytes:
-    file = io.StringIO(newline="")
-    writer = csv.writer(file)
-    writer.writerows(metadata)
-    writer.writerow(header)
-    writer.writerows(rows)
-    return file.getvalue().encode()
+    return csv_of(("participant", "stimulus", "second", "attention", "emotion", "away", *cues), rows)

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 
@@ -21,7 +21,7 @@ def annotations(rows: list[SampleUtterance]) -> bytes:
          row.episode, clock(row.start), clock(row.end))
         for number, row in enumerate(rows, start=1)
     )  # fmt: skip
-    return _table(("Sr No.", *COLUMNS), cells)
+    return csv_of(("Sr No.", *COLUMNS), cells)
 
 
 def clock(milliseconds: int) -> str:
@@ -43,13 +43,14 @@ def short_hours(table: bytes) -> bytes:
 def cue_table(rows: list[SampleUtterance]) -> bytes:
     """Return `cues.csv`: what each modality of each utterance shows."""
     columns = ("split", "dialogue", "utterance", "emotion", "cue_text", "cue_audio", "cue_video")
-    return _table(columns, ((r.split, r.dialogue, r.utterance, r.emotion, *asdict(r.cues).values()) for r in rows))
+    return csv_of(columns, ((r.split, r.dialogue, r.utterance, r.emotion, *asdict(r.cues).values()) for r in rows))
 
 
-def _table(columns: Iterable[str], rows: Iterable[tuple]) -> bytes:
+def csv_of(header: Sequence[str], rows: Iterable[Sequence], above: Iterable[Sequence] = ()) -> bytes:
+    """Return a CSV; `above` are the rows over its header."""
     file = io.StringIO(newline="")
     writer = csv.writer(file)
-    writer.writerow(columns)
+    writer.writerows([*above, header])
     writer.writerows(rows)
     return file.getvalue().encode()
 
