@@ -112,8 +112,13 @@ class Record:
 
     def with_finding(self, finding: str, detail: str) -> "Record":
         """The record with one finding more, in its place by severity."""
-        ranked = sorted({*self.findings, finding}, key=list(STATUSES).index)
-        return replace(self, findings=tuple(ranked), detail="; ".join(filter(None, [self.detail, detail])))
+        details = filter(None, [self.detail, detail])
+        return replace(self, findings=ranked([*self.findings, finding]), detail="; ".join(details))
+
+
+def ranked(findings: Iterable[str]) -> tuple[str, ...]:
+    """Findings of `STATUSES`, each once, the most severe first."""
+    return tuple(sorted(set(findings), key=list(STATUSES).index))
 
 
 def check_records(records: Sequence[Record], root: Path, description: str = "checking media") -> list[Record]:

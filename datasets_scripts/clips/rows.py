@@ -13,7 +13,7 @@ from affecthub.datasets_scripts.clips.recordings import Found, find, look
 from affecthub.datasets_scripts.clips.survey import Survey, identity
 from affecthub.datasets_scripts.clips.tables import Row
 from affecthub.datasets_scripts.clips.targets import TargetReader, is_unknown, number
-from affecthub.datasets_scripts.manifest import STATUSES, Record
+from affecthub.datasets_scripts.manifest import Record, ranked
 
 TEXTS = ("text", "participant", "recording", "dialogue")
 """Roles that are texts, and columns of the rows."""
@@ -44,12 +44,11 @@ class Draft:
     def record(self) -> Record:
         """What the manifest says of it."""
         found = self.found
-        ranked = sorted({finding for finding, _ in found.findings}, key=list(STATUSES).index)
         return Record(
             split=self.split,
             key=self.key,
             file=found.names[0] if found.names else None,
-            findings=tuple(ranked),
+            findings=ranked(finding for finding, _ in found.findings),
             video_present=bool(found.video_path or found.image_paths),
             audio_present=bool(found.audio_path),
             stated_duration=found.duration,
