@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 from tqdm.auto import tqdm
 
+from affecthub.media.pictures import read_picture
+
 SIDE = 32
 """Pixels of the thumbnail's side."""
 
@@ -83,7 +85,7 @@ def sign_files(paths: Sequence[str | Path | None]) -> list[bytes | None]:
     """`frame_signature` of each picture file, None of none, by as many threads as there are cores.
 
     Raises:
-        ValueError: a file is missing or no picture; the message names it.
+        MediaError: a file is missing or no picture; the message names it.
     """
     with ThreadPoolExecutor() as pool:
         signatures = pool.map(_sign_file, paths)
@@ -91,12 +93,7 @@ def sign_files(paths: Sequence[str | Path | None]) -> list[bytes | None]:
 
 
 def _sign_file(path: str | Path | None) -> bytes | None:
-    if path is None:
-        return None
-    frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if frame is None:
-        raise ValueError(f"{path}: no picture that OpenCV can read; extract this frame again, or leave its row out")
-    return frame_signature(frame)
+    return None if path is None else frame_signature(read_picture(path))
 
 
 def nearest_frames(train: Sequence[bytes], held_out: Sequence[bytes], chunk: int = 4096) -> Matches:

@@ -228,7 +228,7 @@ def _draw_subsets(
     _finish_bars(axes, "%" if unit == 100 else "", (start, end + 0.08 * (end - start)))
 
 
-def _finish_bars(axes: Axes, unit: str, ends: tuple[float, float]) -> None:
+def _finish_bars(axes: Axes, unit: str, ends: tuple[float, float] | None = None) -> None:
     """Axis and grid of horizontal bars that are read from top to bottom."""
     axes.invert_yaxis()
     axes.set(xlim=ends, xlabel=unit)
@@ -269,10 +269,8 @@ def plot_timeline(
         figure = Figure(figsize=(7, 1.4 + 0.36 * len(drawn)), layout="constrained")
         axes = figure.subplots()
         axes.barh(drawn, [means[name] for name in drawn], height=0.7)
-        axes.invert_yaxis()
-        axes.set(xlabel="score", title=note or None)
-        axes.grid(axis="x", alpha=0.3)
-        axes.set_axisbelow(True)
+        axes.set_title(note)
+        _finish_bars(axes, "score")
         return _save(figure, path, title, synthetic)
     figure = Figure(figsize=(11, 5.4), layout="constrained")
     scores, found = figure.subplots(2, 1, sharex=True, height_ratios=(6, 1))

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple, NotRequired, TypedDict
 
-from ..media.files import replacing
+from ..media.files import write_file
 from .answers import Kind
 from .findings import Finding, findings_table
 from .metrics import METRICS, PERCENT, Metric, percent
@@ -247,8 +247,7 @@ def write_results(results: Results, path: str | Path) -> Path:
         OSError: the file cannot be written; named, with the remedy.
     """
     _check_finite(results, "results")
-    with replacing(Path(path)) as temporary:
-        temporary.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_file(Path(path), (json.dumps(results, indent=2, ensure_ascii=False) + "\n").encode())
     return Path(path)
 
 

@@ -206,13 +206,13 @@ def test_nan_is_refused_by_its_key(results, tmp_path):
 def test_full_disk_keeps_the_old_file_and_names_the_remedy(results, tmp_path, monkeypatch):
     path = tmp_path / "metrics.json"
     path.write_text("old", encoding="utf-8")
-    write_text = Path.write_text
+    write_bytes = Path.write_bytes
 
-    def full(self, data, **kwargs):
-        write_text(self, data[:10], **kwargs)
+    def full(self, data):
+        write_bytes(self, data[:10])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(
         OSError, match=r"metrics.json was not written \(No space left on device\); free space"
     ) as caught:
