@@ -3,7 +3,7 @@
 import filecmp
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,6 +60,15 @@ def files_in(folder: Path | None) -> list[Path]:
         return []
     files = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
     return sorted(files, key=lambda path: (len(path.parts), path))
+
+
+def visible_files(root: Path, suffixes: Collection[str]) -> list[Path]:
+    """Files at any depth that end in one of the suffixes, sorted; hidden ones, such as `._*` of macOS, left out."""
+    return [
+        path
+        for path in sorted(root.rglob("*"))
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
+    ]
 
 
 class Gathered:

@@ -16,7 +16,7 @@ from pathlib import Path
 import datasets
 import pandas as pd
 
-from affecthub.datasets_scripts.files import existing_folder, fingerprint
+from affecthub.datasets_scripts.files import existing_folder, fingerprint, visible_files
 from affecthub.datasets_scripts.genex.align import AlignOptions
 from affecthub.datasets_scripts.genex.frames import COMPLETE, FrameOptions, extract_frames
 from affecthub.datasets_scripts.genex.manifest import write_study_manifest
@@ -260,8 +260,5 @@ def frame_cache() -> Path:
 
 
 def _fingerprint(root: Path) -> str:
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    tables = [path for path in files if path.suffix.lower() in TABLE_SUFFIXES]
-    return fingerprint(
-        root, tables, [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES], code_digest(__name__)
-    )
+    tables, recordings = visible_files(root, TABLE_SUFFIXES), visible_files(root, VIDEO_SUFFIXES)
+    return fingerprint(root, tables, recordings, code_digest(__name__))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from affecthub.datasets_scripts.files import visible_files
 from affecthub.datasets_scripts.genex.align import Signals
 from affecthub.datasets_scripts.genex.imotions_tables import Note
 from affecthub.datasets_scripts.genex.study import VIDEO_SUFFIXES, VIEWS, Study
@@ -36,9 +37,7 @@ def find_recordings(root: Path, study: Study, tables: StudyTables) -> list[Recor
     stimulus, their times can belong to one recording only: the first by name.
     """
     candidates: dict[str, list[tuple[str, str, Path]]] = defaultdict(list)
-    for path in sorted(root.rglob("*")):
-        if path.suffix.lower() not in VIDEO_SUFFIXES or path.name.startswith(".") or not path.is_file():
-            continue
+    for path in visible_files(root, VIDEO_SUFFIXES):
         named = study.recording(path)
         if named is None:
             tables.notes.append(Note(path.name, "unnamed", 1, "its name fits neither face_camera nor gaze_replay"))

@@ -9,6 +9,7 @@ from textwrap import shorten
 import numpy as np
 import pandas as pd
 
+from affecthub.datasets_scripts.files import visible_files
 from affecthub.datasets_scripts.genex.imotions_tables import Note, Table, read_table
 from affecthub.datasets_scripts.genex.study import (
     FACIAL_ACTIONS,
@@ -58,15 +59,8 @@ class StudyTables:
 
 
 def read_study_tables(root: Path, study: Study) -> StudyTables:
-    """Read every table below a root; one that is missing or unreadable is noted, and the others are read.
-
-    Hidden files, such as `._*` of macOS, are not looked at.
-    """
-    files = sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in TABLE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+    """Read every table below a root; one that is missing or unreadable is noted, and the others are read."""
+    files = visible_files(root, TABLE_SUFFIXES)
     notes: list[Note] = []
     found = {
         name: _named(files, name, notes)
