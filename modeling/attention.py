@@ -1,8 +1,8 @@
 """Transformer blocks over tokens of which some are padding; torch's attention (SDPA) inside."""
 
 from torch import Tensor, nn
-from transformers.modeling_layers import GradientCheckpointingLayer
 
+from .checkpointing import CheckpointedLayer
 from .tokens import Stream, stand_in
 
 
@@ -46,7 +46,7 @@ def feed_forward(size: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size), nn.Dropout(dropout))
 
 
-class TransformerLayer(GradientCheckpointingLayer):
+class TransformerLayer(CheckpointedLayer):
     """Pre-norm self-attention and feed-forward (x4), each with a residual connection.
 
     Parameters: 4 (d^2 + d) attention + 8 d^2 + 5 d feed-forward + 4 d norms = 12 d^2 + 13 d.
@@ -68,7 +68,7 @@ class TransformerLayer(GradientCheckpointingLayer):
         return hidden + self.feed_forward(self.feed_forward_norm(hidden)), weights
 
 
-class CrossAttentionLayer(GradientCheckpointingLayer):
+class CrossAttentionLayer(CheckpointedLayer):
     """Pre-norm cross-attention and feed-forward (x4): one modality asks, another answers.
 
     A sample without queries goes on with the keys, one without keys with its queries alone.

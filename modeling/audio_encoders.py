@@ -7,8 +7,8 @@ import math
 
 import torch
 from torch import nn
-from transformers.modeling_layers import GradientCheckpointingLayer
 
+from .checkpointing import CheckpointedLayer
 from .configuration_trimodal import TrimodalConfig
 from .encoders import masked_mean
 
@@ -48,7 +48,7 @@ def movement(values: torch.Tensor, mask: torch.Tensor, lag: int) -> torch.Tensor
     return ((change**2).sum(dim=1) / real.sum(dim=1).clamp(min=1) + SMALL).sqrt()
 
 
-class AudioBlock(GradientCheckpointingLayer):
+class AudioBlock(CheckpointedLayer):
     """Conv1d over time and ReLU; padded steps are 0 going in and coming out, as beyond the end of a lone clip."""
 
     def __init__(self, in_channels: int, out_channels: int):
@@ -104,7 +104,7 @@ class ChannelLayerNorm(nn.LayerNorm):
         return super().forward(values.movedim(1, -1)).movedim(-1, 1)
 
 
-class AudioBlock2d(GradientCheckpointingLayer):
+class AudioBlock2d(CheckpointedLayer):
     """Conv2d over bands and frames that halves both, LayerNorm, ReLU; padded frames are 0 going in and coming out."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: tuple[int, int]):

@@ -1,12 +1,33 @@
-"""Gradient checkpointing for convolutional stages, whose batch statistics must not be counted twice."""
+"""Gradient checkpointing for layers that nothing learned precedes, and for stages with batch statistics."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import count
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+
+def asking_for_gradients(values: Tensor, module: nn.Module) -> Tensor:
+    """`values`, or where `module` learns and they need no gradient, the same values that need one.
+
+    Reentrant checkpointing (`use_reentrant=True`) passes gradients to parameters only if an input needs some.
+    """
+    if values.requires_grad or not any(parameter.requires_grad for parameter in module.parameters()):
+        return values
+    return values.detach().requires_grad_()
+
+
+class CheckpointedLayer(GradientCheckpointingLayer):
+    """A layer whose parameters learn under checkpointing even when what goes in is what the model was given."""
+
+    def __call__(self, values: Tensor, *args) -> Tensor | tuple:
+        """The layer on `values` and what else it takes."""
+        if self.gradient_checkpointing and self.training:
+            values = asking_for_gradients(values, self)
+        return super().__call__(values, *args)
 
 
 @contextmanager
@@ -28,23 +49,22 @@ def still_statistics(module: nn.Module) -> Iterator[None]:
             norm.num_batches_tracked.copy_(batches)
 
 
-class CheckpointedStage(nn.Module):
-    """Runs a stage, checkpointed where transformers' `activation_checkpointing_enable` asked for it.
+def run_stage(model: PreTrainedModel, stage: nn.Module, hidden: Tensor) -> Tensor:
+    """`stage(hidden)`, checkpointed where transformers' `activation_checkpointing_enable` asked it of `model`.
 
-    It has no parameters, so a stage keeps the names of its own. Backward runs the stage a second time; only the first
-    run moves the running statistics.
+    Backward runs the stage a second time; only the first run moves the running statistics.
+
+    Args:
+        model: a trunk with an attribute `gradient_checkpointing`, which transformers sets.
+        stage: a part of it with batch norms.
+        hidden: what the stage takes.
     """
+    if not (model.gradient_checkpointing and model.training):
+        return stage(hidden)
+    runs = count()
 
-    gradient_checkpointing = False  # transformers sets this, and `_gradient_checkpointing_func` with it
+    def run(values: Tensor) -> Tensor:
+        with still_statistics(stage) if next(runs) else nullcontext():
+            return stage(values)
 
-    def forward(self, stage: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
-        """`stage(hidden)`."""
-        if not (self.gradient_checkpointing and self.training):
-            return stage(hidden)
-        runs = count()
-
-        def run(values: torch.Tensor) -> torch.Tensor:
-            with still_statistics(stage) if next(runs) else nullcontext():
-                return stage(values)
-
-        return self._gradient_checkpointing_func(run, hidden)
+    return model._gradient_checkpointing_func(run, asking_for_gradients(hidden, stage))

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from .checkpointing import CheckpointedStage
+from .checkpointing import run_stage
 from .configuration_frame_cnn import FrameCnnConfig
 from .modeling_recording import RecordingForVideoClassification, RecordingModel
 
@@ -21,6 +21,7 @@ class FrameCnnModel(RecordingModel):
     config_class = FrameCnnConfig
     _supports_sdpa = False  # nothing in it attends
     encoder_prefixes = ()
+    gradient_checkpointing = False
 
     def build(self) -> None:
         """The blocks: all but the last halve the size, the last one pools to a fixed size."""
@@ -29,7 +30,6 @@ class FrameCnnModel(RecordingModel):
         dropouts = [*config.block_dropouts, None]
         sizes = [3, *config.channels]
         self.blocks = nn.ModuleList(map(conv_block, sizes, config.channels, pools, dropouts))
-        self.run_stage = CheckpointedStage()
 
     def get_input_embeddings(self) -> nn.Module:
         """The first convolution."""
@@ -43,7 +43,7 @@ class FrameCnnModel(RecordingModel):
         """Pixels (frames, 3, height, width) -> one token a frame (frames, 1, size)."""
         hidden = pixel_values
         for block in self.blocks:
-            hidden = self.run_stage(block, hidden)
+            hidden = run_stage(self, block, hidden)
         return hidden.flatten(1).unsqueeze(1), ()
 
 

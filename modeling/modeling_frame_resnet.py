@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from .checkpointing import CheckpointedStage
+from .checkpointing import run_stage
 from .configuration_frame_resnet import FrameResnetConfig
 from .modeling_recording import RecordingForVideoClassification, RecordingModel
 
@@ -12,10 +12,7 @@ class FrameResnetModel(RecordingModel):
 
     config_class = FrameResnetConfig
     _supports_sdpa = False  # nothing in it attends
-
-    def build(self) -> None:
-        """What transformers' ResNet lacks: gradient checkpointing."""
-        self.run_stage = CheckpointedStage()
+    gradient_checkpointing = False  # transformers' ResNet lacks it
 
     def get_input_embeddings(self) -> nn.Module:
         """The first convolution."""
@@ -27,9 +24,9 @@ class FrameResnetModel(RecordingModel):
 
     def encode_frames(self, pixel_values: Tensor, output_attentions: bool = False) -> tuple[Tensor, tuple]:
         """Pixels (frames, 3, height, width) -> one token a frame (frames, 1, size), stage by stage."""
-        hidden = self.run_stage(self.vision_model.embedder, pixel_values)
+        hidden = run_stage(self, self.vision_model.embedder, pixel_values)
         for stage in self.vision_model.encoder.stages:
-            hidden = self.run_stage(stage, hidden)
+            hidden = run_stage(self, stage, hidden)
         return self.vision_model.pooler(hidden).flatten(1).unsqueeze(1), ()
 
 

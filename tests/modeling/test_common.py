@@ -136,14 +136,21 @@ def test_every_parameter_gets_a_gradient(make_config, inputs_for):
     assert [name for name in without if "k_proj.bias" not in name and "key.bias" not in name] == []
 
 
-def test_gradient_checkpointing_changes_nothing(make_config, inputs_for):
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad=True")  # of frozen encoders
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_gradient_checkpointing_changes_nothing(make_config, inputs_for, use_reentrant, frozen):
     config = make_config()
     inputs = inputs_for(config.modalities)
     gradients = []
     for checkpointing in (False, True):
         model = build(config).train()
+        if frozen:
+            for name, parameter in model.base_model.named_parameters():
+                parameter.requires_grad_(not name.startswith(model.encoder_prefixes))
+            model.train()
         if checkpointing:
-            model.activation_checkpointing_enable()
+            model.activation_checkpointing_enable({"use_reentrant": use_reentrant})
         torch.manual_seed(1)
         model(**inputs, labels=torch.tensor([0, 1, 2, 3])).loss.backward()
         gradients.append({name: p.grad for name, p in model.named_parameters()})
