@@ -106,11 +106,12 @@ def prepare(
     recipe: Recipe, corpus: Corpus, processor: ProcessorMixin, model: PreTrainedModel, output_dir: Path
 ) -> tuple[AffectTrainer, dict[str, SampleDataset]]:
     """The Trainer, and the samples of each split; those that learn are augmented."""
-    seed, preload, steps = recipe.training.seed, needs_preload(recipe), recipe.inputs.physio_steps
+    seed, inputs = recipe.training.seed, recipe.inputs
+    others = (seed, needs_preload(recipe), inputs.shuffle_turns)
     check_features(corpus.prepared, recipe, processor, model.base_model)
     data = {
         split: make_dataset(
-            corpus, split, processor, steps, recipe.augmentation if split == "train" else None, seed, preload
+            corpus, split, processor, inputs.physio_steps, recipe.augmentation if split == "train" else None, *others
         )
         for split in corpus.splits
     }

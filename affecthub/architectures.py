@@ -12,6 +12,7 @@ PROCESSORS = {
     "unimodal_baseline": "trimodal",
     "trimodal_late_fusion": "trimodal",
     "trimodal_ensemble": "trimodal",
+    "dialogue": "dialogue",
     "frame_cnn": "frame",
     "frame_vit": "frame",
     "frame_resnet": "frame",

@@ -11,7 +11,9 @@ code knows its name. Rows are plain `datasets` with these columns, of which each
     clip_end        s or None: where it ends (None: with them)
     image_paths     list of str or None: pictures, in order of time, instead of a video
     physio_values   list of float, or of such lists by step: numeric features (`physio_present`), NaN is unknown
-    participant, recording, source_recording, dialogue, turn, previous_keys
+    participant     str: who is seen or heard
+    recording, source_recording
+    dialogue, turn  str: the conversation, and int: the row's place in it, by which turns around it are found
     split           "train", "validation" or "test", where the rows say so
     weight          float: how much the row counts in the loss
     <target>        whatever a `Target` names as its column

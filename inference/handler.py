@@ -5,6 +5,8 @@ Request bodies:
 - JSON, `{"inputs": "So glad you came!"}`: a text;
 - JSON, `{"inputs": {"video": "<base64 of a file>", "audio": "<base64 of a file>", "text": "...", "physio": [...]}}`:
   any of these that the model takes, or a list of such dictionaries and texts;
+- of a model that takes turns, in such a dictionary also `"speaker": "..."`, and `"history": [...]` and
+  `"following": [...]`: such dictionaries and texts, in order of time;
 - the bytes of a video or audio file, by a client or service that hands them on as `{"inputs": bytes}`;
 - beside inputs, `"parameters": {"window_seconds": 5, "hop_seconds": 5, "batch_size": 8}`.
 
@@ -25,7 +27,10 @@ PARAMETERS = {"window_seconds", "hop_seconds", "batch_size"}
 ENCODED = ("video", "audio")
 """Keys whose values are files."""
 
-KEYS = (*ENCODED, "text", "physio")
+TURNS = ("history", "following")
+"""Keys whose values are lists of inputs."""
+
+KEYS = (*ENCODED, "text", "physio", "speaker", *TURNS)
 
 
 class EndpointHandler:
@@ -84,7 +89,11 @@ def _decoded(inputs: object) -> bytes | dict[str, Any]:
         raise ValueError(f"inputs: a text or an object with any of {list(KEYS)} is needed; got {inputs!r:.60}.")
     if unknown := [key for key in inputs if key not in KEYS]:
         raise ValueError(f"inputs: {unknown} are unknown; there are {list(KEYS)}.")
-    return {key: _file(key, value) if key in ENCODED else value for key, value in inputs.items()}
+    found = {key: _file(key, value) if key in ENCODED else value for key, value in inputs.items()}
+    for key in TURNS:
+        if isinstance(found.get(key), list):
+            found[key] = [_decoded(turn) for turn in found[key]]
+    return found
 
 
 def _file(key: str, value: object) -> bytes | None:

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +33,8 @@ from affecthub.media.windows import (
 
 logger = logging.getLogger(__name__)
 
+MODALITIES = ("text", "audio", "video", "physio")
+
 KEYS = {
     "video": ("video", "audio"),
     "frames": ("video",),
@@ -40,6 +42,9 @@ KEYS = {
     "sampling_rate": ("audio",),
     "text": ("text",),
     "physio": ("physio",),
+    "speaker": MODALITIES,
+    "history": MODALITIES,
+    "following": MODALITIES,
 }
 """What a dictionary may hold -> the modalities of which a model must take one."""
 
@@ -72,12 +77,12 @@ class Sample:
     timeline: bool
     """Whether it is one window of several."""
     content: dict[str, Any]
-    """Modality -> value; what is absent is missing or None."""
+    """Modality -> value; what is absent is missing or None. Also speaker, history and following, where given."""
 
     @property
     def empty(self) -> bool:
         """Whether nothing is there to judge."""
-        return all(value is None for value in self.content.values())
+        return all(self.content.get(name) is None for name in MODALITIES)
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,8 @@ class Given:
     text: str | None = None
     physio: np.ndarray | None = None
     """(features,) or (steps, features), NaN where nothing was measured."""
+    around: dict[str, Any] = field(default_factory=dict)
+    """speaker, history and following, as a processor's `encode` takes them."""
 
     @property
     def name(self) -> str:
@@ -190,7 +197,7 @@ def _parts(
     number: int, given: Given, processor: Processor, asked: bool, window: float, hop: float
 ) -> Iterator[Sample]:
     """One sample, or those of a timeline if it was `asked` for or is needed; some may be empty."""
-    rest = {"text": given.text, "physio": given.physio}
+    rest = {"text": given.text, "physio": given.physio, **given.around}
     duration = given.duration() if given.frames is None else None
     if duration is None or (not asked and duration <= processor.max_seconds + TOLERANCE):
         span = (None, None) if duration is None else (0.0, duration)
@@ -227,7 +234,8 @@ def given_of(inputs: object, processor: Processor, stack: ExitStack) -> Given:
         inputs: a path, an http(s) address, the bytes of a file or a binary file object; a text; or a dictionary with
             any of video (these, or frames as an array or list), frames, audio (these, or samples with their
             sampling_rate), text and physio. A string that names no file and looks like none is a text. The sound of a
-            video is used where no audio is given.
+            video is used where no audio is given. For a model that takes turns also speaker (who speaks), history (a
+            list of such inputs, the turns before, oldest first) and following (those after).
         processor: of the model.
         stack: closes what is opened here.
 
@@ -235,12 +243,9 @@ def given_of(inputs: object, processor: Processor, stack: ExitStack) -> Given:
         ValueError: it is none of these, or holds what the model does not take.
     """
     takes = processor.modalities
-    if isinstance(inputs, str) and not names_media(inputs):
-        if "text" not in takes:
-            raise ValueError(f"{inputs!r}: no such file, and this model takes no text, only {takes}.")
-        inputs = {"text": inputs}
-    if not isinstance(inputs, dict):
-        inputs = {"video": inputs}
+    if isinstance(inputs, str) and not names_media(inputs) and "text" not in takes:
+        raise ValueError(f"{inputs!r}: no such file, and this model takes no text, only {takes}.")
+    inputs = as_dictionary(inputs)
     inputs = {key: value for key, value in inputs.items() if value is not None}
     if unknown := [key for key in inputs if key not in KEYS]:
         raise ValueError(f"The input holds {unknown}; it may hold {list(KEYS)}.")
@@ -259,7 +264,59 @@ def given_of(inputs: object, processor: Processor, stack: ExitStack) -> Given:
         **_sound(inputs.get("audio", video), inputs.get("sampling_rate"), video, stack),
         text=_checked_text(inputs.get("text")),
         physio=_checked_physio(inputs.get("physio")),
+        around=_around(inputs, processor),
     )
+
+
+def as_dictionary(inputs: object) -> dict[str, Any]:
+    """One input as a dictionary: of a text, or of whatever is no text as a video."""
+    if isinstance(inputs, dict):
+        return inputs
+    return {"text" if isinstance(inputs, str) and not names_media(inputs) else "video": inputs}
+
+
+def _around(inputs: dict[str, Any], processor: Processor) -> dict[str, Any]:
+    """The turns around an input, and who speaks in it; ValueError where they are none, or the model takes none."""
+    speaker = inputs.get("speaker")
+    if not isinstance(speaker, str | None):
+        raise ValueError(f"speaker={speaker!r:.60}: a string is needed, or nothing.")
+    found = {} if speaker is None else {"speaker": speaker}
+    for key, taken in (("history", processor.turns_before), ("following", processor.turns_after)):
+        turns = inputs.get(key)
+        if turns is None:
+            continue
+        if not isinstance(turns, list | tuple):
+            raise ValueError(f"{key}: a list of turns is needed, in order of time, each as an input of its own.")
+        if not taken:
+            raise ValueError(f"{key}: this model takes no such turns; leave it out.")
+        nearest = turns[-taken:] if key == "history" else turns[:taken]
+        found[key] = [_turn(turn, inputs, key, processor) for turn in nearest]
+    return found
+
+
+def _turn(turn: object, present: dict[str, Any], key: str, processor: Processor) -> dict[str, Any]:
+    """A turn around an input, as a processor's `encode` takes it; ValueError where it is that input itself."""
+    own = {name: value for name, value in present.items() if name not in ("history", "following")}
+    if turn is present or (isinstance(turn, dict) and turn.keys() == own.keys() and _same(turn, own)):
+        raise ValueError(f"{key} holds the turn that is to be judged, {_named(own)}: leave it out there.")
+    if isinstance(turn, dict) and {"history", "following"} & turn.keys():
+        raise ValueError(f"{key}: a turn has no history of its own; list all turns of the conversation, oldest first.")
+    with ExitStack() as stack:
+        given = given_of(turn, processor, stack)
+        media = given.whole(processor) if processor.turns_apart else {}
+        return {"text": given.text, "physio": given.physio, **media, **given.around}
+
+
+def _same(turn: dict[str, Any], own: dict[str, Any]) -> bool:
+    """Whether two inputs of one speaker, or of the same files, are one and the same."""
+    told = "speaker" in own or any(isinstance(own.get(name), str) for name in ("video", "audio"))
+    return told and all(
+        turn[name] is value or (isinstance(value, str) and turn[name] == value) for name, value in own.items()
+    )
+
+
+def _named(own: dict[str, Any]) -> str:
+    return next((f"{own[name]!r:.60}" for name in ("text", "video", "audio") if isinstance(own.get(name), str)), "")
 
 
 def _stacked(frames: list[np.ndarray], processor: Processor) -> np.ndarray:

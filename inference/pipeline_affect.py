@@ -15,7 +15,7 @@ import torch
 from transformers import BatchFeature, Pipeline, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
-from affecthub.inference.inputs import Sample, check_windows, samples_of
+from affecthub.inference.inputs import Sample, as_dictionary, check_windows, samples_of
 from affecthub.media.for_processor import windows_for
 from affecthub.media.windows import Picture, Sound, merged, pictures_of, spans_of
 
@@ -55,6 +55,7 @@ class AffectRecognitionPipeline(Pipeline):
     pipe("clip.mp4")                                   # one answer
     pipe("interview.mp4")                              # a long one: a list of answers, window by window
     pipe({"video": "clip.mp4", "text": "So glad!"})    # any subset of what the model takes
+    pipe("Fine.", history=["You are late.", "I know."]) # the turns before, for a model that takes them
     pipe(["a.mp4", "b.wav"], batch_size=2)
     for answer in pipe.stream("four_hours.mp4", window_seconds=10):
         print(answer["start"], answer["label"])
@@ -72,14 +73,16 @@ class AffectRecognitionPipeline(Pipeline):
         self.model.eval()
 
     def __call__(
-        self, inputs: object, *, batch_size: int | None = None, **parameters
+        self, inputs: object, *, batch_size: int | None = None, history: list | None = None, **parameters
     ) -> Answer | list[Answer] | list[Answer | list[Answer]] | Iterator[Answer | list[Answer]]:
         """Judge one input, a list, or a generator of inputs.
 
         Args:
             inputs: a path, an http(s) address, the bytes of a video or audio file, or such a file opened in binary
                 mode; a text; or a dictionary with any of video (these, or an array of frames), frames (a list of
-                arrays), audio (these, or an array of samples with sampling_rate), text, and physio.
+                arrays), audio (these, or an array of samples with sampling_rate), text, and physio; of a model that
+                takes turns also speaker, history and following (lists of inputs, in order of time).
+            history: of one input, the turns before it, oldest first.
             batch_size: windows judged at once; 1 by default.
             parameters: window_seconds, hop_seconds, see `stream`.
 
@@ -93,6 +96,10 @@ class AffectRecognitionPipeline(Pipeline):
         """
         settings = {**self._preprocess_params, **self._sanitize_parameters(**parameters)[0]}
         several = isinstance(inputs, list | GeneratorType)
+        if history is not None:
+            if several:
+                raise ValueError("history belongs to one input: of several, put it into the dictionary of each.")
+            inputs = {**as_dictionary(inputs), "history": history}
         answers = self._answers(inputs if several else [inputs], batch_size, settings)
         if isinstance(inputs, list):
             return list(answers)
@@ -183,6 +190,8 @@ class AffectRecognitionPipeline(Pipeline):
         size = len(next(iter(batch.values())))
         absent = torch.zeros(size)
         masks = {name: batch.get(f"{name}_present", absent) for name in self.model.config.modalities}
+        present = self.processor.turns_before  # where there is an axis of turns, the one that is judged
+        masks = {name: mask if mask.dim() == 1 else mask[:, present] for name, mask in masks.items()}
         return {name: mask.bool().tolist() for name, mask in masks.items()}
 
     def postprocess(self, model_outputs: dict[str, Any]) -> list[Answer]:

@@ -39,6 +39,12 @@ class Processor(Protocol):
     """Whether it sees faces that were cut out of their frames."""
     video_processor: VideoProcessor | None
     """None where it takes no frames."""
+    turns_before: int
+    """How many turns before a sample, in its conversation, it takes."""
+    turns_after: int
+    """How many after it."""
+    turns_apart: bool
+    """Whether each of these comes with all its modalities, by itself, rather than as text before the sample's own."""
 
 
 def read_clip_for(

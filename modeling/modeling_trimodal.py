@@ -95,6 +95,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         input_ids: torch.LongTensor | None = None,
         attention_mask: torch.LongTensor | None = None,
         token_type_ids: torch.LongTensor | None = None,
+        text_turn_mask: torch.LongTensor | None = None,
         text_present: Tensor | None = None,
         input_features: torch.FloatTensor | None = None,
         feature_attention_mask: torch.LongTensor | None = None,
@@ -113,6 +114,8 @@ class TrimodalModel(TrimodalPreTrainedModel):
             input_ids (batch, tokens), int, optional.
             attention_mask (batch, tokens), optional: 1 = real.
             token_type_ids (batch, tokens), int, optional.
+            text_turn_mask (batch, tokens), optional: 1 = a token of the sample's own text, whose mean is taken, 0 = of
+                an earlier turn, which is only read; left out: all are its own.
             text_present (batch,), optional: 1 = this sample has text; left out: every sample has.
             input_features (batch, frames, mel bands), optional: normalised log-mel energies.
             feature_attention_mask (batch, frames), optional: 1 = real.
@@ -138,7 +141,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         if present[TEXT] is not None:
             if text_features is None:
                 text_features, attentions[TEXT] = self.encode_text(
-                    input_ids, attention_mask, token_type_ids, present[TEXT], output_attentions
+                    input_ids, attention_mask, token_type_ids, present[TEXT], output_attentions, text_turn_mask
                 )
             embeddings[TEXT] = self.text_projection(blank_absent(text_features, present[TEXT]).to(self.dtype))
         if present[AUDIO] is not None:
@@ -163,6 +166,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         token_type_ids: Tensor | None,
         present: Tensor,
         output_attentions: bool = False,
+        text_turn_mask: Tensor | None = None,
     ) -> tuple[Tensor, tuple | None]:
         """Mean over the real tokens' last hidden states (batch, text hidden size), and the attentions."""
         if attention_mask is None:
@@ -175,7 +179,8 @@ class TrimodalModel(TrimodalPreTrainedModel):
             output_attentions=output_attentions,
             **kwargs,
         )
-        return masked_mean(output.last_hidden_state, mask), output.get("attentions")
+        own = mask if text_turn_mask is None else mask * blank_absent(text_turn_mask, present)
+        return masked_mean(output.last_hidden_state, own), output.get("attentions")
 
     def embed_audio(self, input_features: Tensor, feature_attention_mask: Tensor | None, present: Tensor) -> Tensor:
         """What the audio encoder gives, projected: (batch, hidden size)."""
@@ -285,6 +290,7 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
         input_ids: torch.LongTensor | None = None,
         attention_mask: torch.LongTensor | None = None,
         token_type_ids: torch.LongTensor | None = None,
+        text_turn_mask: torch.LongTensor | None = None,
         text_present: Tensor | None = None,
         input_features: torch.FloatTensor | None = None,
         feature_attention_mask: torch.LongTensor | None = None,
@@ -315,6 +321,7 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
             input_ids=input_ids,
             attention_mask=attention_mask,
             token_type_ids=token_type_ids,
+            text_turn_mask=text_turn_mask,
             text_present=text_present,
             input_features=input_features,
             feature_attention_mask=feature_attention_mask,

@@ -24,6 +24,26 @@ class TrimodalModelOutput(ModelOutput):
 
 
 @dataclass
+class DialogueModelOutput(ModelOutput):
+    """Embeddings of a turn, and what the turns around it tell.
+
+    Args:
+        embeddings (batch, modalities, hidden size), presence (batch, modalities): as in `TrimodalModelOutput`, of the
+            turn that is judged.
+        context (batch, dialogue size): its token, after it has attended to all turns.
+        text_attentions, vision_attentions: likewise, of all turns that are there, one after the other.
+        dialogue_attentions: on request, one (batch, heads, turns, turns) a layer.
+    """
+
+    embeddings: torch.FloatTensor | None = None
+    presence: torch.BoolTensor | None = None
+    context: torch.FloatTensor | None = None
+    text_attentions: tuple[torch.FloatTensor, ...] | None = None
+    vision_attentions: tuple[torch.FloatTensor, ...] | None = None
+    dialogue_attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+@dataclass
 class TrimodalClassifierOutput(ModelOutput):
     """Class scores of an utterance.
 
@@ -35,6 +55,7 @@ class TrimodalClassifierOutput(ModelOutput):
         modality_weights (batch, modalities), on request: each modality's share in the late average, sums to 1.
         path_weights (2,), on request, of the ensemble: shares of the early and the late path, sum to 1.
         text_attentions, vision_attentions: on request, as in `TrimodalModelOutput`.
+        dialogue_attentions: on request, of a dialogue model, as in `DialogueModelOutput`.
     """
 
     loss: torch.FloatTensor | None = None
@@ -45,6 +66,7 @@ class TrimodalClassifierOutput(ModelOutput):
     path_weights: torch.FloatTensor | None = None
     text_attentions: tuple[torch.FloatTensor, ...] | None = None
     vision_attentions: tuple[torch.FloatTensor, ...] | None = None
+    dialogue_attentions: tuple[torch.FloatTensor, ...] | None = None
 
 
 @dataclass

@@ -36,6 +36,10 @@ class OptionalPartsProcessor(ProcessorMixin):
     """Of the part "feature_extractor"; None where there is none."""
     crop_faces = False
     """Whether the model was made for faces that were cut out of their frames."""
+    turns_before = turns_after = 0
+    """How many turns before and after a sample, in its conversation, it takes."""
+    turns_apart = False
+    """Whether each of these comes with all its modalities, by itself, rather than as text before the sample's own."""
     get_attributes = _HeldParts()
     chat_template = None
 
@@ -61,18 +65,38 @@ class OptionalPartsProcessor(ProcessorMixin):
 
         Args:
             samples: each with any of text (str), audio (samples,) at `sampling_rate`, video (time, height, width, 3)
-                and physio (steps, features); what is missing or None is absent, other keys are passed over.
+                and physio (steps, features); of a processor that takes turns, also history and following (lists of
+                such samples) and speaker; what is missing or None is absent, other keys are passed over.
 
         Raises:
             ValueError: as the processor's call; or a sample has what the processor has no part for.
         """
+        return self.arrange(samples, self.encode_each)
+
+    def arrange(
+        self, samples: Sequence[dict[str, Any]], encode: Callable[[Sequence[dict[str, Any]]], BatchFeature]
+    ) -> BatchFeature:
+        """Model inputs of samples and, where the model takes them as they are, of the turns around them.
+
+        Args:
+            samples: as `encode` takes them.
+            encode: what makes model inputs of samples, each by itself.
+        """
+        return encode(samples)
+
+    def encode_each(self, samples: Sequence[dict[str, Any]]) -> BatchFeature:
+        """Model inputs of samples, each by itself, as `encode`."""
         held = [name for name in ARGUMENTS if any(sample.get(name) is not None for sample in samples)]
         batch = {ARGUMENTS[name]: [sample.get(name) for sample in samples] for name in held}
         if foreign := [name for name in held if name not in self.modalities]:
             raise ValueError(f"The samples hold {foreign}, but this processor takes {self.modalities}: leave it out.")
         if "audio" in held:
             batch["sampling_rate"] = self.sampling_rate
-        return self(**batch)
+        return self(**batch, **self.context_of(samples))
+
+    def context_of(self, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Arguments of a call that say what else it has to know of the samples."""
+        return {}
 
     def require(self, part: str, argument: str) -> object:
         """The part that `argument` needs; ValueError when this processor was made without it."""

@@ -10,9 +10,12 @@ from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
 from .batching import as_batch, check_batch, check_return_tensors, presence_of, scatter
 from .feature_extraction_log_mel import LogMelFeatureExtractor
 from .optional_parts import OptionalPartsProcessor
+from .turns import Turn, speaker_slots, window_of
 from .video_processing_clip_frames import ClipFramesVideoProcessor, encode_videos
 
 logger = logging.getLogger(__name__)
+
+SPEAKERS = ("none", "neutral", "names")
 
 
 class TrimodalProcessor(OptionalPartsProcessor):
@@ -24,6 +27,10 @@ class TrimodalProcessor(OptionalPartsProcessor):
         feature_extractor: a `LogMelFeatureExtractor`.
         max_text_tokens: longer texts are cut there, with a warning.
         max_seconds: how much of a file the model was made for, from its beginning; longer audio is cut there.
+        turns_before: how many earlier turns of a conversation the text encoder reads before a sample's own text.
+        speakers: what stands before each turn, where there are earlier ones: "none": nothing; "neutral": "A:" before
+            what the sample's speaker says, "B:" and so on before the others', "?:" where nobody knows who speaks;
+            "names": who speaks, as it is given.
 
     Example:
 
@@ -51,9 +58,14 @@ class TrimodalProcessor(OptionalPartsProcessor):
         max_text_tokens: int = 128,
         max_seconds: float = 15.0,
         crop_faces: bool = False,
+        turns_before: int = 0,
+        speakers: str = "none",
         **kwargs,
     ):
+        if speakers not in SPEAKERS:
+            raise ValueError(f"speakers={speakers!r}: choose one of {', '.join(SPEAKERS)}.")
         self.max_text_tokens, self.max_seconds, self.crop_faces = max_text_tokens, max_seconds, crop_faces
+        self.turns_before, self.speakers = turns_before, speakers
         self.hold(tokenizer=tokenizer, video_processor=video_processor, feature_extractor=feature_extractor)
 
     @classmethod
@@ -83,9 +95,15 @@ class TrimodalProcessor(OptionalPartsProcessor):
         )
 
     @property
+    def reads_history(self) -> bool:
+        """Whether the text encoder reads earlier turns before a sample's own text."""
+        return self.turns_before > 0 and not self.turns_apart
+
+    @property
     def model_input_names(self) -> list[str]:
         """Keys that a call may return."""
-        text = [*self.tokenizer.model_input_names, "text_present"] if self.tokenizer else []
+        turns = ["text_turn_mask"] if self.reads_history else []
+        text = [*self.tokenizer.model_input_names, *turns, "text_present"] if self.tokenizer else []
         audio = ["input_features", "feature_attention_mask", "audio_present"] if self.feature_extractor else []
         video = ["pixel_values_videos", "video_attention_mask", "video_present"] if self.video_processor else []
         return text + audio + video
@@ -96,6 +114,8 @@ class TrimodalProcessor(OptionalPartsProcessor):
         audio: np.ndarray | Sequence[np.ndarray | None] | None = None,
         videos: np.ndarray | Sequence[np.ndarray | None] | None = None,
         sampling_rate: int | None = None,
+        history: Sequence[Sequence[Turn]] | None = None,
+        speaker: Sequence[str | None] | None = None,
         return_tensors: str = "pt",
     ) -> BatchFeature:
         """Turn a batch of utterances into model inputs.
@@ -105,11 +125,16 @@ class TrimodalProcessor(OptionalPartsProcessor):
             audio: float (samples,) mono in -1..1, or a list, None where a sample has none.
             videos: uint8 (time, height, width, 3) RGB, or a list, None where a sample has none.
             sampling_rate: of the audio in Hz; required with audio.
+            history: of a processor with `turns_before`, the turns before each sample, oldest first, each a dictionary
+                with text and speaker; more than it takes, or than `max_text_tokens` have room for, are left out, the
+                oldest first.
+            speaker: who speaks in each sample.
             return_tensors: only "pt".
 
         Returns:
             For each modality that was passed:
-            input_ids, attention_mask (and token_type_ids) (batch, tokens), text_present (batch,);
+            input_ids, attention_mask (and token_type_ids) (batch, tokens), text_present (batch,), and with
+            `turns_before` text_turn_mask (batch, tokens): 1 = of the sample's own text, not of an earlier turn;
             input_features (batch, frames, mel bands), feature_attention_mask (batch, frames), audio_present (batch,);
             pixel_values_videos (batch, frames, 3, height, width), video_attention_mask (batch, frames),
             video_present (batch,). Masks are 1 = real; what stands behind an absent mask is 0.
@@ -125,7 +150,11 @@ class TrimodalProcessor(OptionalPartsProcessor):
         if wrong := [entry for entry in passed.get("text", []) if not isinstance(entry, str | None)]:
             raise ValueError(f"text={wrong[0]!r} is no string; pass None for a sample without text.")
         output = {}
-        if "text" in passed:
+        if not self.reads_history and any(history or ()):
+            raise ValueError("history was passed to a processor that reads none: leave it out, or set turns_before.")
+        if "text" in passed and self.reads_history:
+            output |= self._encode_conversations(passed["text"], history, speaker)
+        elif "text" in passed:
             output |= self._encode_text(passed["text"])
         if "audio" in passed:
             output |= self._encode_audio(passed["audio"], sampling_rate)
@@ -137,13 +166,7 @@ class TrimodalProcessor(OptionalPartsProcessor):
         """Tokenize; a sample without text is tokenized as an empty one behind an absent mask."""
         tokenizer = self.require("tokenizer", "text")
         encoded = tokenizer([entry or "" for entry in texts])
-        longest = max(len(ids) for ids in encoded["input_ids"])
-        if longest > self.max_text_tokens:
-            logger.warning(
-                "A text of %d tokens is cut to max_text_tokens=%d; raise it in the processor if the end matters.",
-                longest,
-                self.max_text_tokens,
-            )
+        self._warn_if_cut(max(len(ids) for ids in encoded["input_ids"]))
         encoded = tokenizer(
             [entry or "" for entry in texts],
             padding=True,
@@ -152,6 +175,78 @@ class TrimodalProcessor(OptionalPartsProcessor):
             return_tensors="pt",
         )
         return {**encoded, "text_present": presence_of(texts)}
+
+    def _warn_if_cut(self, longest: int) -> None:
+        if longest > self.max_text_tokens:
+            logger.warning(
+                "A text of %d tokens is cut to max_text_tokens=%d; raise it in the processor if the end matters.",
+                longest,
+                self.max_text_tokens,
+            )
+
+    def context_of(self, samples: Sequence[Turn]) -> dict[str, list]:
+        """The turns before each sample and who speaks in it, where the text encoder reads them."""
+        if not self.reads_history or all(sample.get("text") is None for sample in samples):
+            return {}
+        return {
+            "history": [sample.get("history") or [] for sample in samples],
+            "speaker": [sample.get("speaker") for sample in samples],
+        }
+
+    def _encode_conversations(
+        self,
+        texts: list[str | None],
+        history: Sequence[Sequence[Turn]] | None,
+        speaker: Sequence[str | None] | None,
+    ) -> dict[str, torch.Tensor]:
+        """Tokenize each text behind the turns before it, as the second of a pair of texts."""
+        tokenizer = self.require("tokenizer", "text")
+        history, speaker = history or [()] * len(texts), speaker or [None] * len(texts)
+        sizes = {"text": len(texts), "history": len(history), "speaker": len(speaker)}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"Batches differ in length: {sizes}. Put an empty history where a sample has none.")
+        pairs = [self._with_history(*parts) for parts in zip(texts, history, speaker, strict=True)]
+        self._warn_if_cut(max(self._length(pair[-1]) + tokenizer.num_special_tokens_to_add() for pair in pairs))
+        rows = [tokenizer(*pair, truncation=True, max_length=self.max_text_tokens) for pair in pairs]
+        encoded = tokenizer.pad({key: [row[key] for row in rows] for key in rows[0]}, return_tensors="pt")
+        mask = torch.zeros_like(encoded["input_ids"])
+        for place, (pair, row) in enumerate(zip(pairs, rows, strict=True)):
+            own = [int(part == len(pair) - 1) for part in row.sequence_ids(0)]  # None of a special token
+            mask[place, : len(own)] = torch.tensor(own)
+        return {**encoded, "text_turn_mask": mask, "text_present": presence_of(texts)}
+
+    def _with_history(self, text: str | None, history: Sequence[Turn], speaker: str | None) -> tuple[str, ...]:
+        """The turns before a text that there is room for, joined by separators, and the text; or the text alone."""
+        turns = [
+            turn
+            for turn in window_of({"text": text or "", "speaker": speaker, "history": history}, self.turns_before, 0)
+            if turn is not None and turn.get("text") is not None
+        ]
+        *earlier, own = self._with_speakers(turns)
+        tokenizer = self.tokenizer
+        room = self.max_text_tokens - tokenizer.num_special_tokens_to_add(pair=True) - self._length(own)
+        separator = f" {tokenizer.sep_token} " if tokenizer.sep_token else "\n"
+        kept: list[str] = []
+        for turn in reversed(earlier):
+            room -= self._length(turn) + bool(kept)  # and the separator behind it; the last has that of the pair
+            if room < 0:
+                break
+            kept.insert(0, turn)
+        return (separator.join(kept), own) if kept else (own,)
+
+    def _length(self, text: str) -> int:
+        """Tokens of a text by itself."""
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _with_speakers(self, turns: Sequence[Turn]) -> list[str]:
+        """The texts of turns, the last of which is judged, behind who says them."""
+        names = [turn.get("speaker") for turn in turns]
+        if self.speakers == "none":
+            return [turn["text"] for turn in turns]
+        if self.speakers == "neutral":
+            letters = "ABCDEFG?"
+            names = [letters[slot] for slot in speaker_slots(names, len(names) - 1, len(letters))]
+        return [f"{name or '?'}: {turn['text']}" for name, turn in zip(names, turns, strict=True)]
 
     def _encode_audio(self, clips: list[np.ndarray | None], sampling_rate: int | None) -> dict[str, torch.Tensor]:
         """Log-mel features of the samples that have audio, zeros elsewhere."""

@@ -44,7 +44,10 @@ class ClipDataset(SampleDataset):
         return found
 
     def sources(self, name: str) -> Iterator[object]:
-        """The text; or the files' names, sizes and times, and the span."""
+        """The text, and those before it that are read with it; or the files' names, sizes and times, and the span."""
+        if name == TEXT and self.turns is not None:
+            yield from ((text, self.around(index)) for index, text in enumerate(self.rows["text"]))
+            return
         columns = ("text",) if name == TEXT else (f"{name}_path", "image_paths", "clip_start", "clip_end")
         held = [self.rows[column] for column in columns if column in self.rows.column_names]
         state = cache(file_state)

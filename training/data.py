@@ -17,7 +17,7 @@ def make_dataset(
         split: "train" and so on.
         processor: of the model.
         physio_steps: of a moment of a recording, feature vectors a sample.
-        others: augmentation, seed and preload, as `SampleDataset`.
+        others: augmentation, seed, preload and shuffle_turns, as `SampleDataset`.
     """
     common = (corpus.splits[split], corpus.targets, processor, *others)
     if corpus.all_rows is not None:
@@ -26,6 +26,8 @@ def make_dataset(
     if corpus.prepared:
         corpus.prepared.check_processor(processor)
         if corpus.stream and split == "train":
+            if processor.turns_apart:
+                raise ValueError("inputs.streaming: a dialogue model finds its turns by index; set it to false.")
             return _without_jitter(StreamedDataset(*common, stream=corpus.stream))
         return _without_jitter(PreparedDataset(*common))
     return ClipDataset(*common)

@@ -25,7 +25,7 @@ from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtract
 from affecthub.processing.feature_extraction_physio import PhysioFeatureExtractor
 from affecthub.processing.processing_trimodal import TrimodalProcessor
 from affecthub.processing.video_processing_clip_frames import ClipFramesVideoProcessor, square_frames
-from affecthub.training.recipe import ModelRecipe, Recipe
+from affecthub.training.recipe import InputRecipe, ModelRecipe, Recipe
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SCRATCH_VOCABULARY = 2000
@@ -99,7 +99,28 @@ def build_processor(recipe: Recipe, corpus: Corpus) -> ProcessorMixin:
         raise OSError(f"model.text_encoder and model.vision_encoder are {encoders}: {error}") from error
     if TEXT in processor_class.part_of:
         shared["max_text_tokens"] = recipe.inputs.max_text_tokens
+    shared |= _turns(processor_class, modalities, recipe.inputs)
     return processor_class(**parts, **shared)
+
+
+def _turns(processor_class: type[ProcessorMixin], modalities: list[str], inputs: InputRecipe) -> dict[str, object]:
+    """What a processor has to know of the turns around a row.
+
+    Raises:
+        ValueError: turns are asked for that it cannot take.
+    """
+    if processor_class.turns_apart:
+        return {"turns_before": inputs.turns_before, "turns_after": inputs.turns_after}
+    if inputs.turns_after:
+        raise ValueError(f"inputs.turns_after={inputs.turns_after}: only a dialogue model takes turns after a row.")
+    if not inputs.turns_before:
+        return {}
+    if TEXT not in modalities:
+        raise ValueError(
+            f"inputs.turns_before={inputs.turns_before}: earlier turns are read by a text encoder, or by a dialogue "
+            f"model; this one learns from {', '.join(modalities)}."
+        )
+    return {"turns_before": inputs.turns_before, "speakers": inputs.speakers}
 
 
 def _part(modality: str, processor_class: type[ProcessorMixin], recipe: Recipe, corpus: Corpus) -> Part:
@@ -163,9 +184,9 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
     characters = sorted({character for word in words for character in word})
     frequent = sorted(words, key=lambda word: (-words[word], word))
     pieces = dict.fromkeys([*SPECIAL_TOKENS, *characters, *(f"##{c}" for c in characters), *frequent])
-    tokenizer = BertTokenizer(vocab={piece: i for i, piece in enumerate(list(pieces)[:SCRATCH_VOCABULARY])})
-    tokenizer.model_input_names = ["input_ids", "attention_mask"]  # a single text has no second segment to mark
-    return tokenizer
+    numbered = {piece: i for i, piece in enumerate(list(pieces)[:SCRATCH_VOCABULARY])}
+    # which segment a token is of not every encoder takes
+    return BertTokenizer(vocab=numbered, model_input_names=["input_ids", "attention_mask"])
 
 
 def build_model(recipe: Recipe, corpus: Corpus, processor: ProcessorMixin) -> AffectPreTrainedModel:
@@ -213,6 +234,8 @@ def _utterance_model(
     recipe: Recipe, corpus: Corpus, processor: TrimodalProcessor, classifier: type, values: dict
 ) -> AffectPreTrainedModel:
     model = recipe.model
+    if processor.turns_apart:
+        values |= {name: getattr(processor, name) for name in ("turns_before", "turns_after", "num_speakers")}
     if processor.tokenizer and not model.text_encoder:
         values["text_config"] = {"model_type": "bert", **(model.text_config or {}), **vocabulary(processor.tokenizer)}
     if processor.video_processor and not model.vision_encoder:

@@ -67,6 +67,17 @@ class InputRecipe:
     """Seconds: of a longer clip only the beginning is decoded; of a moment, so much sound before it."""
     max_text_tokens: int = 128
     """Longer texts are cut there."""
+    turns_before: int = 0
+    """Turns before a row in its conversation, by the columns dialogue and turn, that are read with it: by a dialogue
+    model each with all that it holds; by the text encoder of any other before the row's own text, as far as
+    `max_text_tokens` have room."""
+    turns_after: int = 0
+    """Turns after it, for a dialogue model; 0 for live use."""
+    speakers: Literal["none", "neutral", "names"] = "none"
+    """What the text encoder reads before each turn: nothing; "A:" before what the row's speaker says, "B:" and so on
+    before the others'; or their names. A dialogue model tells speakers apart without it."""
+    shuffle_turns: bool = False
+    """Control: give each row the turns of other conversations; what context adds has to vanish by it."""
     physio_steps: int = 1
     """Feature vectors that lead up to a moment of a recording; 1 for its own alone."""
     preload: bool = False
@@ -79,6 +90,8 @@ class InputRecipe:
     def __post_init__(self):
         for name in ("num_frames", "frame_size", "max_seconds", "max_text_tokens", "physio_steps"):
             _check_number(f"inputs.{name}", getattr(self, name), above=True)
+        for name in ("turns_before", "turns_after"):
+            _check_number(f"inputs.{name}", getattr(self, name))
         if self.streaming and self.preload:
             raise ValueError("inputs.streaming and inputs.preload exclude each other: set one of them to false.")
 

@@ -10,6 +10,7 @@ import torch
 from datasets import Dataset
 from tqdm.auto import tqdm
 
+from affecthub.datasets_scripts.conversations import Turns, turns_around
 from affecthub.datasets_scripts.corpus import Target, holds
 from affecthub.media.decode import MediaError
 from affecthub.media.for_processor import Processor
@@ -37,6 +38,7 @@ class SampleDataset(torch.utils.data.Dataset):
         augmentation: None for evaluation.
         seed: of the augmentation.
         preload: read every sample once, now, into memory.
+        shuffle_turns: control: of a processor that takes turns, give each sample those of other conversations.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class SampleDataset(torch.utils.data.Dataset):
         augmentation: AugmentationRecipe | None = None,
         seed: int = 0,
         preload: bool = False,
+        shuffle_turns: bool = False,
     ):
         self.rows, self.targets, self.processor = rows, tuple(targets), processor
         self.augmentation, self.seed = augmentation, seed
@@ -58,6 +61,10 @@ class SampleDataset(torch.utils.data.Dataset):
         self._failed = torch.zeros(len(rows), dtype=torch.bool).share_memory_()  # the loader's workers write to it
         self.modalities = list(processor.modalities)
         self.features: EncodedSamples | None = None
+        self.turns = turns_of(rows, processor, seed if shuffle_turns else None)
+        self._all = self
+        """These samples before some were selected, which are turns of others."""
+        self._said = said_by(rows) if self.turns else []
         self.kept = self._read_all() if preload else None
 
     def at_hand(self, row: dict) -> Inputs:
@@ -107,6 +114,8 @@ class SampleDataset(torch.utils.data.Dataset):
         """The same samples as evaluation sees them, all of them, with all other modalities hidden."""
         view = copy.copy(self)
         view.modalities, view.augmentation = list(modalities), None
+        if self.processor.turns_apart:
+            view.turns = None  # what is kept of a sample is the same for it as a turn
         return view
 
     def failed(self, indices: Sequence[int]) -> torch.Tensor:
@@ -130,6 +139,7 @@ class SampleDataset(torch.utils.data.Dataset):
         view._failed = self._failed[kept]
         view.kept = [self.kept[i] for i in kept] if self.kept else None
         view.features = None if self.features is None else self.features.take(kept)
+        view.turns = None if self.turns is None else self.turns.take(kept)
         return view
 
     def __len__(self) -> int:
@@ -145,24 +155,46 @@ class SampleDataset(torch.utils.data.Dataset):
         Returns:
             text, audio: float32 (samples,), video: uint8 (time, height, width, 3), physio: float32 (steps, features),
             or what an encoder gave, as `Encoded`; each None where absent or hidden; the labels; draw: what seeds the
-            sample's augmentation, None for evaluation.
+            sample's augmentation, None for evaluation; and of a processor that takes turns, what `around` gives.
         """
         return self._sample(index, self.rows[index])
 
     def _sample(self, index: int, row: dict) -> dict:
         draw = [self.seed, self.epoch, index]
-        rng = np.random.default_rng(draw)
+        inputs = self._inputs(index, row, self.modalities, np.random.default_rng(draw))
+        around = {} if self.turns is None else self.around(index)
+        return inputs | around | self.labels(index) | {"draw": draw if self.augmentation else None}
+
+    def around(self, index: int) -> dict:
+        """Who speaks in a sample, and the turns before and after it, as a processor's `encode` takes them."""
+        history, following = self.turns.history(index), self.turns.following(index)
+        return {
+            "speaker": self._all._said[self.turns.places[index, self.turns.before]]["speaker"],
+            "history": [self._turn(place) for place in history],
+            "following": [self._turn(place) for place in following],
+        }
+
+    def _turn(self, place: int) -> dict:
+        """A sample as a turn of another: its text, or of turns that stand by themselves all of it."""
+        said = self._all._said[place]
+        if not self.processor.turns_apart:
+            return said
+        rng = np.random.default_rng([self.seed, self.epoch, place])
+        return said | self._all._inputs(place, self._all.rows[place], self.modalities, rng)
+
+    def _inputs(self, index: int, row: dict, modalities: Sequence[str], rng: np.random.Generator) -> Inputs:
+        """What a sample holds of some modalities, changed at random in training."""
         found = self.kept[index] if self.kept else self._read(index, row, rng)
         if self.features is not None:
             found = found | self.features[index]
-        inputs = {name: found.get(name) if name in self.modalities else None for name in MODALITIES}
+        inputs = {name: found.get(name) if name in modalities else None for name in MODALITIES}
         if self.augmentation:
             if inputs[AUDIO] is not None:
                 rate = self.processor.sampling_rate
                 inputs[AUDIO] = augment_audio(inputs[AUDIO], rate, self.augmentation.audio, rng)
             if inputs[VIDEO] is not None:
                 inputs[VIDEO] = augment_frames(inputs[VIDEO], self.augmentation.frames, rng)
-        return inputs | self.labels(index) | {"draw": draw if self.augmentation else None}
+        return inputs
 
     def _read(self, index: int, row: dict, rng: np.random.Generator | None) -> Inputs:
         if not self.raw_modalities:
@@ -180,6 +212,21 @@ class SampleDataset(torch.utils.data.Dataset):
         with ThreadPoolExecutor() as pool:
             samples = pool.map(lambda item: self._read(*item, None), enumerate(self.rows))
             return list(tqdm(samples, total=len(self.rows), desc="decoding", unit="sample"))
+
+
+def turns_of(rows: Dataset, processor: Processor, shuffled: int | None) -> Turns | None:
+    """The turns around each row that a processor takes; of a control, by a seed, those of other rows; None: none."""
+    if not processor.turns_before and not processor.turns_after:
+        return None
+    turns = turns_around(rows, processor.turns_before, processor.turns_after)
+    return turns if shuffled is None else turns.shuffled(shuffled)
+
+
+def said_by(rows: Dataset) -> list[dict[str, str | None]]:
+    """The text of each row, and who speaks in it, None where the rows do not say."""
+    nothing = [None] * len(rows)
+    texts, speakers = (list(rows[name]) if name in rows.column_names else nothing for name in ("text", "participant"))
+    return [{TEXT: text, "speaker": name} for text, name in zip(texts, speakers, strict=True)]
 
 
 def with_state(value: object, state: Callable[[str], object]) -> object:

@@ -113,17 +113,6 @@ def read_annotations(path: Path, split: str) -> list[Utterance]:
     return utterances
 
 
-def previous_keys(utterances: list[Utterance]) -> dict[str, list[str]]:
-    """Key of each utterance -> keys of the earlier turns of its dialogue, oldest first."""
-    dialogues: dict[int, list[str]] = {}
-    history = {}
-    for utterance in sorted(utterances, key=lambda u: (u.dialogue_id, u.utterance_id)):
-        turns = dialogues.setdefault(utterance.dialogue_id, [])
-        history[utterance.key] = list(turns)
-        turns.append(utterance.key)
-    return history
-
-
 def _text(path: Path) -> str:
     """The file's text; bytes that are not UTF-8 become lone surrogates, to be mended cell by cell."""
     raw = path.read_bytes()

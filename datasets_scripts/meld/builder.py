@@ -23,7 +23,6 @@ from affecthub.datasets_scripts.meld.annotations import (
     EMOTIONS,
     SENTIMENTS,
     Utterance,
-    previous_keys,
     read_annotations,
 )
 from affecthub.datasets_scripts.meld.archives import unpack_archives
@@ -48,7 +47,6 @@ _TEXT_FEATURES = {
     "end": datasets.Value("float64"),
     "emotion": datasets.ClassLabel(names=list(EMOTIONS)),
     "sentiment": datasets.ClassLabel(names=list(SENTIMENTS)),
-    "previous_keys": datasets.List(datasets.Value("string")),
 }
 
 _MEDIA_FEATURES = {
@@ -75,7 +73,6 @@ class MeldBuilder(datasets.GeneratorBasedBuilder):
         text, speaker, season, episode: as published.
         start, end: s from the beginning of the episode.
         emotion, sentiment: `ClassLabel` in the authors' order.
-        previous_keys: keys of the earlier turns of the dialogue, oldest first.
         video_path, audio_path: absolute path of the clip, the same file for both; None where there is nothing to use.
             Plain strings on purpose: what is pushed or written to Parquet can then never hold the copyrighted media.
         video_present, audio_present: whether the file states such a track.
@@ -200,13 +197,10 @@ def _fingerprint(root: Path) -> str:
 
 def _rows(utterances: list[Utterance], records: list[Record], root: Path, multimodal: bool) -> list[dict]:
     """The examples of one split; the records of the utterances come first, in their order."""
-    history = previous_keys(utterances)
-    rows = []
-    for utterance, record in zip(utterances, records, strict=False):
-        row = {name: getattr(utterance, name) for name in _TEXT_FEATURES if name != "previous_keys"}
-        row["previous_keys"] = history[utterance.key]
-        rows.append(row | (_media(record, root) if multimodal else {}))
-    return rows
+    return [
+        {name: getattr(utterance, name) for name in _TEXT_FEATURES} | (_media(record, root) if multimodal else {})
+        for utterance, record in zip(utterances, records, strict=False)
+    ]
 
 
 def _media(record: Record, root: Path) -> dict[str, str | bool | None]:

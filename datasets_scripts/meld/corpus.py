@@ -20,7 +20,7 @@ Mihalcea, Rada",
   doi = "10.18653/v1/P19-1050",
 }"""
 
-CANONICAL = {"speaker": "participant", "dialogue_id": "dialogue", "utterance_id": "turn"}
+CANONICAL = {"speaker": "participant", "utterance_id": "turn"}
 """Columns of the builder -> what every data set calls them."""
 
 
@@ -77,8 +77,15 @@ class Meld(DataOptions):
 
 
 def _canonical(rows: Dataset) -> Dataset:
-    """The builder's rows under the names that every data set has, with `recording`, the episode: "S03E05"."""
+    """The builder's rows under the names that every data set has, with `recording`, the episode: "S03E05".
+
+    Dialogues are numbered anew in every split: they are named as in `key`, "train/dia7".
+    """
     if "recording" in rows.column_names:
         return rows
     episodes = [f"S{s:02}E{e:02}" for s, e in zip(rows["season"], rows["episode"], strict=True)]
-    return rows.rename_columns(CANONICAL).add_column("recording", episodes, feature=Value("string"))
+    dialogues = [key.rpartition("_utt")[0] for key in rows["key"]]
+    rows = rows.rename_columns(CANONICAL).remove_columns("dialogue_id")
+    for name, values in {"dialogue": dialogues, "recording": episodes}.items():
+        rows = rows.add_column(name, values, feature=Value("string"))
+    return rows

@@ -85,6 +85,8 @@ def build(model_type, modalities=None):
     makers = {"text": tokenizer, "video": frames, "physio": physio_statistics}
     makers["audio"] = processor_class.feature_extractor_class
     parts = {processor_class.part_of[name]: makers[name]() for name in config.modalities}
+    if processor_class.turns_apart:
+        parts |= {"turns_before": config.turns_before, "turns_after": config.turns_after}
     return architecture.classifier_class(config).eval(), processor_class(**parts)
 
 

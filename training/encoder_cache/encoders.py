@@ -114,7 +114,11 @@ def encode_batch(trunk: PreTrainedModel, batch: dict[str, torch.Tensor]) -> dict
     if "text_present" in batch:
         present = batch["text_present"].bool()
         vectors, _ = trunk.encode_text(
-            batch["input_ids"], batch.get("attention_mask"), batch.get("token_type_ids"), present
+            batch["input_ids"],
+            batch.get("attention_mask"),
+            batch.get("token_type_ids"),
+            present,
+            text_turn_mask=batch.get("text_turn_mask"),
         )
         kept[TEXT] = _rows(vectors.unsqueeze(1), present)
     if "video_present" in batch:
@@ -194,7 +198,7 @@ def digest(parts: Iterable[bytes]) -> str:
 def _encode_held(processor: ProcessorMixin, samples: list[dict]) -> tuple[list[int], BatchFeature]:
     """Which samples of a batch hold anything, and the processor's tensors of those."""
     held = [i for i, sample in enumerate(samples) if any(sample[name] is not None for name in MODALITIES)]
-    return held, processor.encode([samples[i] for i in held]) if held else BatchFeature()
+    return held, processor.encode_each([samples[i] for i in held]) if held else BatchFeature()
 
 
 def _rows(values: torch.Tensor, present: torch.Tensor) -> list[torch.Tensor | None]:

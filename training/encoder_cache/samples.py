@@ -1,6 +1,7 @@
 """What frozen encoders gave for samples: in shards on disk, read in place, and collated into a model's inputs."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -122,9 +123,14 @@ def encode_samples(processor: ProcessorMixin, samples: Sequence[dict]) -> BatchF
     Returns:
         The processor's keys; `text_features` and `video_features` (batch, size) instead of the encoders' inputs.
     """
+    return processor.arrange(samples, partial(_encode_each, processor))
+
+
+def _encode_each(processor: ProcessorMixin, samples: Sequence[dict]) -> BatchFeature:
+    """The same of samples that each stand by themselves."""
     names = [name for name in MODALITIES if any(isinstance(sample[name], torch.Tensor) for sample in samples)]
     if not names:
-        return processor.encode(samples)
+        return processor.encode_each(samples)
     batch = BatchFeature(_encode_raw(processor, samples, [name for name in MODALITIES if name not in names]))
     for name in names:
         values = [sample[name] for sample in samples]
@@ -143,5 +149,10 @@ def encode_samples(processor: ProcessorMixin, samples: Sequence[dict]) -> BatchF
 def _encode_raw(processor: ProcessorMixin, samples: Sequence[dict], names: Sequence[str]) -> dict[str, torch.Tensor]:
     """The processor's tensors of some modalities, whose samples may hold none of them: zeros there."""
     held = presence_of([next((s[name] for name in names if s[name] is not None), None) for s in samples])
-    raw = [{name: s[name] for name in names} for s, here in zip(samples, held, strict=True) if here]
-    return {key: scatter(rows, held) for key, rows in processor.encode(raw).items()} if raw else {}
+    others = set(MODALITIES) - set(names)
+    raw = [
+        {key: value for key, value in s.items() if key not in others}
+        for s, here in zip(samples, held, strict=True)
+        if here
+    ]
+    return {key: scatter(rows, held) for key, rows in processor.encode_each(raw).items()} if raw else {}

@@ -2,7 +2,7 @@ import csv
 
 import pytest
 
-from affecthub.datasets_scripts.meld.annotations import COLUMNS, previous_keys, read_annotations
+from affecthub.datasets_scripts.meld.annotations import COLUMNS, read_annotations
 
 ROW = ["Hi there", "Ana", "joy", "positive", "0", "0", "4", "7", "0:20:57,256", "00:21:00,049"]
 
@@ -143,14 +143,3 @@ def test_unquoted_comma(table):
     path.write_text(path.read_text().replace('"0:20:57,256"', "0:20:57,256"))
     with pytest.raises(ValueError, match=r"line 2: 11 cells under 10 columns"):
         read_annotations(path, "train")
-
-
-def test_previous_keys_follow_the_utterance_number(table):
-    ids = [("3", "5"), ("3", "0"), ("4", "0"), ("3", "10")]
-    rows = read_annotations(table(*({"Dialogue_ID": d, "Utterance_ID": u} for d, u in ids)), "dev")
-    assert previous_keys(rows) == {
-        "dev/dia3_utt0": [],
-        "dev/dia3_utt5": ["dev/dia3_utt0"],
-        "dev/dia3_utt10": ["dev/dia3_utt0", "dev/dia3_utt5"],
-        "dev/dia4_utt0": [],
-    }

@@ -12,7 +12,7 @@ from affecthub.datasets_scripts.meld.builder import load_meld, meld_manifest
 
 REAL = Path(__file__).resolve().parents[3].parent / "shared/data/meld"
 TEXT_COLUMNS = ["key", "dialogue_id", "utterance_id", "text", "speaker", "season", "episode", "start", "end"]
-TEXT_COLUMNS += ["emotion", "sentiment", "previous_keys"]
+TEXT_COLUMNS += ["emotion", "sentiment"]
 
 
 def write_table(path, rows):
@@ -46,7 +46,6 @@ def test_rows_and_columns(corpus, cache):
     train = meld["train"]
     assert train["key"] == ["train/dia0_utt0", "train/dia0_utt1", "train/dia2_utt5"]
     assert train["text"] == ["Hi", "No", "So"]
-    assert train["previous_keys"] == [[], ["train/dia0_utt0"], []]
     assert train.features["emotion"].int2str(train["emotion"]) == ["joy", "anger", "fear"]
     assert train.features["emotion"].names == ["neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"]
     assert train.features["sentiment"].names == ["neutral", "positive", "negative"]
@@ -183,11 +182,3 @@ def test_real_manifest_drops_nothing(real):
     assert set(manifest.status) == {"missing"}
     assert manifest.mended_characters.sum() == 0
     assert set(manifest.detail) == {"no folder train_splits", "no folder dev_splits_complete"}
-
-
-def test_real_dialogue_history(real):
-    train = real[0]["train"].to_pandas()
-    sizes = train.groupby("dialogue_id").cumcount()
-    assert [len(previous) for previous in train.previous_keys] == sizes.tolist()
-    last = train[train.dialogue_id == 0].iloc[-1]
-    assert list(last.previous_keys) == [f"train/dia0_utt{i}" for i in range(last.utterance_id)]
