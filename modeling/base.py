@@ -1,15 +1,51 @@
 """What all models share: saving, frozen parts, which sample holds which modality, and the tasks with their losses."""
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.utils import can_return_tuple
+from transformers.utils.output_capturing import maybe_install_capturing_hooks
 
 from .configuration_base import AffectConfig
 from .encoders import keep_frozen_in_eval
 from .heads import classification_loss
 from .modalities import MAIN_INPUTS, drop_modalities
+
+REQUESTS = ("output_attentions", "output_hidden_states")
+"""What may be asked of a trunk's `forward`, or of the configuration, beside what is documented there."""
+
+
+def on_request(forward: Callable) -> Callable:
+    """Let a trunk's `forward` take `REQUESTS` and `return_dict` as transformers' own models do.
+
+    Each is what was passed, else what the configuration says; `forward` gets both requests.
+
+    Raises, when the trunk is called:
+        TypeError: an argument that `forward` does not name.
+        ValueError: attentions of an implementation that does not have them.
+    """
+    named = {*inspect.signature(forward).parameters, *REQUESTS}
+
+    @can_return_tuple
+    @wraps(forward)
+    def wrapper(self: "AffectPreTrainedModel", *args, **kwargs):
+        if unknown := [name for name, value in kwargs.items() if name not in named and value is not None]:
+            raise TypeError(f"{type(self).__name__}.forward() got unexpected arguments {unknown}.")
+        for name in REQUESTS:
+            if kwargs.get(name) is None:
+                kwargs[name] = getattr(self.config, name)
+        if kwargs["output_attentions"]:
+            self.refuse_hidden_attentions()
+        if self._can_record_outputs and any(kwargs[name] for name in REQUESTS):
+            maybe_install_capturing_hooks(self)  # before an encoder does so for itself: its hooks would be there twice
+        return forward(self, *args, **kwargs)
+
+    return wrapper
 
 
 class AffectPreTrainedModel(PreTrainedModel):
@@ -90,6 +126,24 @@ class AffectPreTrainedModel(PreTrainedModel):
         if self.training and self.config.modality_dropout:
             presence = drop_modalities(presence, self.config.modality_dropout)
         return presence
+
+    def refuse_hidden_attentions(self) -> None:
+        """ValueError where something attends in a way that gives no attentions, as SDPA does."""
+        configs = [self.config, *(getattr(self.config, name) for name in self.config.sub_configs)]
+        found = {config._attn_implementation for config in configs if config is not None} - {"eager"}
+        if found:
+            raise ValueError(
+                f"output_attentions=True with attn_implementation={found.pop()!r}, which gives none: call "
+                "model.set_attn_implementation('eager') before."
+            )
+
+    def to_record(self, output_attentions: bool = False, output_hidden_states: bool = False) -> dict[str, bool]:
+        """Arguments of a method under `capture_outputs` that ask for what `_can_record_outputs` names."""
+        requests = {
+            f"output_{field}": output_hidden_states if field.endswith("hidden_states") else output_attentions
+            for field in self._can_record_outputs or ()
+        }
+        return {"output_attentions": output_attentions, "return_dict": True, **requests}
 
     def by_task(self, outputs: Tensor) -> dict[str, Tensor]:
         """Outputs (..., outputs) of a classifier's last layer -> logits (..., labels) by task, the main one first."""

@@ -1,6 +1,6 @@
 """Gradient checkpointing for layers that nothing learned precedes, and for stages with batch statistics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import count
 
@@ -49,16 +49,36 @@ def still_statistics(module: nn.Module) -> Iterator[None]:
             norm.num_batches_tracked.copy_(batches)
 
 
-def run_stage(model: PreTrainedModel, stage: nn.Module, hidden: Tensor) -> Tensor:
-    """`stage(hidden)`, checkpointed where transformers' `activation_checkpointing_enable` asked it of `model`.
+def run_stages(
+    model: PreTrainedModel,
+    stages: Iterable[nn.Module],
+    hidden: Tensor,
+    output_hidden_states: bool = False,
+    output_attentions: bool = False,
+) -> tuple[Tensor, dict[str, tuple[Tensor, ...]]]:
+    """Run convolutional stages one after the other.
 
-    Backward runs the stage a second time; only the first run moves the running statistics.
+    Each is checkpointed where transformers' `activation_checkpointing_enable` asked it of `model`: backward then runs
+    it a second time, and only the first run moves the running statistics.
 
     Args:
         model: a trunk with an attribute `gradient_checkpointing`, which transformers sets.
-        stage: a part of it with batch norms.
-        hidden: what the stage takes.
+        stages: its parts, which may hold batch norms.
+        hidden: what the first of them takes.
+        output_hidden_states: also return what every stage made.
+        output_attentions: nothing attends here.
+
+    Returns:
+        what the last stage made, and the fields of the output that were asked for.
     """
+    made = []
+    for stage in stages:
+        hidden = _run_stage(model, stage, hidden)
+        made += [hidden] if output_hidden_states else []
+    return hidden, {"vision_hidden_states": tuple(made)} if made else {}
+
+
+def _run_stage(model: PreTrainedModel, stage: nn.Module, hidden: Tensor) -> Tensor:
     if not (model.gradient_checkpointing and model.training):
         return stage(hidden)
     runs = count()

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, CLIPVisionModelWithProjection, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import ModelOutput
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
 
@@ -62,20 +63,26 @@ def vision_output_size(config: PreTrainedConfig) -> int:
     return config.projection_dim if config.model_type == "clip_vision_model" else config.hidden_size
 
 
+def recorded(output: ModelOutput, prefix: str) -> dict[str, tuple]:
+    """Attentions and hidden states that an encoder's output holds, by their field in ours, as `text_attentions`."""
+    return {f"{prefix}_{name}": output[name] for name in ("attentions", "hidden_states") if output.get(name)}
+
+
 def encode_frames(model: PreTrainedModel, pixel_values_videos: torch.Tensor, **kwargs) -> tuple:
     """Encode each frame by itself.
 
     Args:
         model: an image model.
         pixel_values_videos (batch, frames, 3, height, width).
+        kwargs: whether to output attentions and hidden states.
 
     Returns:
-        vectors (batch, frames, size), and the attentions that the model gave, or None.
+        vectors (batch, frames, size), and the fields of the output that were asked for.
     """
     batch, frames = pixel_values_videos.shape[:2]
-    output = model(pixel_values=pixel_values_videos.flatten(0, 1), **kwargs)
+    output = model(pixel_values=pixel_values_videos.flatten(0, 1), return_dict=True, **kwargs)
     vectors = output.image_embeds if "image_embeds" in output else output.pooler_output
-    return vectors.view(batch, frames, -1), output.get("attentions")
+    return vectors.view(batch, frames, -1), recorded(output, "vision")
 
 
 def keep_frozen_in_eval(module: nn.Module) -> None:

@@ -33,7 +33,7 @@ def resolve_presence(
     input came with them, or when the mask is not one value a sample.
     """
     if inputs is None:
-        if present is not None and bool(present.any()):
+        if present is not None and not torch.compiler.is_compiling() and bool(present.any()):
             raise ValueError(
                 f"`{presence_argument(modality)}` marks {int(present.sum())} samples as present, but "
                 f"`{argument or MAIN_INPUTS[modality]}` was not passed: pass it, or leave the mask out."

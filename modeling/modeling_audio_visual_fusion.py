@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from .attention import CrossAttentionLayer
+from .attention import CrossAttentionLayer, MaskedAttention
 from .configuration_audio_visual_fusion import AudioVisualFusionConfig
 from .encoders import masked_mean
 from .modalities import AUDIO, VIDEO
@@ -16,6 +16,7 @@ class AudioVisualFusionModel(RecordingModel):
 
     config_class = AudioVisualFusionConfig
     every_patch = True
+    _can_record_outputs = {"cross_attentions": MaskedAttention, "fusion_hidden_states": CrossAttentionLayer}
 
     def build(self) -> None:
         """The audio encoder and the fusion."""
@@ -28,17 +29,15 @@ class AudioVisualFusionModel(RecordingModel):
             num_stacks=config.wavenet_stacks,
             hop_length=config.hop_length,
         )
-        self.fusion = CrossAttentionLayer(config.stream_size, config.num_attention_heads, config.dropout)
+        self.fusion = CrossAttentionLayer(config, config.stream_size, config.num_attention_heads, config.dropout)
 
-    def encode_audio(self, input_values: Tensor, mask: Tensor, output_attentions: bool) -> Stream:
+    def encode_audio(self, input_values: Tensor, mask: Tensor) -> Stream:
         """Waveform (batch, samples) -> tokens (batch, hops, size)."""
         return Stream(*self.audio_model(input_values, mask))
 
-    def fuse(self, streams: dict[str, Stream], output_attentions: bool = False) -> dict:
+    def fuse(self, streams: dict[str, Stream]) -> dict:
         """Patches attend to the hops of the waveform; the mean over them."""
-        hidden, mask, weights = self.fusion(*streams[VIDEO][:2], *streams[AUDIO][:2], output_attentions)
-        attentions = {"cross_attentions": (weights,)} if output_attentions else {}
-        return {"embeddings": masked_mean(hidden, mask), **attentions}
+        return {"embeddings": masked_mean(*self.fusion(*streams[VIDEO][:2], *streams[AUDIO][:2]))}
 
 
 class AudioVisualFusionForVideoClassification(RecordingForVideoClassification):

@@ -15,14 +15,17 @@ or another, so that no name has to be known.
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers import initialization as init
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs, can_return_tuple
+from transformers.utils.output_capturing import capture_outputs
 
-from .attention import TemporalTransformer
+from .attention import MaskedAttention, Positions, TemporalTransformer, TransformerLayer
+from .base import on_request
 from .configuration_dialogue import DialogueConfig
 from .fusion import average_present
 from .modalities import AUDIO, MAIN_INPUTS, TEXT, VIDEO
 from .modeling_trimodal import TrimodalForVideoClassification, TrimodalModel
-from .outputs import DialogueModelOutput, TrimodalClassifierOutput
+from .outputs import DialogueModelOutput, TrimodalClassifierOutput, requested
 
 AXES = {MAIN_INPUTS[TEXT]: 2, MAIN_INPUTS[AUDIO]: 3, MAIN_INPUTS[VIDEO]: 5, "text_features": 2, "video_features": 2}
 """Input of a turn -> how many axes it has in a batch of turns."""
@@ -32,6 +35,11 @@ class DialogueModel(TrimodalModel):
     """The trunk: each turn's encoders and projections, and the layers over turns."""
 
     config_class = DialogueConfig
+    _no_split_modules = [*TrimodalModel._no_split_modules, "TransformerLayer"]
+    _can_record_outputs = {
+        "dialogue_attentions": MaskedAttention,
+        "dialogue_hidden_states": [Positions, TransformerLayer],
+    }
 
     def __init__(
         self,
@@ -46,6 +54,7 @@ class DialogueModel(TrimodalModel):
         self.turn_projection = nn.Linear(width, size)
         self.speakers = nn.Embedding(config.num_speakers, size)
         self.dialogue = TemporalTransformer(
+            config,
             size,
             config.num_dialogue_layers,
             config.num_attention_heads,
@@ -55,6 +64,7 @@ class DialogueModel(TrimodalModel):
         self.dialogue_norm = nn.LayerNorm(size)
         self.post_init()
 
+    @on_request
     def forward(
         self,
         input_ids: torch.LongTensor | None = None,
@@ -70,8 +80,7 @@ class DialogueModel(TrimodalModel):
         text_features: torch.FloatTensor | None = None,
         video_features: torch.FloatTensor | None = None,
         speaker_ids: torch.LongTensor | None = None,
-        output_attentions: bool = False,
-        **kwargs,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> DialogueModelOutput:
         """Embed a batch of turns and the conversations around them.
 
@@ -83,9 +92,10 @@ class DialogueModel(TrimodalModel):
         Args:
             speaker_ids (batch, turns), int, optional: who speaks, 0 = who is judged, the last one = nobody knows; left
                 out, nobody does.
-            output_attentions: also return the attentions.
+            kwargs: as `TrimodalModel.forward`.
 
         Raises:
+            TypeError: as `TrimodalModel.forward`.
             ValueError: as `TrimodalModel.forward`; another number of turns than the configuration has.
         """
         config, present = self.config, self.config.turns_before
@@ -105,23 +115,22 @@ class DialogueModel(TrimodalModel):
         }
         inputs = {name: values for name, values in inputs.items() if values is not None}
         real = self._real_turns(inputs)
-        rows = inputs if real is None else {name: values[real] for name, values in inputs.items()}
-        turns = super().forward(**rows, output_attentions=output_attentions)
+        rows = inputs if real is None else {name: _rows(values, real) for name, values in inputs.items()}
+        turns = super().forward(**rows, return_dict=True, **kwargs)
         if real is None:
-            real = turns.presence.new_zeros(len(turns.presence), present + 1 + config.turns_after)
+            real = turns.presence.new_zeros(turns.presence.shape[0], present + 1 + config.turns_after)
             real[:, present] = True
-        embeddings = self._placed(turns.embeddings, real)
+            embeddings, presence = (_alone(values, real, present) for values in (turns.embeddings, turns.presence))
+        else:
+            embeddings, presence = (_placed(values, real) for values in (turns.embeddings, turns.presence))
         if speaker_ids is None:
             speaker_ids = torch.full_like(real, config.num_speakers - 1, dtype=torch.long)
         tokens = self.turn_projection(self.turn_dropout(self.turn_norm(embeddings.flatten(2))))
-        hidden, attentions = self.dialogue(tokens + self.speakers(speaker_ids), real, output_attentions)
         return DialogueModelOutput(
             embeddings=embeddings[:, present],
-            presence=self._placed(turns.presence, real)[:, present],
-            context=self.dialogue_norm(hidden[:, present]),
-            text_attentions=turns.text_attentions,
-            vision_attentions=turns.vision_attentions,
-            dialogue_attentions=attentions or None,
+            presence=presence[:, present],
+            **self._over_turns(tokens + self.speakers(speaker_ids), real, **self.to_record(**kwargs)),
+            **requested(turns),
         )
 
     def _real_turns(self, inputs: dict[str, Tensor]) -> Tensor | None:
@@ -144,30 +153,47 @@ class DialogueModel(TrimodalModel):
             raise ValueError(f"The turns that are judged in samples {empty} have no modality at all: leave them out.")
         return real
 
-    @staticmethod
-    def _placed(rows: Tensor, real: Tensor) -> Tensor:
-        """`rows` (turns that are there, ...) at their places (batch, turns, ...), zeros elsewhere."""
-        placed = rows.new_zeros(*real.shape, *rows.shape[1:])
-        placed[real] = rows
-        return placed
+    @capture_outputs
+    def _over_turns(self, tokens: Tensor, real: Tensor, **requests) -> dict[str, Tensor]:
+        """What the turn that is judged has heard of all: context (batch, dialogue size)."""
+        hidden = self.dialogue(tokens, real)
+        return {"context": self.dialogue_norm(hidden[:, self.config.turns_before])}
+
+
+def _rows(values: Tensor, real: Tensor) -> Tensor:
+    """The turns of `values` (batch, turns, ...) that are `real`, as rows; all turns where a graph is traced.
+
+    No shape of that may depend on which turns there are.
+    """
+    return values.flatten(0, 1) if torch.compiler.is_compiling() else values[real]
+
+
+def _placed(rows: Tensor, real: Tensor) -> Tensor:
+    """What became of `_rows`, at the places (batch, turns, ...) of the turns, 0 where there is none."""
+    if torch.compiler.is_compiling():
+        placed = rows.unflatten(0, real.shape)
+        return torch.where(real.view(*real.shape, *[1] * (placed.dim() - 2)), placed, 0)
+    return rows.new_zeros(*real.shape, *rows.shape[1:]).index_put((real,), rows)
+
+
+def _alone(rows: Tensor, real: Tensor, present: int) -> Tensor:
+    """`rows` (batch, ...), each the one turn there is: (batch, turns, ...), 0 elsewhere."""
+    placed = rows.new_zeros(*real.shape, *rows.shape[1:])
+    placed[:, present] = rows
+    return placed
 
 
 class DialogueForVideoClassification(TrimodalForVideoClassification):
-    """Late fusion of the turn, and what the turns around it add: a Linear, which starts at 0."""
+    """Late fusion of the turn, and what the turns around it add."""
 
     config_class = DialogueConfig
     trunk_class = DialogueModel
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module):
-        super()._init_weights(module)
-        if module is getattr(self, "context_classifier", None):
-            init.zeros_(module.weight)
 
     def build_fusion(self) -> None:
         """The layer that turns context into logits."""
         self.context_classifier = nn.Linear(self.config.dialogue_size, self.config.num_outputs)
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.LongTensor | None = None,
@@ -185,19 +211,16 @@ class DialogueForVideoClassification(TrimodalForVideoClassification):
         speaker_ids: torch.LongTensor | None = None,
         labels: Tensor | dict[str, Tensor] | None = None,
         sample_weights: torch.FloatTensor | None = None,
-        output_attentions: bool = False,
         output_modality_logits: bool = False,
-        return_dict: bool | None = None,
-        **kwargs,
-    ) -> TrimodalClassifierOutput | tuple:
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> TrimodalClassifierOutput:
         """Classify a batch of turns. The inputs are those of `DialogueModel.forward`.
 
         In training the loss of what the turn says by itself is added, weighted by `turn_loss_weight`.
 
         Args:
-            labels, sample_weights, output_modality_logits, return_dict: as `TrimodalForVideoClassification.forward`,
-                of the turns that are judged.
-            output_attentions: also return the attentions.
+            labels, sample_weights, output_modality_logits, kwargs: as `TrimodalForVideoClassification.forward`, of the
+                turns that are judged.
         """
         trunk = self.trimodal(
             input_ids=input_ids,
@@ -213,7 +236,8 @@ class DialogueForVideoClassification(TrimodalForVideoClassification):
             text_features=text_features,
             video_features=video_features,
             speaker_ids=speaker_ids,
-            output_attentions=output_attentions,
+            return_dict=True,
+            **kwargs,
         )
         modality_logits = self._modality_logits(trunk.embeddings, trunk.presence)
         alone, shares = average_present(modality_logits, trunk.presence)
@@ -221,14 +245,7 @@ class DialogueForVideoClassification(TrimodalForVideoClassification):
         if self.training and answers["loss"] is not None:
             answers["loss"] += self.config.turn_loss_weight * self.loss_of(self.by_task(alone), labels, sample_weights)
         details = {"modality_logits": self.by_task(modality_logits)[self.config.task], "modality_weights": shares}
-        output = TrimodalClassifierOutput(
-            **answers,
-            text_attentions=trunk.text_attentions,
-            vision_attentions=trunk.vision_attentions,
-            dialogue_attentions=trunk.dialogue_attentions,
-            **(details if output_modality_logits else {}),
-        )
-        return output if return_dict is not False else output.to_tuple()
+        return TrimodalClassifierOutput(**answers, **(details if output_modality_logits else {}), **requested(trunk))
 
 
 __all__ = ["DialogueModel", "DialogueForVideoClassification"]

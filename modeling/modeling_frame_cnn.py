@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from .checkpointing import run_stage
+from .checkpointing import run_stages
 from .configuration_frame_cnn import FrameCnnConfig
 from .modeling_recording import RecordingForVideoClassification, RecordingModel
 
@@ -39,12 +39,10 @@ class FrameCnnModel(RecordingModel):
         """Replace the first convolution."""
         self.blocks[0][0] = value
 
-    def encode_frames(self, pixel_values: Tensor, output_attentions: bool = False) -> tuple[Tensor, tuple]:
-        """Pixels (frames, 3, height, width) -> one token a frame (frames, 1, size)."""
-        hidden = pixel_values
-        for block in self.blocks:
-            hidden = run_stage(self, block, hidden)
-        return hidden.flatten(1).unsqueeze(1), ()
+    def encode_frames(self, pixel_values: Tensor, **requests) -> tuple[Tensor, dict]:
+        """Pixels (frames, 3, height, width) -> one token a frame (frames, 1, size), and what every block made."""
+        hidden, fields = run_stages(self, self.blocks, pixel_values, **requests)
+        return hidden.flatten(1).unsqueeze(1), fields
 
 
 class FrameCnnForVideoClassification(RecordingForVideoClassification):

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from .checkpointing import run_stage
+from .checkpointing import run_stages
 from .configuration_frame_resnet import FrameResnetConfig
 from .modeling_recording import RecordingForVideoClassification, RecordingModel
 
@@ -22,12 +22,11 @@ class FrameResnetModel(RecordingModel):
         """Replace the first convolution."""
         self.vision_model.embedder.embedder.convolution = value
 
-    def encode_frames(self, pixel_values: Tensor, output_attentions: bool = False) -> tuple[Tensor, tuple]:
-        """Pixels (frames, 3, height, width) -> one token a frame (frames, 1, size), stage by stage."""
-        hidden = run_stage(self, self.vision_model.embedder, pixel_values)
-        for stage in self.vision_model.encoder.stages:
-            hidden = run_stage(self, stage, hidden)
-        return self.vision_model.pooler(hidden).flatten(1).unsqueeze(1), ()
+    def encode_frames(self, pixel_values: Tensor, **requests) -> tuple[Tensor, dict]:
+        """Pixels (frames, 3, height, width) -> one token a frame (frames, 1, size), and what every stage made."""
+        stages = [self.vision_model.embedder, *self.vision_model.encoder.stages]
+        hidden, fields = run_stages(self, stages, pixel_values, **requests)
+        return self.vision_model.pooler(hidden).flatten(1).unsqueeze(1), fields
 
 
 class FrameResnetForVideoClassification(RecordingForVideoClassification):

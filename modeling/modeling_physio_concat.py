@@ -26,11 +26,11 @@ class PhysioConcatModel(RecordingModel):
             nn.LayerNorm(config.stream_size),
         )
 
-    def encode_physio(self, physio_values: Tensor, mask: Tensor, output_attentions: bool) -> Stream:
+    def encode_physio(self, physio_values: Tensor, mask: Tensor) -> Stream:
         """Features (batch, steps, features) -> tokens (batch, steps, size)."""
         return Stream(self.physio_model(physio_values), mask)
 
-    def fuse(self, streams: dict[str, Stream], output_attentions: bool = False) -> dict:
+    def fuse(self, streams: dict[str, Stream]) -> dict:
         """Each modality's mean, side by side; an absent one is 0, which no LayerNorm's output is."""
         return {"embeddings": torch.cat([masked_mean(*streams[name][:2]) for name in (VIDEO, PHYSIO)], dim=1)}
 

@@ -1,8 +1,9 @@
 """Patches of the frame attend to the feature sequence (B.2)."""
 
 from torch import Tensor, nn
+from transformers.utils.output_capturing import OutputRecorder
 
-from .attention import CrossAttentionLayer, TemporalTransformer
+from .attention import CrossAttentionLayer, MaskedAttention, Positions, TemporalTransformer, TransformerLayer
 from .configuration_physio_cross_attention import PhysioCrossAttentionConfig
 from .encoders import masked_mean
 from .modalities import PHYSIO, VIDEO
@@ -15,6 +16,12 @@ class PhysioCrossAttentionModel(RecordingModel):
 
     config_class = PhysioCrossAttentionConfig
     every_patch = True
+    _can_record_outputs = {
+        "temporal_attentions": OutputRecorder(MaskedAttention, index=1, layer_name="physio_model"),
+        "temporal_hidden_states": [Positions, TransformerLayer],
+        "cross_attentions": OutputRecorder(MaskedAttention, index=1, layer_name="fusion"),
+        "fusion_hidden_states": CrossAttentionLayer,
+    }
 
     def build(self) -> None:
         """The feature encoder and the fusion."""
@@ -22,20 +29,19 @@ class PhysioCrossAttentionModel(RecordingModel):
         size, heads = config.stream_size, config.num_attention_heads
         self.physio_projection = nn.Linear(config.physio_size, size)
         self.physio_model = TemporalTransformer(
-            size, config.num_temporal_layers, heads, config.max_steps, config.dropout
+            config, size, config.num_temporal_layers, heads, config.max_steps, config.dropout
         )
-        self.fusion = CrossAttentionLayer(size, heads, config.dropout)
+        self.fusion = CrossAttentionLayer(config, size, heads, config.dropout)
 
-    def encode_physio(self, physio_values: Tensor, mask: Tensor, output_attentions: bool) -> Stream:
+    def encode_physio(self, physio_values: Tensor, mask: Tensor) -> Stream:
         """Features (batch, steps, features) -> tokens (batch, steps, size)."""
-        tokens, attentions = self.physio_model(self.physio_projection(physio_values), mask, output_attentions)
-        return Stream(tokens, mask, {"temporal_attentions": attentions} if output_attentions else {})
+        return Stream(self.physio_projection(physio_values), mask)
 
-    def fuse(self, streams: dict[str, Stream], output_attentions: bool = False) -> dict:
-        """Patches attend to the steps of the sequence; the mean over them."""
-        hidden, mask, weights = self.fusion(*streams[VIDEO][:2], *streams[PHYSIO][:2], output_attentions)
-        attentions = {"cross_attentions": (weights,)} if output_attentions else {}
-        return {"embeddings": masked_mean(hidden, mask), **attentions}
+    def fuse(self, streams: dict[str, Stream]) -> dict:
+        """Patches attend to the steps of the sequence, each aware of the others; the mean over them."""
+        physio, mask = streams[PHYSIO][:2]
+        physio = self.physio_model(physio, mask)
+        return {"embeddings": masked_mean(*self.fusion(*streams[VIDEO][:2], physio, mask))}
 
 
 class PhysioCrossAttentionForVideoClassification(RecordingForVideoClassification):

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from transformers.utils.output_capturing import OutputRecorder
 
 from .attention import MaskedAttention, TransformerLayer
 from .configuration_physio_pretrained_fusion import PhysioPretrainedFusionConfig
@@ -24,6 +25,11 @@ class PhysioPretrainedFusionModel(RecordingModel):
 
     config_class = PhysioPretrainedFusionConfig
     every_patch = True
+    _can_record_outputs = {
+        "cross_attentions": OutputRecorder(MaskedAttention, index=1, layer_name="cross_attention"),
+        "fusion_attentions": OutputRecorder(MaskedAttention, index=1, layer_name="layer"),
+        "fusion_hidden_states": TransformerLayer,
+    }
 
     def build(self) -> None:
         """The projections and the fusion."""
@@ -31,34 +37,28 @@ class PhysioPretrainedFusionModel(RecordingModel):
         size, heads = config.fusion_size, config.num_attention_heads
         self.vision_projection = normed_layers([config.vision_config.hidden_size, size])
         self.physio_model = normed_layers([config.physio_size, *config.physio_hidden_sizes, size])
-        self.cross_attention = MaskedAttention(size, heads, config.dropout)
+        self.cross_attention = MaskedAttention(config, size, heads, config.dropout)
         self.modality_weights = ModalityWeights(config.initial_modality_weights)
-        self.layer = TransformerLayer(size, heads, config.dropout)
+        self.layer = TransformerLayer(config, size, heads, config.dropout)
 
-    def encode_video(self, pixel_values_videos: Tensor, mask: Tensor, output_attentions: bool) -> Stream:
+    def encode_video(self, pixel_values_videos: Tensor, mask: Tensor, **requests) -> Stream:
         """Pixels (batch, frames, 3, height, width) -> projected tokens of all frames."""
-        stream = super().encode_video(pixel_values_videos, mask, output_attentions)
+        stream = super().encode_video(pixel_values_videos, mask, **requests)
         return stream._replace(tokens=self.vision_projection(stream.tokens))
 
-    def encode_physio(self, physio_values: Tensor, mask: Tensor, output_attentions: bool) -> Stream:
+    def encode_physio(self, physio_values: Tensor, mask: Tensor) -> Stream:
         """Features (batch, steps, features) -> tokens (batch, steps, size)."""
         return Stream(self.physio_model(physio_values), mask)
 
-    def fuse(self, streams: dict[str, Stream], output_attentions: bool = False) -> dict:
+    def fuse(self, streams: dict[str, Stream]) -> dict:
         """Patches, and what they draw from the features, under the two weights; a transformer layer; the mean."""
         video, physio = streams[VIDEO], streams[PHYSIO]
-        attended, cross_weights = self.cross_attention(video.tokens, physio.tokens, physio.mask, output_attentions)
+        attended, _ = self.cross_attention(video.tokens, physio.tokens, physio.mask)
         weights = self.modality_weights(torch.stack([video.present, physio.present], dim=1))  # (batch, 2)
         video_weight, physio_weight = weights.unsqueeze(-1).unsqueeze(-1).unbind(dim=1)
         mixed = Stream(video_weight * video.tokens + physio_weight * attended, video.mask)
         hidden, mask, _ = stand_in(mixed, physio)  # where the features stand alone their weight is 1
-        hidden, layer_weights = self.layer(hidden, mask, output_attentions)
-        attentions = {"cross_attentions": (cross_weights,), "fusion_attentions": (layer_weights,)}
-        return {
-            "embeddings": masked_mean(hidden, mask),
-            "modality_weights": weights,
-            **(attentions if output_attentions else {}),
-        }
+        return {"embeddings": masked_mean(self.layer(hidden, mask), mask), "modality_weights": weights}
 
 
 class PhysioPretrainedFusionForVideoClassification(RecordingForVideoClassification):

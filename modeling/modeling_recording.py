@@ -11,19 +11,27 @@ frames included: a frame is a clip of one frame, and image classification could 
 modality.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import PreTrainedModel
 from transformers import initialization as init
+from transformers.conversion_mapping import register_checkpoint_conversion_mapping
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs, can_return_tuple
+from transformers.utils.output_capturing import capture_outputs
 
-from .base import AffectPreTrainedModel
+from .attention import FROM_TORCH_ATTENTION
+from .base import AffectPreTrainedModel, on_request
 from .configuration_recording import RecordingConfig
-from .encoders import encoder_from_config, encoder_from_pretrained, masked_mean
-from .frames import encode_real_frames
+from .encoders import encoder_from_config, encoder_from_pretrained, masked_mean, recorded
+from .frames import encode_frames
 from .fusion import ModalityWeights
 from .heads import MlpHead
 from .modalities import AUDIO, MAIN_INPUTS, PHYSIO, VIDEO, resolve_presence
-from .outputs import RecordingClassifierOutput, RecordingModelOutput
+from .outputs import RecordingClassifierOutput, RecordingModelOutput, requested
 from .tokens import Stream
 
 Passed = tuple[Tensor | None, Tensor | None, Tensor | None]
@@ -44,6 +52,12 @@ class RecordingPreTrainedModel(AffectPreTrainedModel):
     main_input_name = "pixel_values_videos"
     main_inputs = MAIN_INPUTS | {AUDIO: "input_values"}  # the raw waveform
     encoder_prefixes = ("vision_model.",)
+    _no_split_modules = ["TransformerLayer", "CrossAttentionLayer", "MaskedAttention", "WaveNetLayer"]
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if cls.config_class.model_type:
+            register_checkpoint_conversion_mapping(cls.config_class.model_type, FROM_TORCH_ATTENTION, overwrite=True)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
@@ -71,37 +85,36 @@ class RecordingModel(RecordingPreTrainedModel):
     def build(self) -> None:
         """Create what the architecture has beyond its frame encoder."""
 
-    def fuse(self, streams: dict[str, Stream], output_attentions: bool = False) -> dict:
+    def fuse(self, streams: dict[str, Stream]) -> dict:
         """Join the modalities; here: the mean over the real frames.
+
+        Hidden states and attentions of what an architecture has here are recorded by its `_can_record_outputs`.
 
         Args:
             streams: of every modality of the configuration; of one that was not passed, a blank.
-            output_attentions: also return what attends.
 
         Returns:
             fields of `RecordingModelOutput`, `embeddings` (batch, size) among them.
         """
         return {"embeddings": masked_mean(*streams[VIDEO][:2])}
 
-    def encode_frames(self, pixel_values: Tensor, output_attentions: bool = False) -> tuple[Tensor, tuple]:
-        """Pixels (frames, 3, height, width) -> tokens (frames, tokens, size), and the encoder's attentions."""
-        output = self.vision_model(pixel_values=pixel_values, output_attentions=output_attentions)
+    def encode_frames(self, pixel_values: Tensor, **requests) -> tuple[Tensor, dict]:
+        """Pixels (frames, 3, height, width) -> tokens (frames, tokens, size), and fields that were asked for."""
+        output = self.vision_model(pixel_values=pixel_values, return_dict=True, **requests)
         tokens = output.last_hidden_state
-        return tokens if self.every_patch else tokens[:, :1], output.get("attentions") or ()
+        return tokens if self.every_patch else tokens[:, :1], recorded(output, "vision")
 
-    def encode_video(self, pixel_values_videos: Tensor, mask: Tensor, output_attentions: bool) -> Stream:
+    def encode_video(self, pixel_values_videos: Tensor, mask: Tensor, **requests) -> Stream:
         """Pixels (batch, frames, 3, height, width) -> tokens of all frames."""
+        counts = any(isinstance(part, _BatchNorm) and part.training for part in self.modules())
+        every_frame = torch.compiler.is_compiling() and not counts
+        return encode_frames(partial(self.encode_frames, **requests), pixel_values_videos, mask, every_frame)
 
-        def encode(pixels: Tensor) -> tuple[Tensor, tuple]:
-            return self.encode_frames(pixels, output_attentions)
-
-        return encode_real_frames(encode, pixel_values_videos, mask)
-
-    def encode_physio(self, physio_values: Tensor, mask: Tensor, output_attentions: bool) -> Stream:
+    def encode_physio(self, physio_values: Tensor, mask: Tensor) -> Stream:
         """Features (batch, steps, features) -> tokens."""
         raise NotImplementedError(f"{type(self).__name__} has no physiology.")
 
-    def encode_audio(self, input_values: Tensor, mask: Tensor, output_attentions: bool) -> Stream:
+    def encode_audio(self, input_values: Tensor, mask: Tensor) -> Stream:
         """Waveform (batch, samples) -> tokens."""
         raise NotImplementedError(f"{type(self).__name__} has no audio.")
 
@@ -113,14 +126,12 @@ class RecordingModel(RecordingPreTrainedModel):
         """Replace the first layer of the frame encoder."""
         self.vision_model.set_input_embeddings(value)
 
-    def encode(
-        self, video: Passed, physio: Passed, audio: Passed, output_attentions: bool = False
-    ) -> tuple[dict[str, Stream], Tensor]:
+    def encode(self, video: Passed, physio: Passed, audio: Passed, **requests) -> tuple[dict[str, Stream], Tensor]:
         """Encode each modality by itself.
 
         Args:
             video, physio, audio: values, their mask in time and their presence, as `forward` gets them.
-            output_attentions: also keep what attends.
+            requests: what the frame encoder records, as `forward`.
 
         Returns:
             the streams of the modalities that some sample holds, and presence, bool (batch, modalities).
@@ -128,15 +139,19 @@ class RecordingModel(RecordingPreTrainedModel):
         given = {VIDEO: video, PHYSIO: physio, AUDIO: audio}
         masks = {name: self._real_steps(name, *passed) for name, passed in given.items()}
         presence = self.presence_matrix({n: None if m is None else m.any(dim=1) for n, m in masks.items()})
-        encoders = {VIDEO: self.encode_video, PHYSIO: self.encode_physio, AUDIO: self.encode_audio}
+        encoders = {
+            VIDEO: partial(self.encode_video, **requests),
+            PHYSIO: self.encode_physio,
+            AUDIO: self.encode_audio,
+        }
         streams = {}
         for name, mask in masks.items():
-            if mask is not None and bool(mask.any()):
+            if mask is not None and (torch.compiler.is_compiling() or bool(mask.any())):
                 values = given[name][0]
                 real = mask.view(*mask.shape, *[1] * (values.dim() - 2))
                 # what stands in padding may be anything, NaN included
                 values = torch.where(real, values, 0).to(self.dtype)
-                streams[name] = encoders[name](values, mask, output_attentions)
+                streams[name] = encoders[name](values, mask)
         return streams, presence
 
     def _real_steps(
@@ -152,12 +167,36 @@ class RecordingModel(RecordingPreTrainedModel):
         real = present.unsqueeze(1).expand(values.shape[:2])
         return real if mask is None else real & mask.bool()
 
-    def join(self, streams: dict[str, Stream], presence: Tensor, output_attentions: bool = False) -> dict:
-        """`fuse` on what `presence`, bool (batch, modalities), leaves of the streams."""
+    def join(
+        self,
+        streams: dict[str, Stream],
+        presence: Tensor,
+        output_attentions: bool = False,
+        output_hidden_states: bool = False,
+    ) -> dict:
+        """`fuse` on what `presence`, bool (batch, modalities), leaves of the streams, with what was asked for."""
         blank = next(iter(streams.values())).blank()
         shown = {name: streams.get(name, blank).where(presence[:, i]) for i, name in enumerate(self.config.modalities)}
-        return self.fuse(shown, output_attentions)
+        return self._recorded_fuse(shown, **self.to_record(output_attentions, output_hidden_states))
 
+    @capture_outputs
+    def _recorded_fuse(self, streams: dict[str, Stream], **requests) -> dict:
+        return self.fuse(streams)
+
+    @torch.no_grad()
+    def _each_alone(self, streams: dict[str, Stream], presence: Tensor) -> Tensor:
+        """Each modality's own embedding (batch, modalities, size), 0 where absent."""
+        each = {}
+        for i, name in enumerate(self.config.modalities):
+            alone = torch.zeros_like(presence)
+            alone[:, i] = presence[:, i]
+            if name in streams:
+                each[name] = self.join(streams, alone)["embeddings"]
+        blank = torch.zeros_like(next(iter(each.values())))
+        stacked = torch.stack([each.get(name, blank) for name in self.config.modalities], dim=1)
+        return torch.where(presence.unsqueeze(-1), stacked, 0)
+
+    @on_request
     def forward(
         self,
         pixel_values_videos: torch.FloatTensor | None = None,
@@ -169,8 +208,8 @@ class RecordingModel(RecordingPreTrainedModel):
         input_values: torch.FloatTensor | None = None,
         audio_attention_mask: Tensor | None = None,
         audio_present: Tensor | None = None,
-        output_attentions: bool = False,
-        **kwargs,
+        output_modality_embeddings: bool = False,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> RecordingModelOutput:
         """Embed a batch. Any subset of the architecture's modalities serves, also a different one in each sample.
 
@@ -184,19 +223,27 @@ class RecordingModel(RecordingPreTrainedModel):
             input_values (batch, samples), optional: normalised mono waveform.
             audio_attention_mask (batch, samples), optional: 1 = real.
             audio_present (batch,), optional.
-            output_attentions: also return what attends; the frame encoder's needs `attn_implementation="eager"`.
+            output_modality_embeddings: also return what each modality alone gives, with no gradient.
+            kwargs: `output_attentions`, which needs `attn_implementation="eager"`, `output_hidden_states` and
+                `return_dict`; left out: what the configuration says.
 
         Raises:
-            ValueError: a modality that the model has no encoder for, or a sample without any modality.
+            TypeError: an argument that there is not.
+            ValueError: a modality that the model has no encoder for, a sample without any modality, or attentions of
+                an implementation that has none.
         """
         streams, presence = self.encode(
             (pixel_values_videos, video_attention_mask, video_present),
             (physio_values, physio_attention_mask, physio_present),
             (input_values, audio_attention_mask, audio_present),
-            output_attentions,
+            **kwargs,
         )
-        fused = self.join(streams, presence, output_attentions)
-        return RecordingModelOutput(presence=presence, **fused, **encoder_attentions(streams))
+        return RecordingModelOutput(
+            presence=presence,
+            modality_embeddings=self._each_alone(streams, presence) if output_modality_embeddings else None,
+            **self.join(streams, presence, **kwargs),
+            **{name: values for stream in streams.values() for name, values in stream.recorded.items()},
+        )
 
 
 class RecordingForVideoClassification(RecordingPreTrainedModel):
@@ -251,6 +298,7 @@ class RecordingForVideoClassification(RecordingPreTrainedModel):
         """Replace the first layer of the frame encoder."""
         self.model.set_input_embeddings(value)
 
+    @can_return_tuple
     def forward(
         self,
         pixel_values_videos: torch.FloatTensor | None = None,
@@ -264,55 +312,44 @@ class RecordingForVideoClassification(RecordingPreTrainedModel):
         audio_present: Tensor | None = None,
         labels: Tensor | dict[str, Tensor] | None = None,
         sample_weights: torch.FloatTensor | None = None,
-        output_attentions: bool = False,
         output_modality_logits: bool = False,
-        return_dict: bool | None = None,
-        **kwargs,
-    ) -> RecordingClassifierOutput | tuple:
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> RecordingClassifierOutput:
         """Classify a batch. The inputs are those of `RecordingModel.forward`.
 
         Args:
             labels: see `classification_loss`; a tensor, or of several tasks a dictionary of them by name, from which
                 tasks may be left out.
             sample_weights (batch,), optional: how much each sample counts in the loss.
-            output_attentions: also return what attends.
             output_modality_logits: also return per-modality logits, and the modality weights of a model that has some.
-            return_dict: False returns a tuple of the fields that are not None.
         """
-        streams, presence = self.model.encode(
-            (pixel_values_videos, video_attention_mask, video_present),
-            (physio_values, physio_attention_mask, physio_present),
-            (input_values, audio_attention_mask, audio_present),
-            output_attentions,
+        trunk = self.model(
+            pixel_values_videos=pixel_values_videos,
+            video_attention_mask=video_attention_mask,
+            video_present=video_present,
+            physio_values=physio_values,
+            physio_attention_mask=physio_attention_mask,
+            physio_present=physio_present,
+            input_values=input_values,
+            audio_attention_mask=audio_attention_mask,
+            audio_present=audio_present,
+            output_modality_embeddings=output_modality_logits,
+            return_dict=True,
+            **kwargs,
         )
-        fused = self.model.join(streams, presence, output_attentions)
-        outputs, weights = self.head(fused.pop("embeddings")), fused.pop("modality_weights", None)
-        output = RecordingClassifierOutput(
-            **self.answers(outputs, labels, sample_weights),
-            modality_logits=self._modality_logits(streams, presence) if output_modality_logits else None,
-            modality_weights=weights if output_modality_logits else None,
-            **fused,
-            **encoder_attentions(streams),
+        details = {}
+        if output_modality_logits:
+            logits = self._modality_logits(trunk.modality_embeddings, trunk.presence)
+            details = {"modality_logits": logits, "modality_weights": trunk.modality_weights}
+        return RecordingClassifierOutput(
+            **self.answers(self.head(trunk.embeddings), labels, sample_weights), **details, **requested(trunk)
         )
-        return output if return_dict is not False else output.to_tuple()
 
     @torch.no_grad()
-    def _modality_logits(self, streams: dict[str, Stream], presence: Tensor) -> Tensor:
+    def _modality_logits(self, embeddings: Tensor, presence: Tensor) -> Tensor:
         """What the model says to each modality alone (batch, modalities, labels), 0 where absent."""
-        each = []
-        for i, name in enumerate(self.config.modalities):
-            alone = torch.zeros_like(presence)
-            alone[:, i] = True  # also where it is absent: blanked below
-            answer = self.head(self.model.join(streams, alone)["embeddings"]) if name in streams else None
-            each.append(answer)
-        blank = torch.zeros_like(next(answer for answer in each if answer is not None))
-        stacked = torch.stack([blank if answer is None else answer for answer in each], dim=1)
+        stacked = torch.stack([self.head(alone) for alone in embeddings.unbind(dim=1)], dim=1)
         return torch.where(presence.unsqueeze(-1), self.by_task(stacked)[self.config.task], 0)
-
-
-def encoder_attentions(streams: dict[str, Stream]) -> dict[str, tuple[Tensor, ...]]:
-    """What the encoders attended to, by field of the output."""
-    return {key: value for stream in streams.values() for key, value in stream.attentions.items()}
 
 
 __all__ = ["RecordingModel", "RecordingForVideoClassification"]

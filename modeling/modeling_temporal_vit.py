@@ -1,9 +1,11 @@
 """A ViT a frame, then a transformer over time (T)."""
 
-from torch import Tensor, nn
+from torch import nn
 
-from .attention import TemporalTransformer
+from .attention import MaskedAttention, Positions, TemporalTransformer, TransformerLayer
 from .configuration_temporal_vit import TemporalVitConfig
+from .encoders import masked_mean
+from .modalities import VIDEO
 from .modeling_recording import RecordingForVideoClassification, RecordingModel
 from .tokens import Stream
 
@@ -12,22 +14,24 @@ class TemporalVitModel(RecordingModel):
     """ViT a frame, transformer over the frames, mean over time."""
 
     config_class = TemporalVitConfig
+    _can_record_outputs = {
+        "temporal_attentions": MaskedAttention,
+        "temporal_hidden_states": [Positions, TransformerLayer],
+    }
 
     def build(self) -> None:
         """The layers over time."""
         config = self.config
         size = config.stream_size
         self.temporal_model = TemporalTransformer(
-            size, config.num_temporal_layers, config.num_attention_heads, config.num_frames, config.dropout
+            config, size, config.num_temporal_layers, config.num_attention_heads, config.num_frames, config.dropout
         )
         self.temporal_norm = nn.LayerNorm(size)
 
-    def encode_video(self, pixel_values_videos: Tensor, mask: Tensor, output_attentions: bool) -> Stream:
-        """Pixels (batch, frames, 3, height, width) -> one token a frame, each aware of the others."""
-        stream = super().encode_video(pixel_values_videos, mask, output_attentions)
-        hidden, attentions = self.temporal_model(stream.tokens, stream.mask, output_attentions)
-        fields = {"temporal_attentions": attentions} if output_attentions else {}
-        return Stream(self.temporal_norm(hidden), stream.mask, stream.attentions | fields)
+    def fuse(self, streams: dict[str, Stream]) -> dict:
+        """The mean over the real frames, each aware of the others."""
+        frames, mask = streams[VIDEO][:2]
+        return {"embeddings": masked_mean(self.temporal_norm(self.temporal_model(frames, mask)), mask)}
 
 
 class TemporalVitForVideoClassification(RecordingForVideoClassification):

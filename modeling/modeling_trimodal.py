@@ -14,15 +14,18 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs, can_return_tuple
 
 from .audio_encoders import AUDIO_ENCODERS
-from .base import AffectPreTrainedModel
+from .base import AffectPreTrainedModel, on_request
 from .configuration_trimodal import TrimodalConfig
 from .encoders import (
     encode_frames,
     encoder_from_config,
     encoder_from_pretrained,
     masked_mean,
+    recorded,
     vision_model_from_config,
     vision_model_from_pretrained,
     vision_output_size,
@@ -30,7 +33,7 @@ from .encoders import (
 from .fusion import PathWeights
 from .heads import ClassifierHead
 from .modalities import AUDIO, MAIN_INPUTS, TEXT, VIDEO, blank_absent, resolve_presence
-from .outputs import TrimodalClassifierOutput, TrimodalModelOutput
+from .outputs import TrimodalClassifierOutput, TrimodalModelOutput, requested
 
 
 class TrimodalPreTrainedModel(AffectPreTrainedModel):
@@ -41,6 +44,7 @@ class TrimodalPreTrainedModel(AffectPreTrainedModel):
     main_input_name = "input_ids"
     encoder_prefixes = ("text_model.", "vision_model.")
     """Parameters below these names belong to pretrained encoders; phases freeze and unfreeze by them."""
+    _no_split_modules = ["AudioBlock", "AudioBlock2d"]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
@@ -90,6 +94,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         """Replace the text encoder's token embeddings."""
         self.text_model.set_input_embeddings(value)
 
+    @on_request
     def forward(
         self,
         input_ids: torch.LongTensor | None = None,
@@ -105,8 +110,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         video_present: Tensor | None = None,
         text_features: torch.FloatTensor | None = None,
         video_features: torch.FloatTensor | None = None,
-        output_attentions: bool = False,
-        **kwargs,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> TrimodalModelOutput:
         """Embed a batch of utterances. Any subset of the modalities serves, also a different one in each sample.
 
@@ -125,11 +129,13 @@ class TrimodalModel(TrimodalPreTrainedModel):
             video_present (batch,), optional.
             text_features (batch, size), optional: instead of `input_ids`, what `encode_text` gave for them.
             video_features (batch, size), optional: likewise, of `encode_video`.
-            output_attentions: also return the encoders' attentions (needs `attn_implementation="eager"`).
+            kwargs: `output_attentions`, which needs `attn_implementation="eager"`, `output_hidden_states` and
+                `return_dict`; left out: what the configuration says.
 
         Raises:
-            ValueError: a modality that the model has no encoder for, one that was passed twice, or a sample without
-                any modality.
+            TypeError: an argument that there is not.
+            ValueError: a modality that the model has no encoder for, one that was passed twice, a sample without any
+                modality, or attentions of an implementation that has none.
         """
         text = _either(TEXT, input_ids, text_features)
         video = _either(VIDEO, pixel_values_videos, video_features)
@@ -137,27 +143,24 @@ class TrimodalModel(TrimodalPreTrainedModel):
         given = {TEXT: text_present, AUDIO: audio_present, VIDEO: video_present}
         present = {name: resolve_presence(name, inputs[name], given[name]) for name in inputs}
         presence = self.presence_matrix(present)
-        embeddings, attentions = {}, {}
+        embeddings, fields = {}, {}
         if present[TEXT] is not None:
             if text_features is None:
-                text_features, attentions[TEXT] = self.encode_text(
-                    input_ids, attention_mask, token_type_ids, present[TEXT], output_attentions, text_turn_mask
+                text_features, found = self.encode_text(
+                    input_ids, attention_mask, token_type_ids, present[TEXT], text_turn_mask, **kwargs
                 )
+                fields |= found
             embeddings[TEXT] = self.text_projection(blank_absent(text_features, present[TEXT]).to(self.dtype))
         if present[AUDIO] is not None:
             embeddings[AUDIO] = self.embed_audio(input_features, feature_attention_mask, present[AUDIO])
         if present[VIDEO] is not None:
             if video_features is None:
-                video_features, attentions[VIDEO] = self.encode_video(
-                    pixel_values_videos, video_attention_mask, present[VIDEO], output_attentions
+                video_features, found = self.encode_video(
+                    pixel_values_videos, video_attention_mask, present[VIDEO], **kwargs
                 )
+                fields |= found
             embeddings[VIDEO] = self.vision_projection(blank_absent(video_features, present[VIDEO]).to(self.dtype))
-        return TrimodalModelOutput(
-            embeddings=self._stack(embeddings, presence),
-            presence=presence,
-            text_attentions=attentions.get(TEXT),
-            vision_attentions=attentions.get(VIDEO),
-        )
+        return TrimodalModelOutput(embeddings=self._stack(embeddings, presence), presence=presence, **fields)
 
     def encode_text(
         self,
@@ -165,10 +168,10 @@ class TrimodalModel(TrimodalPreTrainedModel):
         attention_mask: Tensor | None,
         token_type_ids: Tensor | None,
         present: Tensor,
-        output_attentions: bool = False,
         text_turn_mask: Tensor | None = None,
-    ) -> tuple[Tensor, tuple | None]:
-        """Mean over the real tokens' last hidden states (batch, text hidden size), and the attentions."""
+        **requests,
+    ) -> tuple[Tensor, dict]:
+        """Mean over the real tokens' last hidden states (batch, text hidden size), and fields that were asked for."""
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         mask = blank_absent(attention_mask, present, fill=1)  # a row without any token would be NaN after softmax
@@ -176,11 +179,12 @@ class TrimodalModel(TrimodalPreTrainedModel):
         output = self.text_model(
             input_ids=blank_absent(input_ids, present),
             attention_mask=mask,
-            output_attentions=output_attentions,
+            return_dict=True,
             **kwargs,
+            **requests,
         )
         own = mask if text_turn_mask is None else mask * blank_absent(text_turn_mask, present)
-        return masked_mean(output.last_hidden_state, own), output.get("attentions")
+        return masked_mean(output.last_hidden_state, own), recorded(output, "text")
 
     def embed_audio(self, input_features: Tensor, feature_attention_mask: Tensor | None, present: Tensor) -> Tensor:
         """What the audio encoder gives, projected: (batch, hidden size)."""
@@ -192,14 +196,14 @@ class TrimodalModel(TrimodalPreTrainedModel):
         pixel_values_videos: Tensor,
         video_attention_mask: Tensor | None,
         present: Tensor,
-        output_attentions: bool = False,
-    ) -> tuple[Tensor, tuple | None]:
-        """Mean over the real frames' vectors (batch, `vision_output_size`), and the attentions."""
+        **requests,
+    ) -> tuple[Tensor, dict]:
+        """Mean over the real frames' vectors (batch, `vision_output_size`), and fields that were asked for."""
         if video_attention_mask is None:
             video_attention_mask = torch.ones(pixel_values_videos.shape[:2], device=pixel_values_videos.device)
         pixels = blank_absent(pixel_values_videos, present).to(self.dtype)
-        vectors, attentions = encode_frames(self.vision_model, pixels, output_attentions=output_attentions)
-        return masked_mean(vectors, blank_absent(video_attention_mask, present)), attentions
+        vectors, fields = encode_frames(self.vision_model, pixels, **requests)
+        return masked_mean(vectors, blank_absent(video_attention_mask, present)), fields
 
     def _stack(self, embeddings: dict, presence: Tensor) -> Tensor:
         """Embeddings (batch, modalities, hidden size), 0 where absent."""
@@ -285,6 +289,7 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
             model.set_attn_implementation(attn_implementation)
         return model
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.LongTensor | None = None,
@@ -302,20 +307,16 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
         video_features: torch.FloatTensor | None = None,
         labels: Tensor | dict[str, Tensor] | None = None,
         sample_weights: torch.FloatTensor | None = None,
-        output_attentions: bool = False,
         output_modality_logits: bool = False,
-        return_dict: bool | None = None,
-        **kwargs,
-    ) -> TrimodalClassifierOutput | tuple:
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> TrimodalClassifierOutput:
         """Classify a batch of utterances. The inputs are those of `TrimodalModel.forward`.
 
         Args:
             labels: see `classification_loss`; a tensor, or of several tasks a dictionary of them by name, from which
                 tasks may be left out.
             sample_weights (batch,), optional: how much each sample counts in the loss.
-            output_attentions: also return the encoders' attentions.
             output_modality_logits: also return per-modality logits and the weights of modalities and paths.
-            return_dict: False returns a tuple of the fields that are not None.
         """
         trunk = self.trimodal(
             input_ids=input_ids,
@@ -331,20 +332,15 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
             video_present=video_present,
             text_features=text_features,
             video_features=video_features,
-            output_attentions=output_attentions,
+            return_dict=True,
+            **kwargs,
         )
         modality_logits = self._modality_logits(trunk.embeddings, trunk.presence)
         fused = self.fuse(trunk.embeddings, trunk.presence, modality_logits)
         answers = self.answers(fused.pop("logits"), labels, sample_weights)
         alone = self.by_task(modality_logits)[self.config.task]
         details = {"modality_logits": alone, **fused} if output_modality_logits else {}
-        output = TrimodalClassifierOutput(
-            **answers,
-            text_attentions=trunk.text_attentions,
-            vision_attentions=trunk.vision_attentions,
-            **details,
-        )
-        return output if return_dict is not False else output.to_tuple()
+        return TrimodalClassifierOutput(**answers, **details, **requested(trunk))
 
     def _classifier(self, in_size: int) -> ClassifierHead:
         """A classifier over all outputs."""

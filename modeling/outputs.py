@@ -6,6 +6,11 @@ import torch
 from transformers.modeling_outputs import ModelOutput
 
 
+def requested(output: ModelOutput) -> dict[str, tuple[torch.FloatTensor, ...]]:
+    """The hidden states and attentions that an output holds, by field."""
+    return {name: value for name, value in output.items() if name.endswith(("_attentions", "_hidden_states"))}
+
+
 @dataclass
 class TrimodalModelOutput(ModelOutput):
     """Embeddings of an utterance.
@@ -15,12 +20,16 @@ class TrimodalModelOutput(ModelOutput):
         presence (batch, modalities), bool: which of them are there.
         text_attentions: on request, one (batch, heads, tokens, tokens) a layer.
         vision_attentions: on request, one (batch * frames, heads, patches, patches) a layer.
+        text_hidden_states: on request, (batch, tokens, size) of the embedded tokens and of each layer.
+        vision_hidden_states: on request, (batch * frames, patches, size) of the embedded patches and of each layer.
     """
 
     embeddings: torch.FloatTensor | None = None
     presence: torch.BoolTensor | None = None
     text_attentions: tuple[torch.FloatTensor, ...] | None = None
     vision_attentions: tuple[torch.FloatTensor, ...] | None = None
+    text_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    vision_hidden_states: tuple[torch.FloatTensor, ...] | None = None
 
 
 @dataclass
@@ -31,8 +40,11 @@ class DialogueModelOutput(ModelOutput):
         embeddings (batch, modalities, hidden size), presence (batch, modalities): as in `TrimodalModelOutput`, of the
             turn that is judged.
         context (batch, dialogue size): its token, after it has attended to all turns.
-        text_attentions, vision_attentions: likewise, of all turns that are there, one after the other.
+        text_attentions, vision_attentions, text_hidden_states, vision_hidden_states: likewise, of all turns that are
+            there, one after the other.
         dialogue_attentions: on request, one (batch, heads, turns, turns) a layer.
+        dialogue_hidden_states: on request, (batch, turns, dialogue size) of the tokens with their places and of each
+            layer.
     """
 
     embeddings: torch.FloatTensor | None = None
@@ -40,7 +52,10 @@ class DialogueModelOutput(ModelOutput):
     context: torch.FloatTensor | None = None
     text_attentions: tuple[torch.FloatTensor, ...] | None = None
     vision_attentions: tuple[torch.FloatTensor, ...] | None = None
+    text_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    vision_hidden_states: tuple[torch.FloatTensor, ...] | None = None
     dialogue_attentions: tuple[torch.FloatTensor, ...] | None = None
+    dialogue_hidden_states: tuple[torch.FloatTensor, ...] | None = None
 
 
 @dataclass
@@ -54,8 +69,9 @@ class TrimodalClassifierOutput(ModelOutput):
         modality_logits (batch, modalities, labels), on request: each modality's own classifier, 0 where absent.
         modality_weights (batch, modalities), on request: each modality's share in the late average, sums to 1.
         path_weights (2,), on request, of the ensemble: shares of the early and the late path, sum to 1.
-        text_attentions, vision_attentions: on request, as in `TrimodalModelOutput`.
-        dialogue_attentions: on request, of a dialogue model, as in `DialogueModelOutput`.
+        text_attentions, vision_attentions, text_hidden_states, vision_hidden_states: on request, as in
+            `TrimodalModelOutput`.
+        dialogue_attentions, dialogue_hidden_states: on request, of a dialogue model, as in `DialogueModelOutput`.
     """
 
     loss: torch.FloatTensor | None = None
@@ -66,7 +82,10 @@ class TrimodalClassifierOutput(ModelOutput):
     path_weights: torch.FloatTensor | None = None
     text_attentions: tuple[torch.FloatTensor, ...] | None = None
     vision_attentions: tuple[torch.FloatTensor, ...] | None = None
+    text_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    vision_hidden_states: tuple[torch.FloatTensor, ...] | None = None
     dialogue_attentions: tuple[torch.FloatTensor, ...] | None = None
+    dialogue_hidden_states: tuple[torch.FloatTensor, ...] | None = None
 
 
 @dataclass
@@ -77,19 +96,29 @@ class RecordingModelOutput(ModelOutput):
         embeddings (batch, size): the fused vector.
         presence (batch, modalities), bool: which modalities of the configuration are there.
         modality_weights (batch, modalities), of an architecture that learns them: sum to 1, 0 where absent.
+        modality_embeddings (batch, modalities, size), on request: what each modality alone gives, 0 where absent; no
+            gradient flows through it.
         vision_attentions: on request, one (batch * frames, heads, patches, patches) a layer; 0 in padding frames.
         temporal_attentions: on request, one (batch, heads, steps, steps) a layer over time.
         cross_attentions: on request, one (batch, heads, queries, keys) a cross-attention.
         fusion_attentions: on request, one (batch, heads, tokens, tokens) a layer after the fusion.
+        vision_hidden_states: on request, (batch * frames, patches, size) of the embedded patches and of each layer, or
+            (batch * frames, channels, height, width) of each convolutional stage; 0 in padding frames.
+        temporal_hidden_states: on request, (batch, steps, size) of the steps with their positions and of each layer.
+        fusion_hidden_states: on request, (batch, tokens, size) of what fuses.
     """
 
     embeddings: torch.FloatTensor | None = None
     presence: torch.BoolTensor | None = None
     modality_weights: torch.FloatTensor | None = None
+    modality_embeddings: torch.FloatTensor | None = None
     vision_attentions: tuple[torch.FloatTensor, ...] | None = None
     temporal_attentions: tuple[torch.FloatTensor, ...] | None = None
     cross_attentions: tuple[torch.FloatTensor, ...] | None = None
     fusion_attentions: tuple[torch.FloatTensor, ...] | None = None
+    vision_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    temporal_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    fusion_hidden_states: tuple[torch.FloatTensor, ...] | None = None
 
 
 @dataclass
@@ -103,7 +132,8 @@ class RecordingClassifierOutput(ModelOutput):
         modality_logits (batch, modalities, labels), on request: what the model says to each modality alone, 0 where
             absent; no gradient flows through it.
         modality_weights: on request, as in `RecordingModelOutput`.
-        vision_attentions, temporal_attentions, cross_attentions, fusion_attentions: on request, likewise.
+        vision_attentions, temporal_attentions, cross_attentions, fusion_attentions, vision_hidden_states,
+            temporal_hidden_states, fusion_hidden_states: on request, likewise.
     """
 
     loss: torch.FloatTensor | None = None
@@ -115,3 +145,6 @@ class RecordingClassifierOutput(ModelOutput):
     temporal_attentions: tuple[torch.FloatTensor, ...] | None = None
     cross_attentions: tuple[torch.FloatTensor, ...] | None = None
     fusion_attentions: tuple[torch.FloatTensor, ...] | None = None
+    vision_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    temporal_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    fusion_hidden_states: tuple[torch.FloatTensor, ...] | None = None

@@ -12,12 +12,12 @@ class Stream(NamedTuple):
     Args:
         tokens (batch, tokens, size).
         mask (batch, tokens), bool: 1 = real; a sample without the modality has none.
-        attentions: what its encoder attended to, by field of the output; empty unless asked for.
+        recorded: hidden states and attentions of its encoder, by field of the output; empty unless asked for.
     """
 
     tokens: Tensor
     mask: Tensor
-    attentions: dict[str, tuple[Tensor, ...]] = {}
+    recorded: dict[str, tuple[Tensor, ...]] = {}
 
     @property
     def present(self) -> Tensor:

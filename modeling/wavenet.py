@@ -76,7 +76,7 @@ class WaveNetEncoder(nn.Module):
             tokens (batch, hops, size), and which of them hold a real sample, bool (batch, hops).
         """
         padding = -waveform.shape[1] % self.hop_length
-        mask = F.pad(mask, (0, padding)).view(len(mask), -1, self.hop_length)  # (batch, hops, samples of a hop)
+        mask = F.pad(mask, (0, padding)).unflatten(1, (-1, self.hop_length))  # (batch, hops, samples of a hop)
         signal, total = self.input(waveform.unsqueeze(1)), 0
         for layer in self.layers:
             signal, skip = layer(signal)

@@ -2,6 +2,7 @@
 
 import itertools
 
+import accelerate
 import pytest
 import torch
 from transformers import AutoModel, AutoModelForVideoClassification
@@ -129,8 +130,10 @@ def test_what_stands_behind_an_absent_mask_reaches_neither_logits_nor_gradients(
 
 def test_every_parameter_gets_a_gradient(make_config, inputs_for):
     config = make_config()
-    model = build(config).train()
-    model(**inputs_for(config.modalities), labels=torch.tensor([0, 1, 2, 3])).loss.backward()
+    model, inputs = build(config).train(), inputs_for(config.modalities)
+    if config.model_type == "dialogue":  # a turn by itself has nothing to choose between
+        inputs = {name: torch.stack([values.roll(i, 0) for i in range(4)], dim=1) for name, values in inputs.items()}
+    model(**inputs, labels=torch.tensor([0, 1, 2, 3])).loss.backward()
     without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     # A key's bias shifts all scores of a query alike, and softmax is blind to that; the loss's gradient is rounding.
     assert [name for name in without if "k_proj.bias" not in name and "key.bias" not in name] == []
@@ -158,22 +161,81 @@ def test_gradient_checkpointing_changes_nothing(make_config, inputs_for, use_ree
         torch.testing.assert_close(gradients[1][name], reference, rtol=1e-5, atol=1e-7, msg=name)
 
 
-def test_eager_and_sdpa_agree_and_eager_gives_attentions(make_config, inputs_for):
+def attends(config):
+    """Whether the trunk's own layers or an encoder's attend."""
+    encoders = [getattr(config, name, None) for name in ("text_config", "vision_config")]
+    return any(encoder is not None and encoder.model_type != "resnet" for encoder in encoders)
+
+
+def test_eager_and_sdpa_agree(make_config, inputs_for):
     config = make_config()
+    if not attends(config):
+        pytest.skip("nothing in it attends")
     inputs = inputs_for(config.modalities)
-    if not build(config)._supports_sdpa:  # nothing in it attends
-        assert build(config).eval()(**inputs, output_attentions=True).get("vision_attentions") is None
-        return
     model = build(config, attn_implementation="sdpa").eval()
-    eager = build(config, attn_implementation="eager").eval()
+    eager = build(make_config(), attn_implementation="eager").eval()
     eager.load_state_dict(model.state_dict())
     with torch.no_grad():
-        output = eager(**inputs, output_attentions=True)
-        torch.testing.assert_close(output.logits, model(**inputs).logits, rtol=1e-4, atol=1e-5)
-    if "text" in config.modalities:
-        assert [a.shape for a in output.text_attentions] == [(4, 2, 9, 9)] * 2
-    if "video" in config.modalities:
-        assert [a.shape for a in output.vision_attentions] == [(12, 2, 5, 5)] * 2
+        torch.testing.assert_close(eager(**inputs).logits, model(**inputs).logits, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="output_attentions=True with attn_implementation='sdpa', which gives none"):
+        model(**inputs, output_attentions=True)
+
+
+ATTENTIONS = {"text_attentions": [(4, 2, 9, 9)] * 2, "vision_attentions": [(12, 2, 5, 5)] * 2}
+HIDDEN_STATES = {"text_hidden_states": [(4, 9, 32)] * 3, "vision_hidden_states": [(12, 5, 32)] * 3}
+RECORDED = {
+    "dialogue": {"dialogue_attentions": [(4, 2, 4, 4)], "dialogue_hidden_states": [(4, 4, 8)] * 2},
+    "frame_cnn": {"vision_hidden_states": [(12, 4, 8, 8), (12, 8, 2, 2)]},
+    "frame_resnet": {"vision_hidden_states": [(12, 8, 4, 4), (12, 8, 4, 4), (12, 16, 2, 2)]},
+    "temporal_vit": {"temporal_attentions": [(4, 2, 3, 3)] * 2, "temporal_hidden_states": [(4, 3, 32)] * 3},
+    "physio_cross_attention": {
+        "temporal_attentions": [(4, 2, 3, 3)] * 3,
+        "temporal_hidden_states": [(4, 3, 32)] * 4,
+        "cross_attentions": [(4, 2, 15, 3)],
+        "fusion_hidden_states": [(4, 18, 32)],
+    },
+    "physio_pretrained_fusion": {
+        "cross_attentions": [(4, 2, 15, 3)],
+        "fusion_attentions": [(4, 2, 18, 18)],
+        "fusion_hidden_states": [(4, 18, 16)],
+    },
+    "audio_visual_fusion": {"cross_attentions": [(4, 2, 15, 5)], "fusion_hidden_states": [(4, 20, 32)]},
+}
+"""`model_type` -> the fields that its own layers add, or that replace its encoder's, with their shapes."""
+
+
+def recorded_fields(config):
+    """The fields that requests fill, with their shapes."""
+    encoders = {"text": getattr(config, "text_config", None), "vision": config.vision_config}
+    fields = ATTENTIONS | HIDDEN_STATES if attends(config) else {}
+    fields = {name: shapes for name, shapes in fields.items() if encoders[name.split("_")[0]] is not None}
+    return fields | RECORDED.get(config.model_type, {})
+
+
+def shapes_of(output):
+    """The recorded fields of an output, with their shapes."""
+    endings = ("_attentions", "_hidden_states")
+    return {name: [tuple(v.shape) for v in value] for name, value in output.items() if name.endswith(endings)}
+
+
+@torch.no_grad()
+def test_hidden_states_and_attentions_on_request(make_config, inputs_for):
+    config = make_config()
+    inputs = inputs_for(config.modalities)
+    model = build(config, attn_implementation="eager").eval()
+    fields = recorded_fields(config)
+    assert shapes_of(model(**inputs)) == {}
+    for part in (model, model.base_model):
+        for ending in ("hidden_states", "attentions"):
+            expected = {name: shapes for name, shapes in fields.items() if name.endswith(ending)}
+            assert shapes_of(part(**inputs, **{f"output_{ending}": True})) == expected
+            setattr(model.config, f"output_{ending}", True)
+            assert shapes_of(part(**inputs)) == expected
+            assert shapes_of(part(**inputs, **{f"output_{ending}": False})) == {}
+            setattr(model.config, f"output_{ending}", False)
+    output = model(**inputs, output_hidden_states=True, output_attentions=True, output_modality_logits=True)
+    assert shapes_of(output) == fields
+    torch.testing.assert_close(output.logits, model(**inputs).logits, rtol=0, atol=0)
 
 
 def test_bfloat16_runs(make_config, inputs_for):
@@ -190,11 +252,79 @@ def test_bfloat16_runs(make_config, inputs_for):
 def test_tuple_output(make_config, inputs_for):
     config = make_config()
     model = build(config).eval()
-    inputs = inputs_for(config.modalities)
-    as_tuple = model(**inputs, labels=torch.tensor([0, 1, 2, 3]), return_dict=False)
-    output = model(**inputs, labels=torch.tensor([0, 1, 2, 3]))
+    inputs, labels = inputs_for(config.modalities), torch.tensor([0, 1, 2, 3])
+    output, trunk = model(**inputs, labels=labels), model.base_model(**inputs)
+    as_tuple = model(**inputs, labels=labels, return_dict=False)
     assert isinstance(as_tuple, tuple) and len(as_tuple) == 2
-    torch.testing.assert_close(as_tuple[1], output.logits)
+    assert isinstance(model.base_model(**inputs, return_dict=False), tuple)
+    model.config.return_dict = False
+    torch.testing.assert_close(model(**inputs, labels=labels)[1], output.logits, rtol=0, atol=0)
+    torch.testing.assert_close(model.base_model(**inputs)[0], trunk.embeddings, rtol=0, atol=0)
+    torch.testing.assert_close(model(**inputs, return_dict=True).logits, output.logits, rtol=0, atol=0)
+
+
+def test_hooks_of_the_trunk_take_effect(make_config, inputs_for):
+    config = make_config()
+    model = build(config).eval()
+    inputs, seen = inputs_for(config.modalities), []
+    model.base_model.register_forward_pre_hook(lambda part, args: seen.append(part))
+    model(**inputs, output_modality_logits=True)
+    assert seen == [model.base_model]
+
+    def nothing_seen(part, args, output):
+        return type(output)(**output | {"embeddings": torch.zeros_like(output.embeddings)})
+
+    before = model(**inputs).logits
+    model.base_model.register_forward_hook(nothing_seen)
+    assert not torch.allclose(model(**inputs).logits, before)
+
+
+def mixed_batch(config, inputs_for, rows=4):
+    """A batch with padding in which sample 0 lacks the first modality, sample 1 the second, and so on."""
+    inputs = inputs_for(config.modalities)
+    if len(config.modalities) > 1:
+        for i, name in enumerate(config.modalities):
+            inputs[f"{name}_present"][i] = 0
+    return {key: value[:rows] for key, value in inputs.items()}
+
+
+def test_it_is_exported_whole(make_config, inputs_for):
+    config = make_config()
+    model = build(config).eval()
+    inputs = mixed_batch(config, inputs_for)
+    batch = torch.export.Dim("batch", min=2)
+    shapes = {key: {0: batch} for key in inputs}
+    program = torch.export.export(model, (), inputs, dynamic_shapes=shapes, strict=False).module()
+    with torch.no_grad():
+        for rows in (4, 3):
+            some = mixed_batch(config, inputs_for, rows)
+            torch.testing.assert_close(program(**some).logits, model(**some).logits, rtol=1e-4, atol=1e-5)
+
+
+def test_it_is_compiled_whole(make_config, inputs_for):
+    config = make_config()
+    model = build(config).eval()
+    torch.compiler.reset()  # the limit of recompilations counts those of all models together
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    with torch.no_grad():
+        for inputs in (mixed_batch(config, inputs_for), inputs_for(config.modalities[-1:])):
+            model(**inputs, output_hidden_states=True)  # hooks that record stay in place
+            torch.testing.assert_close(compiled(**inputs).logits, model(**inputs).logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("place", ["cpu", "disk"])
+def test_weights_are_off_loaded(make_config, inputs_for, tmp_path, place):
+    config = make_config()
+    model = build(config).eval()
+    inputs = inputs_for(config.modalities)
+    with torch.no_grad():
+        expected = model(**inputs).logits
+        if place == "cpu":
+            accelerate.cpu_offload(model, execution_device="cpu")
+        else:
+            accelerate.disk_offload(model, tmp_path, execution_device="cpu")
+        assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
+        torch.testing.assert_close(model(**inputs).logits, expected, rtol=0, atol=0)
 
 
 def test_it_says_what_it_takes_in(make_config):
@@ -212,6 +342,8 @@ def test_wrong_calls_say_what_is_wrong(make_config, inputs_for):
     model = build(config).eval()
     with pytest.raises(ValueError, match="No input: pass one or more of"):
         model()
+    with pytest.raises(TypeError, match=r"forward\(\) got unexpected arguments \['video_presnt'\]"):
+        model(**inputs_for(config.modalities), video_presnt=torch.ones(4))
     name = config.modalities[0]
     inputs = inputs_for([name])
     inputs[f"{name}_present"][2] = 0

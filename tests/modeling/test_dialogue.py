@@ -82,13 +82,6 @@ def test_company_changes_nothing():
         torch.testing.assert_close(logits(model, **one), together[row : row + 1], rtol=1e-5, atol=1e-5)
 
 
-def test_a_fresh_model_says_what_the_turn_says_by_itself():
-    torch.manual_seed(0)
-    model, inputs = DialogueForVideoClassification(tiny_config("dialogue", modalities=["text"])).eval(), turns_of()
-    expected = logits(model, text_features=inputs["text_features"][:, 2])
-    torch.testing.assert_close(logits(model, **inputs), expected)
-
-
 def test_in_training_what_the_turn_says_by_itself_is_learned_too():
     model, inputs, labels = text_model(dropout=0, dialogue_dropout=0.0), turns_of(), torch.tensor([0, 3, 6])
     evaluated = model(**inputs, labels=labels).loss

@@ -5,6 +5,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors.torch import load_file, save_file
 from transformers import (
+    AutoModel,
     AutoModelForVideoClassification,
     ResNetConfig,
     ResNetForImageClassification,
@@ -116,24 +117,27 @@ def test_the_resnet_stages_make_what_the_whole_resnet_makes(inputs_for):
 
 def test_the_transformer_layer_is_torchs():
     torch.manual_seed(0)
-    own = TransformerLayer(16, 4, dropout=0.0).eval()
+    own = TransformerLayer(FrameVitConfig(attn_implementation="sdpa"), 16, 4, dropout=0.0).eval()
     reference = torch.nn.TransformerEncoderLayer(
         16, 4, 64, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
     ).eval()
-    names = {"attention.attention": "self_attn", "attention_norm": "norm1", "feed_forward_norm": "norm2"}
+    names = {"attention.o_proj": "self_attn.out_proj", "attention_norm": "norm1", "feed_forward_norm": "norm2"}
     names |= {"feed_forward.0": "linear1", "feed_forward.2": "linear2"}
     for source, target in names.items():
         reference.get_submodule(target).load_state_dict(own.get_submodule(source).state_dict())
+    projections = [own.get_submodule(f"attention.{name}_proj") for name in "qkv"]
+    reference.self_attn.in_proj_weight.data = torch.cat([projection.weight for projection in projections])
+    reference.self_attn.in_proj_bias.data = torch.cat([projection.bias for projection in projections])
     hidden, mask = torch.randn(3, 7, 16), torch.arange(7) < torch.tensor([[7], [4], [1]])
     expected = reference(hidden, src_key_padding_mask=~mask)
-    torch.testing.assert_close(own(hidden, mask)[0][mask], expected[mask], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(own(hidden, mask)[mask], expected[mask], rtol=1e-4, atol=1e-5)
 
 
 def test_attention_goes_to_real_keys_and_a_sample_without_any_gets_nothing():
     torch.manual_seed(0)
-    attention = MaskedAttention(16, 4, dropout=0.0)
+    attention = MaskedAttention(FrameVitConfig(attn_implementation="eager"), 16, 4, dropout=0.0)
     mask = torch.tensor([[1, 1, 0], [0, 0, 0]]).bool()
-    output, weights = attention(torch.randn(2, 5, 16), torch.randn(2, 3, 16), mask, output_attentions=True)
+    output, weights = attention(torch.randn(2, 5, 16), torch.randn(2, 3, 16), mask)
     assert weights.shape == (2, 4, 5, 3)
     torch.testing.assert_close(weights[0].sum(-1), torch.ones(4, 5))
     assert not weights[0, ..., 2].any() and not weights[1].any() and not output[1].any()
@@ -141,11 +145,32 @@ def test_attention_goes_to_real_keys_and_a_sample_without_any_gets_nothing():
     assert all(torch.isfinite(p.grad).all() for p in attention.parameters())
 
 
+def test_weights_saved_with_torchs_attention_inside_still_load(inputs_for, tmp_path):
+    model = fusion_model().eval()
+    inputs = inputs_for(["video", "physio"])
+    expected = model(**inputs).logits
+    model.save_pretrained(tmp_path)
+    state = load_file(tmp_path / "model.safetensors")
+    for place in ("model.cross_attention", "model.layer.attention"):
+        for kind in ("weight", "bias"):
+            joined = torch.cat([state.pop(f"{place}.{name}_proj.{kind}") for name in "qkv"])
+            state[f"{place}.attention.in_proj_{kind}"] = joined
+            state[f"{place}.attention.out_proj.{kind}"] = state.pop(f"{place}.o_proj.{kind}")
+    save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    loaded, report = AutoModelForVideoClassification.from_pretrained(tmp_path, output_loading_info=True)
+    assert not report["missing_keys"] and not report["unexpected_keys"]
+    torch.testing.assert_close(loaded.eval()(**inputs).logits, expected, rtol=0, atol=0)
+    trunk = AutoModel.from_pretrained(tmp_path).eval()
+    torch.testing.assert_close(model.head(trunk(**inputs).embeddings), expected, rtol=0, atol=0)
+
+
 def test_attentions_on_request(inputs_for):
-    output = fusion_model().eval()(**inputs_for(["video", "physio"]), output_attentions=True)
+    model = fusion_model().eval()
+    model.set_attn_implementation("eager")
+    output = model(**inputs_for(["video", "physio"]), output_attentions=True)
     assert [a.shape for a in output.cross_attentions] == [(4, 2, 15, 3)]
     assert [a.shape for a in output.fusion_attentions] == [(4, 2, 18, 18)]
-    config = TemporalVitConfig(vision_config=VIT, num_attention_heads=2)
+    config = TemporalVitConfig(vision_config=VIT, num_attention_heads=2, attn_implementation="eager")
     attentions = build(config).eval()(**inputs_for(["video"]), output_attentions=True).temporal_attentions
     assert [a.shape for a in attentions] == [(4, 2, 3, 3)] * 2
     assert not attentions[0][1, :, :, 1:].any()  # sample 1 has one real frame

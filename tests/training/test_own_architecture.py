@@ -52,8 +52,8 @@ class MeanColourModel(RecordingModel):
     def get_input_embeddings(self) -> nn.Module:
         return self.projection
 
-    def encode_frames(self, pixel_values: Tensor, output_attentions: bool = False) -> tuple[Tensor, tuple]:
-        return self.projection(pixel_values.mean(dim=(2, 3))).unsqueeze(1), ()
+    def encode_frames(self, pixel_values: Tensor, **requests) -> tuple[Tensor, dict]:
+        return self.projection(pixel_values.mean(dim=(2, 3))).unsqueeze(1), {}
 
 
 class MeanColourForVideoClassification(RecordingForVideoClassification):
