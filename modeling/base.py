@@ -79,6 +79,11 @@ class AffectPreTrainedModel(PreTrainedModel):
         """The trunk's class, for `AutoModel`."""
         return self.trunk_class or type(self)
 
+    def post_init(self) -> None:
+        """As in transformers, but what is not to be split is named only where the model has it: FSDP insists."""
+        super().post_init()
+        self._no_split_modules &= {type(part).__name__ for part in self.modules()}
+
     def train(self, mode: bool = True) -> "AffectPreTrainedModel":
         """As in torch, but parts that are frozen stay in eval mode."""
         super().train(mode)

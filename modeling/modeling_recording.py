@@ -106,8 +106,9 @@ class RecordingModel(RecordingPreTrainedModel):
 
     def encode_video(self, pixel_values_videos: Tensor, mask: Tensor, **requests) -> Stream:
         """Pixels (batch, frames, 3, height, width) -> tokens of all frames."""
-        counts = any(isinstance(part, _BatchNorm) and part.training for part in self.modules())
-        every_frame = torch.compiler.is_compiling() and not counts
+        every_frame = torch.compiler.is_compiling() and not any(
+            isinstance(part, _BatchNorm) and part.training for part in self.modules()
+        )
         return encode_frames(partial(self.encode_frames, **requests), pixel_values_videos, mask, every_frame)
 
     def encode_physio(self, physio_values: Tensor, mask: Tensor) -> Stream:

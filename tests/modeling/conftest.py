@@ -21,11 +21,11 @@ VARIANTS = {
 CONFIGS = {name: partial(tiny_config, name) for name in architecture_names() if name != "unimodal_baseline"} | VARIANTS
 KEYS = {
     "text": ("input_ids", "attention_mask", "token_type_ids", "text_present"),
-    "audio": ("input_features", "feature_attention_mask", "audio_present"),
+    "input_features": ("input_features", "feature_attention_mask", "audio_present"),
+    "input_values": ("input_values", "audio_attention_mask", "audio_present"),
     "video": ("pixel_values_videos", "video_attention_mask", "video_present"),
     "physio": ("physio_values", "physio_attention_mask", "physio_present"),
 }
-WAVEFORM_KEYS = KEYS | {"audio": ("input_values", "audio_attention_mask", "audio_present")}
 
 
 @pytest.fixture(params=CONFIGS)
@@ -36,32 +36,33 @@ def make_config(request):
 
 @pytest.fixture
 def inputs_for(request):
-    """A function: the inputs of a batch of 4, of the given modalities, with padding in each.
-
-    Audio is log-mel features, or the raw waveform where the architecture under test takes that.
-    """
+    """`batch_of`, with the audio that the architecture under test takes."""
     parameters = getattr(getattr(request.node, "callspec", None), "params", {})
-    keys = WAVEFORM_KEYS if parameters.get("make_config") == "audio_visual_fusion" else KEYS
+    waveform = parameters.get("make_config") == "audio_visual_fusion"
+    return partial(batch_of, audio="input_values" if waveform else "input_features")
 
-    def make(modalities, seed=0):
-        generator = torch.Generator().manual_seed(seed)
-        batch = {
-            "input_ids": torch.randint(5, 99, (4, 9), generator=generator),
-            "attention_mask": torch.tensor([[1] * 9, [1] * 5 + [0] * 4, [1] * 7 + [0] * 2, [1] * 2 + [0] * 7]),
-            "token_type_ids": torch.zeros(4, 9, dtype=torch.long),
-            "text_present": torch.ones(4, dtype=torch.long),
-            "input_features": torch.randn(4, 13, 10, generator=generator),
-            "feature_attention_mask": torch.tensor([[1] * n + [0] * (13 - n) for n in (13, 7, 8, 1)]),
-            "audio_present": torch.ones(4, dtype=torch.long),
-            "pixel_values_videos": torch.randn(4, 3, 3, 16, 16, generator=generator),
-            "video_attention_mask": torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 1, 1]]),
-            "video_present": torch.ones(4, dtype=torch.long),
-            "physio_values": torch.randn(4, 3, 5, generator=generator),
-            "physio_attention_mask": torch.tensor([[1, 1, 1], [1, 1, 0], [1, 1, 1], [1, 0, 0]]),
-            "physio_present": torch.ones(4, dtype=torch.long),
-            "input_values": torch.randn(4, 37, generator=generator),
-            "audio_attention_mask": torch.tensor([[1] * n + [0] * (37 - n) for n in (37, 16, 21, 3)]),
-        }
-        return {key: batch[key].clone() for name in modalities for key in keys[name]}
 
-    return make
+def batch_of(modalities, seed=0, audio="input_features"):
+    """The inputs of a batch of 4, of the given modalities, with padding in each.
+
+    Audio is log-mel features ("input_features") or the raw waveform ("input_values").
+    """
+    generator = torch.Generator().manual_seed(seed)
+    batch = {
+        "input_ids": torch.randint(5, 99, (4, 9), generator=generator),
+        "attention_mask": torch.tensor([[1] * 9, [1] * 5 + [0] * 4, [1] * 7 + [0] * 2, [1] * 2 + [0] * 7]),
+        "token_type_ids": torch.zeros(4, 9, dtype=torch.long),
+        "text_present": torch.ones(4, dtype=torch.long),
+        "input_features": torch.randn(4, 13, 10, generator=generator),
+        "feature_attention_mask": torch.tensor([[1] * n + [0] * (13 - n) for n in (13, 7, 8, 1)]),
+        "audio_present": torch.ones(4, dtype=torch.long),
+        "pixel_values_videos": torch.randn(4, 3, 3, 16, 16, generator=generator),
+        "video_attention_mask": torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 1, 1]]),
+        "video_present": torch.ones(4, dtype=torch.long),
+        "physio_values": torch.randn(4, 3, 5, generator=generator),
+        "physio_attention_mask": torch.tensor([[1, 1, 1], [1, 1, 0], [1, 1, 1], [1, 0, 0]]),
+        "physio_present": torch.ones(4, dtype=torch.long),
+        "input_values": torch.randn(4, 37, generator=generator),
+        "audio_attention_mask": torch.tensor([[1] * n + [0] * (37 - n) for n in (37, 16, 21, 3)]),
+    }
+    return {key: batch[key].clone() for name in modalities for key in KEYS[audio if name == "audio" else name]}

@@ -6,6 +6,7 @@ import accelerate
 import pytest
 import torch
 from transformers import AutoModel, AutoModelForVideoClassification
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 
 def build(config, **kwargs):
@@ -310,6 +311,12 @@ def test_it_is_compiled_whole(make_config, inputs_for):
         for inputs in (mixed_batch(config, inputs_for), inputs_for(config.modalities[-1:])):
             model(**inputs, output_hidden_states=True)  # hooks that record stay in place
             torch.testing.assert_close(compiled(**inputs).logits, model(**inputs).logits, rtol=1e-4, atol=1e-5)
+
+
+def test_no_layer_is_split_between_devices(make_config):
+    model = build(make_config())
+    layers = {type(part).__name__ for part in model.modules() if isinstance(part, GradientCheckpointingLayer)}
+    assert layers <= model._no_split_modules <= {type(part).__name__ for part in model.modules()}
 
 
 @pytest.mark.parametrize("place", ["cpu", "disk"])
