@@ -1,6 +1,7 @@
 """Pretrained transformers as encoders of text and frames.
 
-Each maps its input to one vector a sample; padding, marked 0 in the attention mask, never changes it.
+Each maps its input to one vector a sample; padding, marked 0 in the attention mask, never changes it. Weights are
+loaded as float32, however they were saved: what trains in fewer bits does so by autocast.
 """
 
 import inspect
@@ -25,7 +26,7 @@ def _without_pooler(config: PreTrainedConfig) -> dict:
     return {"add_pooling_layer": False} if "add_pooling_layer" in accepts else {}
 
 
-def _without_folder(model: PreTrainedModel) -> PreTrainedModel:
+def without_folder(model: PreTrainedModel) -> PreTrainedModel:
     """The model; its configuration, which is published with ours, names a Hub id but no folder of this machine."""
     if Path(model.config.name_or_path).is_dir():
         model.config.name_or_path = ""
@@ -40,7 +41,7 @@ def encoder_from_config(config: PreTrainedConfig) -> PreTrainedModel:
 def encoder_from_pretrained(name_or_path: str) -> PreTrainedModel:
     """A pretrained model from a folder or a Hub id, without such a pooler."""
     pooler = _without_pooler(AutoConfig.from_pretrained(name_or_path))
-    return _without_folder(AutoModel.from_pretrained(name_or_path, **pooler))
+    return without_folder(AutoModel.from_pretrained(name_or_path, dtype=torch.float32, **pooler))
 
 
 def vision_model_from_config(config: PreTrainedConfig) -> PreTrainedModel:
@@ -54,8 +55,8 @@ def vision_model_from_pretrained(name_or_path: str) -> PreTrainedModel:
     """A pretrained image model from a folder or a Hub id; of a whole CLIP checkpoint, its vision half."""
     model_type = AutoConfig.from_pretrained(name_or_path).model_type
     if model_type in ("clip", "clip_vision_model"):
-        return _without_folder(CLIPVisionModelWithProjection.from_pretrained(name_or_path))
-    return _without_folder(AutoModel.from_pretrained(name_or_path))
+        return without_folder(CLIPVisionModelWithProjection.from_pretrained(name_or_path, dtype=torch.float32))
+    return without_folder(AutoModel.from_pretrained(name_or_path, dtype=torch.float32))
 
 
 def vision_output_size(config: PreTrainedConfig) -> int:

@@ -2,7 +2,7 @@
 
 ```
  input_ids ------> text encoder --> mean over tokens --> Linear --+
- input_features -> audio CNN -----> pooled over frames > Linear --+--> embeddings (batch, modalities, hidden size)
+ input_features -> audio encoder -> pooled over frames > Linear --+--> embeddings (batch, modalities, hidden size)
  pixel_values ---> vision encoder -> mean over frames -> Linear --+         |
                                                                         fuse()  <- the only thing an architecture adds
                                                                             |
@@ -19,7 +19,7 @@ from transformers.utils import TransformersKwargs, can_return_tuple
 
 from .audio_encoders import AUDIO_ENCODERS
 from .base import AffectPreTrainedModel, on_request
-from .configuration_trimodal import TrimodalConfig
+from .configuration_trimodal import AUDIO_CHANNELS, TrimodalConfig
 from .encoders import (
     encode_frames,
     encoder_from_config,
@@ -34,6 +34,7 @@ from .fusion import PathWeights
 from .heads import ClassifierHead
 from .modalities import AUDIO, MAIN_INPUTS, TEXT, VIDEO, blank_absent, resolve_presence
 from .outputs import TrimodalClassifierOutput, TrimodalModelOutput, requested
+from .pretrained_audio import LayerWeights, PretrainedAudio, audio_model_from_config, audio_model_from_pretrained
 
 
 class TrimodalPreTrainedModel(AffectPreTrainedModel):
@@ -42,14 +43,14 @@ class TrimodalPreTrainedModel(AffectPreTrainedModel):
     config_class = TrimodalConfig
     base_model_prefix = "trimodal"
     main_input_name = "input_ids"
-    encoder_prefixes = ("text_model.", "vision_model.")
+    encoder_prefixes = ("text_model.", "vision_model.", "audio_model.encoder.")
     """Parameters below these names belong to pretrained encoders; phases freeze and unfreeze by them."""
     _no_split_modules = ["AudioBlock", "AudioBlock2d"]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
         super()._init_weights(module)
-        if isinstance(module, PathWeights):
+        if isinstance(module, PathWeights | LayerWeights):
             init.zeros_(module.scores)
         elif isinstance(module, nn.Conv1d | nn.Conv2d):
             # of the audio branch; at `initializer_range` it would start 50 times quieter than text and video
@@ -64,6 +65,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         config: TrimodalConfig,
         text_model: PreTrainedModel | None = None,
         vision_model: PreTrainedModel | None = None,
+        audio_model: PreTrainedModel | None = None,
     ):
         super().__init__(config)
         size = config.hidden_size
@@ -72,7 +74,13 @@ class TrimodalModel(TrimodalPreTrainedModel):
             config.text_config = self.text_model.config  # one object, so that how it attends stays in sync
             self.text_projection = nn.Linear(config.text_config.hidden_size, size)
         if AUDIO in config.modalities:
-            self.audio_model = AUDIO_ENCODERS[config.audio_encoder](config)
+            if config.audio_config is None:
+                self.audio_model = AUDIO_ENCODERS[config.audio_encoder](config)
+            else:
+                encoder = audio_model if audio_model is not None else audio_model_from_config(config.audio_config)
+                config.audio_config = encoder.config
+                self.audio_model = PretrainedAudio(encoder)
+                self.main_inputs = MAIN_INPUTS | {AUDIO: self.audio_model.main_input}
             self.audio_projection = nn.Linear(self.audio_model.output_size, size)
         if VIDEO in config.modalities:
             self.vision_model = (
@@ -87,7 +95,8 @@ class TrimodalModel(TrimodalPreTrainedModel):
         if TEXT in self.config.modalities:
             return self.text_model.get_input_embeddings()
         if AUDIO in self.config.modalities:
-            return self.audio_model.blocks[0].convolution
+            pretrained = self.config.audio_config is not None
+            return self.audio_model.first_layer if pretrained else self.audio_model.blocks[0].convolution
         return self.vision_model.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
@@ -110,6 +119,8 @@ class TrimodalModel(TrimodalPreTrainedModel):
         video_present: Tensor | None = None,
         text_features: torch.FloatTensor | None = None,
         video_features: torch.FloatTensor | None = None,
+        input_values: torch.FloatTensor | None = None,
+        audio_features: torch.FloatTensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> TrimodalModelOutput:
         """Embed a batch of utterances. Any subset of the modalities serves, also a different one in each sample.
@@ -121,14 +132,18 @@ class TrimodalModel(TrimodalPreTrainedModel):
             text_turn_mask (batch, tokens), optional: 1 = a token of the sample's own text, whose mean is taken, 0 = of
                 an earlier turn, which is only read; left out: all are its own.
             text_present (batch,), optional: 1 = this sample has text; left out: every sample has.
-            input_features (batch, frames, mel bands), optional: normalised log-mel energies.
-            feature_attention_mask (batch, frames), optional: 1 = real.
+            input_features (batch, frames, mel bands), optional: normalised log-mel energies; or the features that an
+                encoder of `audio_config` takes.
+            feature_attention_mask (batch, frames), or (batch, samples) of `input_values`, optional: 1 = real.
             audio_present (batch,), optional.
             pixel_values_videos (batch, frames, 3, height, width), optional: normalised RGB.
             video_attention_mask (batch, frames), optional: 1 = real.
             video_present (batch,), optional.
             text_features (batch, size), optional: instead of `input_ids`, what `encode_text` gave for them.
             video_features (batch, size), optional: likewise, of `encode_video`.
+            input_values (batch, samples), optional: sound, in place of `input_features`, where the encoder of
+                `audio_config` takes that.
+            audio_features (batch, layers, size), optional: instead of either, what `encode_audio` gave for it.
             kwargs: `output_attentions`, which needs `attn_implementation="eager"`, `output_hidden_states` and
                 `return_dict`; left out: what the configuration says.
 
@@ -137,9 +152,10 @@ class TrimodalModel(TrimodalPreTrainedModel):
             ValueError: a modality that the model has no encoder for, one that was passed twice, a sample without any
                 modality, or attentions of an implementation that has none.
         """
-        text = _either(TEXT, input_ids, text_features)
-        video = _either(VIDEO, pixel_values_videos, video_features)
-        inputs = {TEXT: text, AUDIO: input_features, VIDEO: video}
+        text = _either(input_ids=input_ids, text_features=text_features)
+        video = _either(pixel_values_videos=pixel_values_videos, video_features=video_features)
+        audio = _either(input_features=input_features, input_values=input_values, audio_features=audio_features)
+        inputs = {TEXT: text, AUDIO: audio, VIDEO: video}
         given = {TEXT: text_present, AUDIO: audio_present, VIDEO: video_present}
         present = {name: resolve_presence(name, inputs[name], given[name]) for name in inputs}
         presence = self.presence_matrix(present)
@@ -152,7 +168,8 @@ class TrimodalModel(TrimodalPreTrainedModel):
                 fields |= found
             embeddings[TEXT] = self.text_projection(blank_absent(text_features, present[TEXT]).to(self.dtype))
         if present[AUDIO] is not None:
-            embeddings[AUDIO] = self.embed_audio(input_features, feature_attention_mask, present[AUDIO])
+            self._check_audio(input_features=input_features, input_values=input_values, audio_features=audio_features)
+            embeddings[AUDIO] = self.embed_audio(audio, feature_attention_mask, present[AUDIO], audio_features)
         if present[VIDEO] is not None:
             if video_features is None:
                 video_features, found = self.encode_video(
@@ -186,10 +203,36 @@ class TrimodalModel(TrimodalPreTrainedModel):
         own = mask if text_turn_mask is None else mask * blank_absent(text_turn_mask, present)
         return masked_mean(output.last_hidden_state, own), recorded(output, "text")
 
-    def embed_audio(self, input_features: Tensor, feature_attention_mask: Tensor | None, present: Tensor) -> Tensor:
+    def encode_audio(self, inputs: Tensor, feature_attention_mask: Tensor | None, present: Tensor) -> Tensor:
+        """Mean over time of what each layer of a pretrained encoder gives: float32 (batch, layers + 1, size).
+
+        Args:
+            inputs, feature_attention_mask: as `forward` takes them, in `input_values` or `input_features`.
+            present (batch,), bool.
+        """
+        if feature_attention_mask is None:
+            feature_attention_mask = torch.ones(inputs.shape[:2], dtype=torch.long, device=inputs.device)
+        mask = blank_absent(feature_attention_mask, present, fill=1)
+        return self.audio_model(blank_absent(inputs, present).to(self.dtype), mask)
+
+    def embed_audio(
+        self, inputs: Tensor, feature_attention_mask: Tensor | None, present: Tensor, audio_features: Tensor | None
+    ) -> Tensor:
         """What the audio encoder gives, projected: (batch, hidden size)."""
-        features = blank_absent(input_features, present).to(self.dtype)
-        return self.audio_projection(self.audio_model(features, blank_absent(feature_attention_mask, present)))
+        if self.config.audio_config is None:
+            features = blank_absent(inputs, present).to(self.dtype)
+            vectors = self.audio_model(features, blank_absent(feature_attention_mask, present))
+        else:
+            if audio_features is None:
+                audio_features = self.encode_audio(inputs, feature_attention_mask, present)
+            vectors = self.audio_model.layer_weights(blank_absent(audio_features, present))
+        return self.audio_projection(vectors.to(self.dtype))
+
+    def _check_audio(self, **given: Tensor | None) -> None:
+        """ValueError for an input, by its argument's name, that the audio encoder does not take."""
+        taken = [self.main_inputs[AUDIO]] + (["audio_features"] if self.config.audio_config is not None else [])
+        if wrong := [name for name, value in given.items() if value is not None and name not in taken]:
+            raise ValueError(f"`{wrong[0]}` was passed, but the audio encoder takes `{'` or `'.join(taken)}`.")
 
     def encode_video(
         self,
@@ -212,11 +255,12 @@ class TrimodalModel(TrimodalPreTrainedModel):
         return stacked * presence.unsqueeze(-1).to(stacked.dtype)
 
 
-def _either(modality: str, inputs: Tensor | None, features: Tensor | None) -> Tensor | None:
-    """What was passed of a modality: an encoder's inputs or what it gave for them; ValueError for both."""
-    if inputs is not None and features is not None:
-        raise ValueError(f"Both `{MAIN_INPUTS[modality]}` and `{modality}_features` were passed: leave one out.")
-    return features if inputs is None else inputs
+def _either(**inputs: Tensor | None) -> Tensor | None:
+    """What was passed of a modality: an encoder's inputs or what it gave for them; ValueError for several."""
+    passed = {name: value for name, value in inputs.items() if value is not None}
+    if len(passed) > 1:
+        raise ValueError(f"Both `{'` and `'.join(passed)}` were passed: leave one out.")
+    return next(iter(passed.values()), None)
 
 
 class TrimodalForVideoClassification(TrimodalPreTrainedModel):
@@ -230,9 +274,10 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
         config: TrimodalConfig,
         text_model: PreTrainedModel | None = None,
         vision_model: PreTrainedModel | None = None,
+        audio_model: PreTrainedModel | None = None,
     ):
         super().__init__(config)
-        self.trimodal = self.trunk_class(config, text_model, vision_model)
+        self.trimodal = self.trunk_class(config, text_model, vision_model, audio_model)
         self.classifiers = nn.ModuleDict({name: self._classifier(config.hidden_size) for name in config.modalities})
         self.build_fusion()
         self.post_init()
@@ -266,25 +311,34 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
         cls,
         text_encoder: str | None = None,
         vision_encoder: str | None = None,
+        audio_encoder: str | None = None,
         *,
         attn_implementation: str | None = None,
         **config_values,
     ) -> "TrimodalForVideoClassification":
-        """A model whose encoders come from the Hub or a folder; projections, audio CNN and fusion are fresh.
+        """A model whose encoders come from the Hub or a folder; projections and fusion are fresh.
 
         Args:
             text_encoder: folder or Hub id of a BERT-like model; None = freshly initialised from `text_config`.
             vision_encoder: folder or Hub id of a CLIP-like model (of a whole CLIP, the vision half is taken).
+            audio_encoder: folder or Hub id of an encoder of sound, of `SOUND_ENCODERS`; or "cnn" or "cnn2d", which
+                learn from log-mel features (default: by `audio_config`, or else "cnn").
             attn_implementation: how the encoders attend, as transformers names it; its choice by default.
             config_values: fields of the configuration.
         """
         text_model = encoder_from_pretrained(text_encoder) if text_encoder else None
         vision_model = vision_model_from_pretrained(vision_encoder) if vision_encoder else None
+        audio_model = None
+        if audio_encoder in AUDIO_CHANNELS:
+            config_values["audio_encoder"] = audio_encoder
+        elif audio_encoder:
+            audio_model = audio_model_from_pretrained(audio_encoder)
+            config_values["audio_config"] = audio_model.config.to_dict()
         if text_model is not None:
             config_values["text_config"] = text_model.config.to_dict()
         if vision_model is not None:
             config_values["vision_config"] = vision_model.config.to_dict()
-        model = cls(cls.config_class(**config_values), text_model=text_model, vision_model=vision_model)
+        model = cls(cls.config_class(**config_values), text_model, vision_model, audio_model)
         if attn_implementation is not None:
             model.set_attn_implementation(attn_implementation)
         return model
@@ -305,6 +359,8 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
         video_present: Tensor | None = None,
         text_features: torch.FloatTensor | None = None,
         video_features: torch.FloatTensor | None = None,
+        input_values: torch.FloatTensor | None = None,
+        audio_features: torch.FloatTensor | None = None,
         labels: Tensor | dict[str, Tensor] | None = None,
         sample_weights: torch.FloatTensor | None = None,
         output_modality_logits: bool = False,
@@ -332,6 +388,8 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
             video_present=video_present,
             text_features=text_features,
             video_features=video_features,
+            input_values=input_values,
+            audio_features=audio_features,
             return_dict=True,
             **kwargs,
         )

@@ -5,11 +5,19 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
+from transformers import (
+    AutoFeatureExtractor,
+    AutoTokenizer,
+    BatchFeature,
+    FeatureExtractionMixin,
+    PreTrainedTokenizerBase,
+    Wav2Vec2FeatureExtractor,
+)
 
 from .batching import as_batch, check_batch, check_return_tensors, presence_of, scatter
 from .feature_extraction_log_mel import LogMelFeatureExtractor
 from .optional_parts import OptionalPartsProcessor
+from .sound_features import encode_sound
 from .turns import Turn, speaker_slots, window_of
 from .video_processing_clip_frames import ClipFramesVideoProcessor, encode_videos
 
@@ -19,12 +27,12 @@ SPEAKERS = ("none", "neutral", "names")
 
 
 class TrimodalProcessor(OptionalPartsProcessor):
-    """Tokenizer, video processor and log-mel extractor behind one call; each may be missing.
+    """Tokenizer, video processor and feature extractor of the sound behind one call; each may be missing.
 
     Args:
         tokenizer: the text model's tokenizer.
         video_processor: a `ClipFramesVideoProcessor`.
-        feature_extractor: a `LogMelFeatureExtractor`.
+        feature_extractor: a `LogMelFeatureExtractor`; or that of a pretrained encoder of sound, see `encode_sound`.
         max_text_tokens: longer texts are cut there, with a warning.
         max_seconds: how much of a file the model was made for, from its beginning; longer audio is cut there.
         turns_before: how many earlier turns of a conversation the text encoder reads before a sample's own text.
@@ -54,7 +62,7 @@ class TrimodalProcessor(OptionalPartsProcessor):
         self,
         tokenizer: PreTrainedTokenizerBase | None = None,
         video_processor: ClipFramesVideoProcessor | None = None,
-        feature_extractor: LogMelFeatureExtractor | None = None,
+        feature_extractor: LogMelFeatureExtractor | FeatureExtractionMixin | None = None,
         max_text_tokens: int = 128,
         max_seconds: float = 15.0,
         crop_faces: bool = False,
@@ -75,14 +83,16 @@ class TrimodalProcessor(OptionalPartsProcessor):
         vision_encoder: str | None = None,
         audio: bool = True,
         num_frames: int = 8,
+        audio_encoder: str | None = None,
         **kwargs,
     ) -> "TrimodalProcessor":
         """The processor that goes with a model's `from_encoders_pretrained`.
 
         Args:
             text_encoder, vision_encoder: folder or Hub id; None leaves that modality out.
-            audio: whether there is a log-mel extractor.
+            audio: whether there is a log-mel extractor, where no `audio_encoder` is named.
             num_frames: frames that the model sees of a clip.
+            audio_encoder: folder or Hub id of a pretrained encoder of sound.
             kwargs: further arguments of the processor.
         """
         return cls(
@@ -90,7 +100,13 @@ class TrimodalProcessor(OptionalPartsProcessor):
             video_processor=(
                 ClipFramesVideoProcessor.from_image_processor(vision_encoder, num_frames) if vision_encoder else None
             ),
-            feature_extractor=LogMelFeatureExtractor() if audio else None,
+            feature_extractor=(
+                AutoFeatureExtractor.from_pretrained(audio_encoder)
+                if audio_encoder
+                else LogMelFeatureExtractor()
+                if audio
+                else None
+            ),
             **kwargs,
         )
 
@@ -104,9 +120,20 @@ class TrimodalProcessor(OptionalPartsProcessor):
         """Keys that a call may return."""
         turns = ["text_turn_mask"] if self.reads_history else []
         text = [*self.tokenizer.model_input_names, *turns, "text_present"] if self.tokenizer else []
-        audio = ["input_features", "feature_attention_mask", "audio_present"] if self.feature_extractor else []
+        audio = [self.audio_input, "feature_attention_mask", "audio_present"] if self.feature_extractor else []
         video = ["pixel_values_videos", "video_attention_mask", "video_present"] if self.video_processor else []
         return text + audio + video
+
+    @property
+    def log_mel(self) -> bool:
+        """Whether its sound becomes log-mel features, for an encoder from scratch; else for a pretrained one's."""
+        return "feature_attention_mask" in self.require("feature_extractor", "audio").model_input_names
+
+    @property
+    def audio_input(self) -> str:
+        """The model's argument that its sound is for."""
+        waveform = isinstance(self.feature_extractor, Wav2Vec2FeatureExtractor)
+        return "input_values" if waveform else "input_features"
 
     def __call__(
         self,
@@ -135,7 +162,8 @@ class TrimodalProcessor(OptionalPartsProcessor):
             For each modality that was passed:
             input_ids, attention_mask (and token_type_ids) (batch, tokens), text_present (batch,), and with
             `turns_before` text_turn_mask (batch, tokens): 1 = of the sample's own text, not of an earlier turn;
-            input_features (batch, frames, mel bands), feature_attention_mask (batch, frames), audio_present (batch,);
+            input_features (batch, frames, mel bands), feature_attention_mask (batch, frames), audio_present (batch,),
+            for some pretrained encoders input_values (batch, samples) instead, with a mask as long;
             pixel_values_videos (batch, frames, 3, height, width), video_attention_mask (batch, frames),
             video_present (batch,). Masks are 1 = real; what stands behind an absent mask is 0.
 
@@ -249,19 +277,18 @@ class TrimodalProcessor(OptionalPartsProcessor):
         return [f"{name or '?'}: {turn['text']}" for name, turn in zip(names, turns, strict=True)]
 
     def _encode_audio(self, clips: list[np.ndarray | None], sampling_rate: int | None) -> dict[str, torch.Tensor]:
-        """Log-mel features of the samples that have audio, zeros elsewhere."""
+        """Features of the samples that have audio, zeros elsewhere."""
         extractor = self.require("feature_extractor", "audio")
         present = presence_of(clips)
         if not present.any():
             return {}
         longest = int(self.max_seconds * extractor.sampling_rate)
         heard = [np.asarray(clip)[:longest] for clip in clips if clip is not None]
-        features = extractor(heard, sampling_rate=sampling_rate, return_tensors="pt")
-        return {
-            "input_features": scatter(features["input_features"], present),
-            "feature_attention_mask": scatter(features["feature_attention_mask"], present),
-            "audio_present": present,
-        }
+        if self.log_mel:
+            features = extractor(heard, sampling_rate=sampling_rate, return_tensors="pt")
+        else:
+            features = encode_sound(extractor, heard, sampling_rate)
+        return {key: scatter(values, present) for key, values in features.items()} | {"audio_present": present}
 
     def _encode_videos(self, videos: list[np.ndarray | None]) -> dict[str, torch.Tensor]:
         """Pixels of the samples that have video, padded to the most frames, zeros elsewhere."""

@@ -11,6 +11,9 @@ UTTERANCE = dict(text_config=TEXT_CONFIG, vision_config=CLIP, num_mel_bins=10, h
 CNN2D = dict(audio_encoder="cnn2d", audio_channels=[4, 6, 8])
 """Fields of an utterance model with the stronger audio branch."""
 
+W2V_BERT = dict(audio_config=dict(model_type="wav2vec2-bert", feature_projection_input_dim=10, **LAYERS))
+"""Fields of an utterance model with an encoder of sound of transformers, for features of 10 bands."""
+
 VIT = dict(vision_config=dict(model_type="vit", image_size=16, patch_size=8, **LAYERS))
 RESNET = dict(model_type="resnet", embedding_size=8, hidden_sizes=[8, 16], depths=[1, 2], layer_type="basic")
 HEAD = dict(head_sizes=[8], head_dropouts=[0.1, 0.1])

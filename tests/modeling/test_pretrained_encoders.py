@@ -17,6 +17,8 @@ from transformers import (
     ResNetModel,
     ViTConfig,
     ViTModel,
+    Wav2Vec2BertConfig,
+    Wav2Vec2BertModel,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_VIDEO_CLASSIFICATION_MAPPING
 
@@ -29,6 +31,7 @@ ENCODERS = {
     "resnet": lambda: ResNetModel(
         ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 2], layer_type="basic")
     ),
+    "sound": lambda: Wav2Vec2BertModel(Wav2Vec2BertConfig(feature_projection_input_dim=10, **LAYERS)),
 }
 PADDED = (
     (("input_ids", "attention_mask", "token_type_ids"), "attention_mask"),
@@ -37,7 +40,7 @@ PADDED = (
     (("physio_values", "physio_attention_mask"), "physio_attention_mask"),
     (("input_values", "audio_attention_mask"), "audio_attention_mask"),
 )
-OF_ENCODERS = ("text_config", "vision_config")
+OF_ENCODERS = ("text_config", "vision_config", "audio_config")
 NOT_PASSED = {"model_type", "transformers_version", *OF_ENCODERS}
 
 
@@ -67,11 +70,13 @@ def build(make_config, folders):
     if config.vision_config is not None:
         kind = config.vision_config.model_type.removesuffix("_vision_model")
         names["vision_encoder"] = str(folders / kind)
+    if getattr(config, "audio_config", None) is not None:
+        names["audio_encoder"] = str(folders / "sound")
     classifier = MODEL_FOR_VIDEO_CLASSIFICATION_MAPPING[type(config)]
 
     def make(**values):
         torch.manual_seed(0)
-        return classifier.from_encoders_pretrained(**names, **{**own, "initializer_range": 0.1, **values}).eval()
+        return classifier.from_encoders_pretrained(**{**own, "initializer_range": 0.1, **values, **names}).eval()
 
     return make
 
