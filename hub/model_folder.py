@@ -19,6 +19,7 @@ from affecthub.evaluation.pictures import SCORES_PICTURE, plot_ablation, plot_cu
 from affecthub.evaluation.report import Results, write_results
 from affecthub.hub.card import CardFacts, write_card
 from affecthub.hub.remote_code import add_travelling_code
+from affecthub.training.from_recipe import pretrained_audio
 from affecthub.training.recipe import Recipe
 
 LIBRARIES = ("affecthub", "torch", "transformers", "datasets", "accelerate", "evaluate")
@@ -115,7 +116,11 @@ def card_facts(run: Finished, pictures: dict[str, str]) -> CardFacts:
         results=run.results,
         license=corpus.card.license,
         language=corpus.card.language,
-        base_models=tuple(name for name in (recipe.model.text_encoder, recipe.model.vision_encoder) if name),
+        base_models=tuple(
+            name
+            for name in (recipe.model.text_encoder, recipe.model.vision_encoder, pretrained_audio(recipe.model))
+            if name
+        ),
         dataset_id=corpus.card.hub_id,
         data=corpus.card,
         physio_size=getattr(model.config, "physio_size", 0),

@@ -17,10 +17,11 @@ from affecthub.training.encoder_cache.encoders import (
     FrozenEncoders,
     encoder_facts,
     facts_digest,
+    pretrained,
     processor_digest,
     software_facts,
 )
-from affecthub.training.from_recipe import build_model, build_processor, modalities_of, settled
+from affecthub.training.from_recipe import build_model, build_processor, encodes_audio, modalities_of, settled
 from affecthub.training.launch import is_sharded
 from affecthub.training.phases import always_frozen
 from affecthub.training.recipe import Recipe
@@ -33,7 +34,7 @@ HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class FeatureEncoder:
-    """What a recipe's processor and frozen vision encoder make of prepared rows.
+    """What a recipe's processor and frozen encoders of sound and frames make of prepared rows.
 
     Sound that the recipe changes at random stays sound beside the features of the frames.
 
@@ -89,9 +90,7 @@ def feature_settings(names: list[str], processor: ProcessorMixin, trunk: PreTrai
         part = processor.part_of[name]
         alone = type(processor)(**{part: getattr(processor, part)}, max_seconds=processor.max_seconds)
         found[f"{name}_processor"] = processor_digest(alone)
-    if VIDEO in names:
-        found["video_encoder"] = facts_digest(encoder_facts(trunk, VIDEO))
-    return found
+    return found | {f"{name}_encoder": facts_digest(encoder_facts(trunk, name)) for name in pretrained(trunk, names)}
 
 
 def check_recipe(recipe: Recipe, source: str, raw: Sequence[str] = ()) -> None:
@@ -103,12 +102,13 @@ def check_recipe(recipe: Recipe, source: str, raw: Sequence[str] = ()) -> None:
         raw: the modalities of which there are no features, but what they are made of.
     """
     remedy = "or prepare the data without --features."
-    if VIDEO in modalities_of(recipe.model) and not always_frozen(recipe.training.phases):
+    used = [name for name in modalities_of(recipe.model) if name not in raw]
+    encoded = VIDEO in used or (AUDIO in used and encodes_audio(recipe.model))
+    if encoded and not always_frozen(recipe.training.phases):
         raise ValueError(
             f"{source}: features need an encoder that never learns: set "
             f"--training.phases=[{{start_epoch: 0, encoder_layers: 0}}], {remedy}"
         )
-    used = [name for name in modalities_of(recipe.model) if name not in raw]
     if changed := [name for name in recipe.augmentation.changed if name in used]:
         raise ValueError(
             f"{source}: features of {' and '.join(changed)} cannot be augmented as sound or frames are: switch "

@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 import numpy as np
 from transformers import (
     AutoConfig,
+    AutoFeatureExtractor,
     AutoTokenizer,
     BertTokenizer,
     FeatureExtractionMixin,
@@ -20,10 +21,12 @@ from transformers import (
 from affecthub.architectures import architecture_named
 from affecthub.datasets_scripts.corpus import MULTI, SINGLE, Corpus, holds
 from affecthub.modeling.base import AffectPreTrainedModel
-from affecthub.modeling.modalities import PHYSIO, TEXT, VIDEO
+from affecthub.modeling.configuration_trimodal import AUDIO_CHANNELS
+from affecthub.modeling.modalities import AUDIO, PHYSIO, TEXT, VIDEO
 from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtractor
 from affecthub.processing.feature_extraction_physio import PhysioFeatureExtractor
 from affecthub.processing.processing_trimodal import TrimodalProcessor
+from affecthub.processing.sound_features import extractor_for
 from affecthub.processing.video_processing_clip_frames import ClipFramesVideoProcessor, square_frames
 from affecthub.training.recipe import InputRecipe, ModelRecipe, Recipe
 
@@ -95,8 +98,8 @@ def build_processor(recipe: Recipe, corpus: Corpus) -> ProcessorMixin:
     try:
         parts = {processor_class.part_of[name]: _part(name, processor_class, recipe, corpus) for name in modalities}
     except OSError as error:  # whose message may not say what was looked for
-        encoders = {"text_encoder": model.text_encoder, "vision_encoder": model.vision_encoder}
-        raise OSError(f"model.text_encoder and model.vision_encoder are {encoders}: {error}") from error
+        encoders = {name: getattr(model, name) for name in ("text_encoder", "vision_encoder", "audio_encoder")}
+        raise OSError(f"model.text_encoder, vision_encoder and audio_encoder are {encoders}: {error}") from error
     if TEXT in processor_class.part_of:
         shared["max_text_tokens"] = recipe.inputs.max_text_tokens
     shared |= _turns(processor_class, modalities, recipe.inputs)
@@ -131,17 +134,52 @@ def _part(modality: str, processor_class: type[ProcessorMixin], recipe: Recipe, 
         return _video_processor(recipe, square=TEXT not in processor_class.part_of)
     if modality == PHYSIO:
         return _fitted_physio(corpus)
+    if encodes_audio(recipe.model):
+        return _sound_extractor(processor_class, recipe)
     if processor_class.feature_extractor_class is LogMelFeatureExtractor:
         return _log_mel(recipe.model)
     return processor_class.feature_extractor_class()
 
 
+def pretrained_audio(model: ModelRecipe) -> str | None:
+    """Folder or Hub id of the encoder of sound; None where it starts from scratch."""
+    name = model.audio_encoder or model.config.get("audio_encoder")
+    return None if name in AUDIO_CHANNELS else name
+
+
+def encodes_audio(model: ModelRecipe) -> bool:
+    """Whether an encoder of transformers takes the sound, pretrained or not."""
+    return AUDIO in modalities_of(model) and bool(pretrained_audio(model) or model.audio_config)
+
+
 def _log_mel(model: ModelRecipe) -> LogMelFeatureExtractor:
     """The log-mel features that the audio encoder of a recipe was made for."""
-    settings = LOG_MEL.get(model.config.get("audio_encoder"), {})
+    settings = LOG_MEL.get(model.audio_encoder or model.config.get("audio_encoder"), {})
     if "num_mel_bins" in model.config:
         settings = {**settings, "feature_size": model.config["num_mel_bins"]}
     return LogMelFeatureExtractor(**settings)
+
+
+def _sound_extractor(processor_class: type[ProcessorMixin], recipe: Recipe) -> FeatureExtractionMixin:
+    """That of an encoder of sound of transformers.
+
+    Raises:
+        ValueError: the architecture has another encoder, or the recipe masks log-mel features.
+    """
+    model, masks = recipe.model, recipe.augmentation.features
+    if TEXT not in processor_class.part_of:
+        raise ValueError(
+            f"{model.architecture} encodes sound from scratch: leave model.audio_encoder and model.audio_config out."
+        )
+    if masks.time_masks or masks.frequency_masks:
+        raise ValueError(
+            f"augmentation.features masks log-mel features, and {pretrained_audio(model) or model.audio_config} takes "
+            "its own: set --augmentation.features.time_masks=0 --augmentation.features.frequency_masks=0, or leave "
+            "model.audio_encoder and model.audio_config out."
+        )
+    if name := pretrained_audio(model):
+        return AutoFeatureExtractor.from_pretrained(name)
+    return extractor_for(AutoConfig.for_model(**{"model_type": "wavlm", **model.audio_config}))
 
 
 def _tokenizer(model: ModelRecipe, corpus: Corpus) -> PreTrainedTokenizerBase:
@@ -240,9 +278,14 @@ def _utterance_model(
         values["text_config"] = {"model_type": "bert", **(model.text_config or {}), **vocabulary(processor.tokenizer)}
     if processor.video_processor and not model.vision_encoder:
         values["vision_config"] = model.vision_config
+    of_config = values.pop("audio_encoder", None)
+    audio_encoder = model.audio_encoder or of_config
+    if processor.feature_extractor and not pretrained_audio(model):
+        values["audio_config"] = model.audio_config
     return classifier.from_encoders_pretrained(
         text_encoder=model.text_encoder if processor.tokenizer else None,
         vision_encoder=model.vision_encoder if processor.video_processor else None,
+        audio_encoder=audio_encoder if processor.feature_extractor else None,
         **values,
     )
 

@@ -26,15 +26,19 @@ def split_encoders(model: PreTrainedModel) -> tuple[list[nn.Module], set[str]]:
     Args:
         model: names what its encoders are called in `encoder_prefixes`.
     """
-    trunk = model.base_model
-    encoders = [getattr(trunk, p.rstrip(".")) for p in model.encoder_prefixes if hasattr(trunk, p.rstrip("."))]
+    modules = dict(model.base_model.named_modules())
+    encoders = [modules[prefix.rstrip(".")] for prefix in model.encoder_prefixes if prefix.rstrip(".") in modules]
     owned = {id(parameter) for encoder in encoders for parameter in encoder.parameters()}
     return encoders, {name for name, parameter in model.named_parameters() if id(parameter) in owned}
 
 
 def encoder_layers(encoder: nn.Module) -> nn.ModuleList:
-    """The layers of an encoder, from its input to its output: its longest ModuleList."""
-    return max((module for module in encoder.modules() if isinstance(module, nn.ModuleList)), key=len)
+    """The layers of an encoder, from its input to its output: of its ModuleLists, that with the most parameters.
+
+    Not the longest: what encodes sound may have more convolutions, at its input, than layers.
+    """
+    lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList)]
+    return max(lists, key=lambda layers: sum(parameter.numel() for parameter in layers.parameters()))
 
 
 def encoder_stages(encoder: nn.Module) -> list[list[nn.Parameter]]:

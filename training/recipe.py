@@ -116,10 +116,15 @@ class ModelRecipe:
     """Folder or Hub id of a pretrained BERT-like model; none: from scratch by `text_config`."""
     vision_encoder: str | None = None
     """Folder or Hub id of a pretrained CLIP-like model; none: from scratch by `vision_config`."""
+    audio_encoder: str | None = None
+    """Folder or Hub id of a pretrained encoder of sound, such as WavLM, HuBERT or Whisper; or `cnn` or `cnn2d`, which
+    learn from log-mel features; none: from scratch by `audio_config`, or else `cnn`."""
     text_config: dict[str, Any] | None = None
     """Configuration of a text encoder from scratch; its word pieces are learned from the training split."""
     vision_config: dict[str, Any] | None = None
     """Configuration of a vision encoder from scratch; for recordings, what differs from the architecture's own."""
+    audio_config: dict[str, Any] | None = None
+    """Configuration of an encoder of sound of transformers from scratch, such as `{model_type: wavlm}`."""
     config: dict[str, Any] = field(default_factory=dict)
     """Further fields of the model's configuration, such as `modality_dropout`."""
     task_weights: dict[str, float] = field(default_factory=dict)

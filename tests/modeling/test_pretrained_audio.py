@@ -89,7 +89,7 @@ def test_the_layers_are_those_of_the_encoder_itself(folder, processor):
     batch = processor(audio=CLIPS[:1], sampling_rate=RATE)
     trunk = model.trimodal
     inputs, mask = batch[trunk.main_inputs["audio"]], batch["feature_attention_mask"]
-    layers = trunk.get_audio_features(inputs, mask, torch.ones(1, dtype=torch.bool))
+    layers = trunk.encode_audio(inputs, mask, torch.ones(1, dtype=torch.bool))
     source = AutoModel.from_pretrained(folder).eval()
     with torch.no_grad():
         if source.config.model_type == "whisper":
@@ -116,7 +116,7 @@ def test_what_a_frozen_encoder_gave_stands_for_the_sound(folder, processor):
     trunk = model.trimodal
     inputs = batch[trunk.main_inputs["audio"]]
     with torch.no_grad():
-        features = trunk.get_audio_features(inputs, batch["feature_attention_mask"], present)
+        features = trunk.encode_audio(inputs, batch["feature_attention_mask"], present)
         torch.testing.assert_close(model(audio_features=features).logits, model(**batch).logits, rtol=0, atol=1e-6)
         with pytest.raises(ValueError, match="Both `input_.*` and `audio_features` were passed: leave one out"):
             model(**batch, audio_features=features)

@@ -76,7 +76,7 @@ WRONG_COMMANDS = {
     "--training.phases=[{start_epoch: 1}, {start_epoch: 1}]": r"start_epoch \[1, 1\]: each phase needs one of its own",
     "--model.task_weights={emotion: -1}": "model.task_weights.emotion=-1.0: it has to be 0 or more",
     "--data.limit=0": "data.limit=0: it has to be above 0",
-    "--recipe": "--recipe needs a name, one of audio_visual_fusion, clips, clips_audio, frame_cnn, ",
+    "--recipe": "--recipe needs a name, one of audio_visual_fusion, clips, clips_audio, clips_audio_pretrained, ",
     "meld_text": "unrecognized arguments: meld_text",
 }
 

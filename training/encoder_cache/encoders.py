@@ -36,8 +36,12 @@ LIBRARIES = (
 )
 """What decodes, processes and encodes."""
 
-ENCODERS = {TEXT: ("text_model", "text_config"), VIDEO: ("vision_model", "vision_config")}
-"""Modality -> where an utterance model has its encoder, and where its configuration."""
+ENCODERS = {
+    TEXT: ("text_model", "text_config"),
+    AUDIO: ("audio_model.encoder", "audio_config"),
+    VIDEO: ("vision_model", "vision_config"),
+}
+"""Modality -> where an utterance model has its pretrained encoder, and where its configuration."""
 
 UNSTABLE = ("_name_or_path", "dtype")
 """Fields of an encoder's configuration that say how it was loaded; the weights tell their type themselves."""
@@ -126,16 +130,25 @@ def encode_batch(trunk: PreTrainedModel, batch: dict[str, torch.Tensor]) -> dict
         vectors, _ = trunk.encode_video(batch["pixel_values_videos"], batch["video_attention_mask"], present)
         kept[VIDEO] = _rows(vectors.unsqueeze(1), present)
     if "audio_present" in batch:
-        lengths = batch["feature_attention_mask"].sum(dim=1).tolist()
-        clips = _rows(batch["input_features"], batch["audio_present"].bool())
-        kept[AUDIO] = [clip if clip is None else clip[:n] for clip, n in zip(clips, lengths, strict=True)]
+        present, mask = batch["audio_present"].bool(), batch["feature_attention_mask"]
+        inputs = batch[trunk.main_inputs[AUDIO]]
+        if trunk.config.audio_config is None:
+            clips = zip(_rows(inputs, present), mask.sum(dim=1).tolist(), strict=True)
+            kept[AUDIO] = [clip if clip is None else clip[:length] for clip, length in clips]
+        else:
+            kept[AUDIO] = _rows(trunk.encode_audio(inputs, mask, present), present)
     return kept
+
+
+def pretrained(trunk: PreTrainedModel, names: Iterable[str]) -> list[str]:
+    """Of modalities, those that an utterance model has an encoder of transformers for, and not log-mel frames."""
+    return [name for name in names if name in ENCODERS and getattr(trunk.config, ENCODERS[name][1]) is not None]
 
 
 def encoder_facts(trunk: PreTrainedModel, name: str) -> dict:
     """What a modality's encoder gives depends on: its configuration, how it attends, and the digest of its weights."""
     module, settings = ENCODERS[name]
-    encoder = getattr(trunk, module)
+    encoder = trunk.get_submodule(module)
     return {
         "config": getattr(trunk.config, settings).to_dict() | dict.fromkeys(UNSTABLE),
         "attention": encoder.config._attn_implementation,

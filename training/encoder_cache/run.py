@@ -17,17 +17,17 @@ from affecthub.modeling.encoders import vision_output_size
 from affecthub.modeling.modalities import AUDIO, TEXT, VIDEO
 from affecthub.modeling.modeling_trimodal import TrimodalModel
 from affecthub.training.encoder_cache.encoders import (
-    ENCODERS,
     FrozenEncoders,
     digest,
     encoder_facts,
     facts_digest,
+    pretrained,
     processor_digest,
     software_facts,
 )
 from affecthub.training.encoder_cache.entries import Entry, cache_folder
 from affecthub.training.encoder_cache.samples import shard_path, shard_ranges, write_shard
-from affecthub.training.from_recipe import modalities_of
+from affecthub.training.from_recipe import encodes_audio, modalities_of
 from affecthub.training.launch import is_sharded
 from affecthub.training.phases import always_frozen
 from affecthub.training.recipe import Recipe
@@ -57,7 +57,7 @@ def plan_cache(recipe: Recipe) -> tuple[list[str], str]:
     kept = [name for name in names if name not in {*changed, *ready}]
     others = [f"{name} is augmented anew in each epoch" for name in names if name in changed]
     others += [f"{name} was encoded when the data were prepared" for name in names if name in ready]
-    if not {TEXT, VIDEO} & set(kept):
+    if not {TEXT, VIDEO, *([AUDIO] if encodes_audio(recipe.model) else [])} & set(kept):
         return [], f"Encoder cache: off, because {' and '.join(others) or 'there is no pretrained encoder'}."
     return kept, f"Encoder cache: {'; '.join([', '.join(kept), *others])}."
 
@@ -132,7 +132,7 @@ class EncoderPass:
         arguments = self.trainer.args
         return {
             "modalities": self.names,
-            "encoders": {name: encoder_facts(self.trunk, name) for name in self.names if name in ENCODERS},
+            "encoders": {name: encoder_facts(self.trunk, name) for name in pretrained(self.trunk, self.names)},
             "processor": processor_digest(self.processor),
             "precision": "fp16" if arguments.fp16 else "bf16" if arguments.bf16 else "fp32",
             "device": arguments.device.type,
@@ -150,12 +150,15 @@ class EncoderPass:
         config = self.trunk.config
         values = config.text_config.hidden_size if TEXT in self.names else 0
         values += vision_output_size(config.vision_config) if VIDEO in self.names else 0
+        log_mel = AUDIO in self.names and config.audio_config is None
+        if AUDIO in self.names and not log_mel:
+            values += self.trunk.audio_model.output_size * len(self.trunk.audio_model.layer_weights.scores)
         total = 0
         for split, numbers in missing.items():
             lengths, ranges = splits[split].lengths, shard_ranges(len(splits[split]))
             rows = [row for number in numbers for row in ranges[number]]
             total += 4 * values * len(rows)
-            if AUDIO in self.names:
+            if log_mel:
                 extractor, longest = self.processor.feature_extractor, self.processor.max_seconds
                 seconds = sum(min(lengths[row], longest) for row in rows)
                 total += int(4 * config.num_mel_bins * seconds * extractor.sampling_rate / extractor.hop_length)

@@ -18,8 +18,9 @@ SHARD_ROWS = 64
 """Samples of a shard, which is complete or absent: what an interrupted pass loses at most on each process."""
 
 Encoded = dict[str, torch.Tensor | None]
-"""Modality -> what is kept of a sample: text and video (1, size), the vector that the model projects; audio (frames,
-mel bands), its log-mel features; None where it is absent."""
+"""Modality -> what is kept of a sample: text and video (1, size), the vector that the model projects; audio (layers,
+size), what each layer of a pretrained encoder gave, or else (frames, mel bands), its log-mel features; None where it
+is absent."""
 
 
 def shard_ranges(samples: int) -> list[range]:
@@ -121,7 +122,8 @@ def encode_samples(processor: ProcessorMixin, samples: Sequence[dict]) -> BatchF
         samples: modality -> what the processor's `encode` takes, or a tensor of `Encoded`; None where it is absent.
 
     Returns:
-        The processor's keys; `text_features` and `video_features` (batch, size) instead of the encoders' inputs.
+        The processor's keys; `text_features` and `video_features` (batch, size) and `audio_features` (batch, layers,
+        size) instead of the encoders' inputs.
     """
     return processor.arrange(samples, partial(_encode_each, processor))
 
@@ -137,12 +139,13 @@ def _encode_each(processor: ProcessorMixin, samples: Sequence[dict]) -> BatchFea
         present = presence_of(values)
         batch[presence_argument(name)] = present
         kept = [value for value in values if value is not None]
-        if name == AUDIO:
+        if name == AUDIO and processor.log_mel:
             masks = [torch.ones(len(value), dtype=torch.long) for value in kept]
             batch["input_features"] = scatter(pad_sequence(kept, batch_first=True), present)
             batch["feature_attention_mask"] = scatter(pad_sequence(masks, batch_first=True), present)
         else:
-            batch[f"{name}_features"] = scatter(torch.cat(kept), present)
+            vectors = torch.stack(kept) if name == AUDIO else torch.cat(kept)
+            batch[f"{name}_features"] = scatter(vectors, present)
     return batch
 
 
