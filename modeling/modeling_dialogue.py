@@ -27,7 +27,15 @@ from .modalities import AUDIO, MAIN_INPUTS, TEXT, VIDEO
 from .modeling_trimodal import TrimodalForVideoClassification, TrimodalModel
 from .outputs import DialogueModelOutput, TrimodalClassifierOutput, requested
 
-AXES = {MAIN_INPUTS[TEXT]: 2, MAIN_INPUTS[AUDIO]: 3, MAIN_INPUTS[VIDEO]: 5, "text_features": 2, "video_features": 2}
+AXES = {
+    MAIN_INPUTS[TEXT]: 2,
+    MAIN_INPUTS[AUDIO]: 3,
+    MAIN_INPUTS[VIDEO]: 5,
+    "text_features": 2,
+    "video_features": 2,
+    "input_values": 2,
+    "audio_features": 3,
+}
 """Input of a turn -> how many axes it has in a batch of turns."""
 
 
@@ -46,8 +54,9 @@ class DialogueModel(TrimodalModel):
         config: DialogueConfig,
         text_model: PreTrainedModel | None = None,
         vision_model: PreTrainedModel | None = None,
+        audio_model: PreTrainedModel | None = None,
     ):
-        super().__init__(config, text_model, vision_model)
+        super().__init__(config, text_model, vision_model, audio_model)
         width, size = config.hidden_size * len(config.modalities), config.dialogue_size
         self.turn_norm = nn.LayerNorm(width)
         self.turn_dropout = nn.Dropout(config.dialogue_dropout)
@@ -79,6 +88,8 @@ class DialogueModel(TrimodalModel):
         video_present: Tensor | None = None,
         text_features: torch.FloatTensor | None = None,
         video_features: torch.FloatTensor | None = None,
+        input_values: torch.FloatTensor | None = None,
+        audio_features: torch.FloatTensor | None = None,
         speaker_ids: torch.LongTensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> DialogueModelOutput:
@@ -112,6 +123,8 @@ class DialogueModel(TrimodalModel):
             "video_present": video_present,
             "text_features": text_features,
             "video_features": video_features,
+            "input_values": input_values,
+            "audio_features": audio_features,
         }
         inputs = {name: values for name, values in inputs.items() if values is not None}
         real = self._real_turns(inputs)
@@ -208,6 +221,8 @@ class DialogueForVideoClassification(TrimodalForVideoClassification):
         video_present: Tensor | None = None,
         text_features: torch.FloatTensor | None = None,
         video_features: torch.FloatTensor | None = None,
+        input_values: torch.FloatTensor | None = None,
+        audio_features: torch.FloatTensor | None = None,
         speaker_ids: torch.LongTensor | None = None,
         labels: Tensor | dict[str, Tensor] | None = None,
         sample_weights: torch.FloatTensor | None = None,
@@ -235,6 +250,8 @@ class DialogueForVideoClassification(TrimodalForVideoClassification):
             video_present=video_present,
             text_features=text_features,
             video_features=video_features,
+            input_values=input_values,
+            audio_features=audio_features,
             speaker_ids=speaker_ids,
             return_dict=True,
             **kwargs,

@@ -129,7 +129,8 @@ class PretrainedAudio(nn.Module):
         elif self.kind == "audio-spectrogram-transformer":
             output = self.encoder(input_values=inputs, output_hidden_states=True)
         else:
-            output = self.encoder(inputs, attention_mask=mask, output_hidden_states=True)
+            padded = None if self.leaks else mask  # clips of one length have no padding
+            output = self.encoder(inputs, attention_mask=padded, output_hidden_states=True)
         steps, first = self._steps(mask)
         states = [*output.hidden_states[:-1], output.last_hidden_state]  # the last one with its norm
         return torch.stack([masked_mean(state[:, first:].float(), steps) for state in states], dim=1)

@@ -34,6 +34,15 @@ def extractor_for(config: PreTrainedConfig) -> FeatureExtractionMixin:
     return Wav2Vec2FeatureExtractor(return_attention_mask=True)
 
 
+def seconds_heard(extractor: FeatureExtractionMixin) -> float:
+    """s of a clip, from its beginning, that an extractor does not cut off."""
+    if isinstance(extractor, WhisperFeatureExtractor):
+        return float(extractor.chunk_length)
+    if isinstance(extractor, ASTFeatureExtractor):
+        return extractor.max_length / 100  # its frames are 10 ms
+    return float("inf")
+
+
 def encode_sound(
     extractor: FeatureExtractionMixin, clips: Sequence[np.ndarray], sampling_rate: int | None
 ) -> dict[str, torch.Tensor]:
@@ -61,7 +70,10 @@ def encode_sound(
     shortest = int(SHORTEST * extractor.sampling_rate)
     clips = [np.pad(clip, (0, max(0, shortest - len(clip)))).astype(np.float32) for clip in checked_clips(clips)]
     options = {} if isinstance(extractor, WhisperFeatureExtractor) else {"padding": True}
-    found = extractor(clips, sampling_rate=sampling_rate, return_attention_mask=True, return_tensors="pt", **options)
+    with torch.autocast("cpu", enabled=False):  # Whisper's would compute in bfloat16, and fail
+        found = extractor(
+            clips, sampling_rate=sampling_rate, return_attention_mask=True, return_tensors="pt", **options
+        )
     if isinstance(extractor, Wav2Vec2FeatureExtractor):
         return {
             "input_values": found["input_values"].float(),

@@ -31,7 +31,7 @@ POSITIONS = dict(num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2)
 WAVEFORM = dict(**LAYERS, **CONVOLUTIONS, **POSITIONS)
 LAYER_NORM = dict(feat_extract_norm="layer", do_stable_layer_norm=True)
 DATA2VEC = dict(num_conv_pos_embeddings=3, conv_pos_kernel_size=3, num_conv_pos_embedding_groups=2)
-SPECTROGRAM = dict(num_mel_bins=24, max_length=128)
+SPECTROGRAM = dict(num_mel_bins=40, max_length=128)
 WHISPER = dict(
     **dict(d_model=32, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=37, num_mel_bins=16),
     **dict(decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=37, max_source_positions=100),

@@ -26,7 +26,7 @@ from affecthub.modeling.modalities import AUDIO, PHYSIO, TEXT, VIDEO
 from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtractor
 from affecthub.processing.feature_extraction_physio import PhysioFeatureExtractor
 from affecthub.processing.processing_trimodal import TrimodalProcessor
-from affecthub.processing.sound_features import extractor_for
+from affecthub.processing.sound_features import extractor_for, seconds_heard
 from affecthub.processing.video_processing_clip_frames import ClipFramesVideoProcessor, square_frames
 from affecthub.training.recipe import InputRecipe, ModelRecipe, Recipe
 
@@ -178,8 +178,17 @@ def _sound_extractor(processor_class: type[ProcessorMixin], recipe: Recipe) -> F
             "model.audio_encoder and model.audio_config out."
         )
     if name := pretrained_audio(model):
-        return AutoFeatureExtractor.from_pretrained(name)
-    return extractor_for(AutoConfig.for_model(**{"model_type": "wavlm", **model.audio_config}))
+        extractor = AutoFeatureExtractor.from_pretrained(name)
+    else:
+        extractor = extractor_for(AutoConfig.for_model(**{"model_type": "wavlm", **model.audio_config}))
+    if recipe.inputs.max_seconds > (heard := seconds_heard(extractor)):
+        logger.warning(
+            "inputs.max_seconds=%g, but %s hears %g s: the sound of longer clips is cut there.",
+            recipe.inputs.max_seconds,
+            name or model.audio_config,
+            heard,
+        )
+    return extractor
 
 
 def _tokenizer(model: ModelRecipe, corpus: Corpus) -> PreTrainedTokenizerBase:

@@ -27,7 +27,17 @@ def shard_by_layers(trainer: Trainer) -> None:
 
     The layers are named here, because CLIP's own list of what is not to be split has classes that its vision half
     lacks. And the parts stay as precise as the whole is elsewhere: autocast chooses what is computed in fewer bits.
+
+    Raises:
+        ValueError: an encoder of sound takes clips of different lengths one after another, and so runs more often in
+            one process than in another, which would wait for ever.
     """
+    if getattr(getattr(trainer.model.base_model, "audio_model", None), "leaks", False):
+        kind = trainer.model.config.audio_config.model_type
+        raise ValueError(
+            f"model.audio_encoder: this {kind} encodes clips of different lengths one after another: not under FSDP; "
+            "launch with another configuration."
+        )
     encoders, plugin = split_encoders(trainer.model)[0], trainer.accelerator.state.fsdp_plugin
     names = {type(layer).__name__ for encoder in encoders for layer in encoder_layers(encoder)}
     plugin.transformer_cls_names_to_wrap, plugin.mixed_precision_policy = sorted(names), None

@@ -98,7 +98,7 @@ def test_the_layers_are_those_of_the_encoder_itself(folder, processor):
         elif source.config.model_type == "audio-spectrogram-transformer":
             output = source(inputs, output_hidden_states=True)
             assert mask.sum() == 1 + (int(0.9 * RATE) - 400) // 160 == 88
-            steps = [2 + 12 * band + time for band in range(1) for time in range(9)]  # begin at frames 0, 10 to 80
+            steps = [2 + 12 * band + time for band in range(3) for time in range(9)]  # begin at frames 0, 10 to 80
         else:
             output, steps = source(inputs, output_hidden_states=True), slice(None)
     states = output.hidden_states[:-1]
@@ -107,6 +107,19 @@ def test_the_layers_are_those_of_the_encoder_itself(folder, processor):
     for i, state in enumerate(states):
         torch.testing.assert_close(layers[:, i], state[:, steps].mean(dim=1), rtol=1e-4, atol=1e-5)
     assert layers.shape == (1, 3, 32)
+
+
+@pytest.mark.parametrize("folder", ["ast"], indirect=True)
+def test_the_patches_that_are_averaged_are_those_that_hold_sound(folder, processor):
+    model = build(folder)
+    batch = processor(audio=CLIPS[:1], sampling_rate=RATE)  # 88 frames, whose last patch goes from frame 80 to 95
+    inputs, mask, present = batch["input_features"], batch["feature_attention_mask"], torch.ones(1, dtype=torch.bool)
+    before = model.trimodal.get_audio_features(inputs, mask, present)[:, 0]
+    for frame, counts in ((96, False), (95, True)):
+        changed = inputs.clone()
+        changed[:, frame:] += 1
+        after = model.trimodal.get_audio_features(changed, mask, present)[:, 0]
+        assert ((after - before).abs().max() > 1e-4) == counts
 
 
 def test_what_a_frozen_encoder_gave_stands_for_the_sound(folder, processor):
@@ -189,6 +202,38 @@ def test_how_it_attends_can_be_set(folder, processor, implementation):
     model = build(folder, attn_implementation=implementation)
     assert model.trimodal.audio_model.encoder.config._attn_implementation == implementation
     torch.testing.assert_close(listen(model, processor, CLIPS), expected, rtol=0, atol=1e-5)
+
+
+def gradients(model, processor):
+    batch = processor(audio=CLIPS, sampling_rate=RATE)
+    torch.manual_seed(0)
+    model(**batch, labels=torch.arange(5)).loss.backward()
+    return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+
+
+def test_gradient_checkpointing_changes_nothing(folder, processor):
+    plain, checkpointed = build(folder).train(), build(folder).train()
+    for part in (*plain.modules(), *checkpointed.modules()):
+        if hasattr(part, "dropout") and isinstance(part.dropout, float):
+            part.dropout = 0.0
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    checkpointed.activation_checkpointing_enable()
+    expected = gradients(plain, processor)
+    found = gradients(checkpointed, processor)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_half_precision_stays_near_the_whole(folder, processor):
+    model = build(folder).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert all(torch.isfinite(value).all() for value in gradients(model, processor).values())
+    expected = listen(model.eval(), processor, CLIPS)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(listen(model, processor, CLIPS).float(), expected, rtol=0, atol=0.1)
+    torch.testing.assert_close(listen(model.bfloat16(), processor, CLIPS).float(), expected, rtol=0, atol=0.1)
 
 
 def test_every_kind_that_is_named_is_tested():

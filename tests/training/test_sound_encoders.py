@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from affecthub.training.encoder_cache.encoders import encoder_facts
 from affecthub.training.encoder_cache.run import plan_cache, use_encoder_cache
 from affecthub.training.features import check_features, check_recipe
 from affecthub.training.from_recipe import build_model, build_processor, encodes_audio, modalities_of, pretrained_audio
+from affecthub.training.fsdp import shard_by_layers
 from affecthub.training.phases import apply_phase, encoder_stages, split_encoders
 from affecthub.training.prepare import prepare
 from affecthub.training.recipe import Phase, load_recipe
@@ -170,6 +172,21 @@ def test_prepared_features_are_what_the_encoder_gives(heard, sample_root, tmp_pa
         check_features(ready, recipe, processor, model.base_model)
     with pytest.raises(ValueError, match="encoder that never learns"):
         check_recipe(heard("hubert"), "out")
+
+
+def test_what_an_extractor_cuts_off_is_said(heard, corpus, caplog):
+    build_processor(heard("ast", "--inputs.max_seconds=1.2"), corpus)
+    assert not caplog.messages
+    for family, seconds in (("ast", "1.28"), ("whisper", "2")):
+        build_processor(heard(family), corpus)
+        assert re.search(
+            rf"max_seconds=15, but .*{family} hears {seconds} s: the sound of longer", caplog.messages[-1]
+        )
+
+
+def test_an_encoder_that_runs_more_often_in_one_process_is_not_sharded(heard, run_for):
+    with pytest.raises(ValueError, match="this wavlm encodes clips of different lengths one after another: not under"):
+        shard_by_layers(run_for(heard("wavlm")))
 
 
 def test_what_a_recipe_says_of_the_encoder(heard, tiny, corpus, encoders):
