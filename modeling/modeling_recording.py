@@ -56,7 +56,7 @@ class RecordingPreTrainedModel(AffectPreTrainedModel):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        if cls.config_class.model_type:
+        if cls._can_record_outputs:  # a trunk with attention of its own
             register_checkpoint_conversion_mapping(cls.config_class.model_type, FROM_TORCH_ATTENTION, overwrite=True)
 
     @torch.no_grad()
