@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import can_return_tuple
 from transformers.utils.output_capturing import maybe_install_capturing_hooks
 
@@ -80,9 +81,13 @@ class AffectPreTrainedModel(PreTrainedModel):
         return self.trunk_class or type(self)
 
     def post_init(self) -> None:
-        """As in transformers, but what is not to be split is named only where the model has it: FSDP insists."""
+        """As in transformers, but of what is not to be split all layers are named, and only what the model has.
+
+        Some of transformers' encoders leave theirs out, and FSDP insists that what is named is there.
+        """
         super().post_init()
-        self._no_split_modules &= {type(part).__name__ for part in self.modules()}
+        layers = {type(part).__name__ for part in self.modules() if isinstance(part, GradientCheckpointingLayer)}
+        self._no_split_modules = layers | (self._no_split_modules & {type(part).__name__ for part in self.modules()})
 
     def train(self, mode: bool = True) -> "AffectPreTrainedModel":
         """As in torch, but parts that are frozen stay in eval mode."""

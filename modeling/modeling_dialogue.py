@@ -43,7 +43,6 @@ class DialogueModel(TrimodalModel):
     """The trunk: each turn's encoders and projections, and the layers over turns."""
 
     config_class = DialogueConfig
-    _no_split_modules = [*TrimodalModel._no_split_modules, "TransformerLayer"]
     _can_record_outputs = {
         "dialogue_attentions": MaskedAttention,
         "dialogue_hidden_states": [Positions, TransformerLayer],

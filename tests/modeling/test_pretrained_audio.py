@@ -114,11 +114,11 @@ def test_the_patches_that_are_averaged_are_those_that_hold_sound(folder, process
     model = build(folder)
     batch = processor(audio=CLIPS[:1], sampling_rate=RATE)  # 88 frames, whose last patch goes from frame 80 to 95
     inputs, mask, present = batch["input_features"], batch["feature_attention_mask"], torch.ones(1, dtype=torch.bool)
-    before = model.trimodal.get_audio_features(inputs, mask, present)[:, 0]
+    before = model.trimodal.encode_audio(inputs, mask, present)[:, 0]
     for frame, counts in ((96, False), (95, True)):
         changed = inputs.clone()
         changed[:, frame:] += 1
-        after = model.trimodal.get_audio_features(changed, mask, present)[:, 0]
+        after = model.trimodal.encode_audio(changed, mask, present)[:, 0]
         assert ((after - before).abs().max() > 1e-4) == counts
 
 

@@ -100,7 +100,7 @@ def test_a_frozen_encoder_runs_once_and_its_layers_are_weighted_as_without_the_c
     batch = plain.data_collator([plain.train_dataset[0]])
     inputs = batch[trunk.main_inputs["audio"]], batch["feature_attention_mask"], batch["audio_present"].bool()
     kept = cached.train_dataset[0]["audio"]
-    torch.testing.assert_close(kept, trunk.get_audio_features(*inputs)[0], rtol=0, atol=1e-5)
+    torch.testing.assert_close(kept, trunk.encode_audio(*inputs)[0], rtol=0, atol=1e-5)
     monkeypatch.setattr(type(cached.model.base_model.audio_model.encoder), "forward", None)
     found = losses(cached)
     assert len(found) == 4 and found == pytest.approx(expected, abs=1e-4)
