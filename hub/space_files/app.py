@@ -27,6 +27,9 @@ MAX_SECONDS = 600
 KEPT_SECONDS = 1800
 """s until an upload is deleted."""
 
+LONGEST_NAME = 30
+"""Characters before a colon that are the name of who speaks, and no words."""
+
 WINDOWS_A_PAGE = 10
 """Windows after which the page is drawn again."""
 
@@ -98,6 +101,13 @@ def open_page(model_id: str = MODEL_ID) -> gr.Blocks:
             with gr.Column(min_width=320):
                 clip = clip_input(takes)
                 words = gr.Textbox(label="What is said (optional)", lines=2, max_length=2000, visible="text" in takes)
+                before = gr.Textbox(
+                    label="What was said before (optional)",
+                    info="A line a turn, the oldest first; a name and a colon, here and above, say who speaks.",
+                    lines=3,
+                    max_length=4000,
+                    visible="text" in takes and pipe.processor.turns_before > 0,
+                )
                 button = gr.Button("Predict", variant="primary")
             with gr.Column(min_width=320):
                 verdict = gr.Markdown("The answer will stand here.", elem_id="verdict", container=True)
@@ -114,7 +124,8 @@ def open_page(model_id: str = MODEL_ID) -> gr.Blocks:
         colours = gr.HTML(visible=False, elem_id="legend")
         gr.Markdown(LIMITS)
         parts = [verdict, table, lines, colours]
-        button.click(partial(judge, pipe), [clip, words], parts, api_visibility="private", show_progress_on=verdict)
+        given = [clip, words, before]
+        button.click(partial(judge, pipe), given, parts, api_visibility="private", show_progress_on=verdict)
     return page.queue(max_size=10, default_concurrency_limit=1)
 
 
@@ -138,7 +149,7 @@ def clip_input(takes: list[str]) -> gr.Video | gr.Audio:
     return gr.Audio(label="Recording", sources=sources, type="filepath", visible="audio" in takes)
 
 
-def judge(pipe: Pipeline, clip: str | None, words: str | None) -> Iterator[Shown]:
+def judge(pipe: Pipeline, clip: str | None, words: str | None, before: str | None = None) -> Iterator[Shown]:
     """The pipeline's answer as the page shows it, again and again while a long clip is read.
 
     What cannot be read is answered with a sentence that says why, and whatever stood there before is hidden.
@@ -147,12 +158,15 @@ def judge(pipe: Pipeline, clip: str | None, words: str | None) -> Iterator[Shown
         pipe: the model's own.
         clip: path of the file; None when there is none.
         words: what is said; empty when nothing was typed.
+        before: what was said before, a line a turn.
     """
     sample = {"video" if "video" in pipe.processor.modalities else "audio": clip, "text": words}
     sample = {name: value for name, value in sample.items() if value}
     if not sample:
         yield complaint("nothing was given; upload or record a clip first.")
         return
+    if turns := [turn_of(line) for line in (before or "").splitlines() if line.strip()]:
+        sample |= (turn_of(words) if words else {}) | {"history": turns}
     windows = []
     try:
         for window in pipe.stream(sample):
@@ -165,6 +179,14 @@ def judge(pipe: Pipeline, clip: str | None, words: str | None) -> Iterator[Shown
         yield complaint(str(error).replace(str(clip), Path(clip or "").name))
     else:
         yield shown(pipe, windows)
+
+
+def turn_of(line: str) -> dict[str, str]:
+    """A line as a turn of a conversation: "Ann: Hello" as {"speaker": "Ann", "text": "Hello"}."""
+    name, colon, words = line.partition(":")
+    if colon and words.strip() and 0 < len(name.strip()) <= LONGEST_NAME:
+        return {"speaker": name.strip(), "text": words.strip()}
+    return {"text": line.strip()}
 
 
 def shown(pipe: Pipeline, windows: list[Answer]) -> Shown:

@@ -144,6 +144,35 @@ def test_a_long_clip_becomes_a_timeline_that_grows(clip):
     assert "<b>other" not in table + colours
 
 
+def test_what_was_said_before_is_read_by_a_model_that_takes_turns(folder, tmp_path, clip):
+    write_folder(tmp_path / "dialogue", "dialogue")
+    talks = pipeline(model=str(tmp_path / "dialogue"), trust_remote_code=True)
+    history = [{"speaker": "Ann", "text": "world"}, {"text": clip}]
+    told = talks({"text": "hello", "speaker": "Ben", "history": history})["scores"]
+    _, table, _, _ = last(app.judge(talks, None, "Ben: hello", f"Ann: world\n\n{clip}\n"))
+    assert cells(table)[1][:2] == [max(told, key=told.get), app.percent(max(told.values()))]
+    assert told != pytest.approx(talks("hello")["scores"], abs=1e-6)
+    shown = [
+        [box.visible for box in parts(app.open_page(str(model)), gradio.Textbox)]
+        for model in (folder, tmp_path / "dialogue")
+    ]
+    assert shown == [[True, False], [True, True]]
+
+
+@pytest.mark.parametrize(
+    ("line", "turn"),
+    [
+        ("Ann: Hello", {"speaker": "Ann", "text": "Hello"}),
+        ("Hello", {"text": "Hello"}),
+        (": Hello", {"text": ": Hello"}),
+        ("Ann:", {"text": "Ann:"}),
+        ("What I wanted to say to you both: go", {"text": "What I wanted to say to you both: go"}),
+    ],
+)
+def test_a_line_is_a_turn(line, turn):
+    assert app.turn_of(line) == turn
+
+
 def test_a_film_is_looked_at_for_ten_minutes():
     def film():
         yield from (window(number) for number in range(app.MAX_SECONDS // 5))
