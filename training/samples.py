@@ -161,7 +161,7 @@ class SampleDataset(torch.utils.data.Dataset):
 
     def _sample(self, index: int, row: dict) -> dict:
         draw = [self.seed, self.epoch, index]
-        inputs = self._inputs(index, row, self.modalities, np.random.default_rng(draw))
+        inputs = self._inputs(index, row, self.modalities, draw)
         around = {} if self.turns is None else self.around(index)
         return inputs | around | self.labels(index) | {"draw": draw if self.augmentation else None}
 
@@ -179,11 +179,12 @@ class SampleDataset(torch.utils.data.Dataset):
         said = self._all._said[place]
         if not self.processor.turns_apart:
             return said
-        rng = np.random.default_rng([self.seed, self.epoch, place])
-        return said | self._all._inputs(place, self._all.rows[place], self.modalities, rng)
+        row = self._all.rows[place] if self._all.raw_modalities else {}
+        return said | self._all._inputs(place, row, self.modalities, [self.seed, self.epoch, place])
 
-    def _inputs(self, index: int, row: dict, modalities: Sequence[str], rng: np.random.Generator) -> Inputs:
-        """What a sample holds of some modalities, changed at random in training."""
+    def _inputs(self, index: int, row: dict, modalities: Sequence[str], draw: Sequence[int]) -> Inputs:
+        """What a sample holds of some modalities, changed in training as `draw` says."""
+        rng = np.random.default_rng(draw) if self.augmentation else None
         found = self.kept[index] if self.kept else self._read(index, row, rng)
         if self.features is not None:
             found = found | self.features[index]
