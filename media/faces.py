@@ -6,7 +6,7 @@ method of `FaceDetector` can stand in for it.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -85,6 +85,13 @@ def face_crop(image: np.ndarray, detector: FaceDetector) -> np.ndarray | None:
     """The chosen face of an image (height, width, 3), cut out with `MARGIN`; None where no face is certain enough."""
     face = choose_face(detector.detect(image))
     return None if face is None else crop(image, crop_box(face.box, image.shape))
+
+
+def faces_in(frames: Iterable[np.ndarray]) -> tuple[list[np.ndarray], list[int]]:
+    """The chosen face of each frame, by the default detector, and which frames have one; the others are left out."""
+    crops = [face_crop(frame, default_detector()) for frame in frames]
+    seen = [place for place, face in enumerate(crops) if face is not None]
+    return [crops[place] for place in seen], seen
 
 
 def choose_face(faces: Sequence[Face], min_confidence: float = MIN_CONFIDENCE) -> Face | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .container import Source
 from .decode import Clip, read_clip
-from .faces import default_detector, face_crop
+from .faces import faces_in
 from .windows import Event, Span, Window, windows_of
 
 
@@ -123,11 +123,17 @@ def stack_frames(processor: Processor, frames: Sequence[np.ndarray]) -> np.ndarr
     return np.stack(frames)
 
 
-def _faces_of(processor: Processor, frames: np.ndarray) -> tuple[np.ndarray | None, list[int]]:
+def pictures_for(processor: Processor, pictures: Sequence[np.ndarray]) -> np.ndarray | None:
+    """Pictures of one sample as a processor takes them: its faces, where it sees faces; None where there is none."""
+    if processor.crop_faces:
+        return _faces_of(processor, pictures)[0]
+    return stack_frames(processor, pictures)
+
+
+def _faces_of(processor: Processor, frames: Sequence[np.ndarray]) -> tuple[np.ndarray | None, list[int]]:
     """The face of each frame alone, None where none is seen, and the indices of the frames that have one."""
-    crops = [face_crop(frame, default_detector()) for frame in frames]
-    seen = [i for i, crop in enumerate(crops) if crop is not None]
-    return (stack_frames(processor, [crops[i] for i in seen]) if seen else None), seen
+    crops, seen = faces_in(frames)
+    return (stack_frames(processor, crops) if seen else None), seen
 
 
 def shorter_side(size: dict[str, int | None]) -> int:

@@ -12,7 +12,7 @@ from affecthub.datasets_scripts.prepared.clips import decode_array, decode_audio
 from affecthub.datasets_scripts.prepared.stream import ShardStream
 from affecthub.media.decode import MediaError
 from affecthub.media.files import file_state
-from affecthub.media.for_processor import read_clip_for, stack_frames
+from affecthub.media.for_processor import pictures_for, read_clip_for, stack_frames
 from affecthub.media.pictures import decode_image, read_picture
 from affecthub.modeling.modalities import AUDIO, PHYSIO, TEXT, VIDEO
 from affecthub.training.samples import Inputs, SampleDataset, with_state
@@ -40,7 +40,7 @@ class ClipDataset(SampleDataset):
             found |= {VIDEO: clip.frames} if video else {}
         if row.get("image_paths") and VIDEO in self.raw_modalities:
             paths = spread(row["image_paths"], self.processor.video_processor.num_frames)
-            found[VIDEO] = stack_frames(self.processor, [read_picture(path) for path in paths])
+            found[VIDEO] = pictures_for(self.processor, [read_picture(path) for path in paths])
         return found
 
     def sources(self, name: str) -> Iterator[object]:

@@ -6,7 +6,7 @@ the same for any number of them. All need to see the same output folder.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from accelerate import PartialState
@@ -67,7 +67,7 @@ def prepare(
             raise ValueError(f"--features: {corpus.name} holds moments of recordings, of which frames and sound stay.")
         splits = {name: _with_sound_starts(rows) for name, rows in splits.items()}
         return _together(splits, Path(folder), settings, lambda mine: write_moments(mine, time_limit))
-    encode, form = None, form or ClipForm()
+    encode, form = None, replace(form or ClipForm(), crop_faces=corpus.crop_faces)
     if features:
         encode = FeatureEncoder(clips_of(features, data), state.device)
         form, settings = encode.form, settings | encode.settings

@@ -44,6 +44,9 @@ class Clips(DataOptions):
     """Columns of numbers that make the vector of features of a row, such as [gsr, au_*]."""
     media_root: str | None = None
     """Folder in which the table's paths begin (default: the table's); nothing outside of it is read."""
+    crop_faces: bool = False
+    """See faces alone: of each frame the largest that is certain enough; a frame without one is left out. For pictures
+    with others in them, or with a room that would give something away."""
     subset: str | None = None
     """Configuration of a data set of the Hub."""
     name: str | None = None
@@ -86,6 +89,7 @@ class Clips(DataOptions):
             name=self.name or facts.get("name") or Path(self.root).expanduser().resolve().stem,
             unit=facts["unit"],
             splits=splits,
+            crop_faces=self.crop_faces,
             targets=tuple(target_of(name, some) for name in self.targets),
             audit=AuditColumns(
                 "key",

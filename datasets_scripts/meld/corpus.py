@@ -30,6 +30,9 @@ class Meld(DataOptions):
 
     targets: list[Literal["emotion", "sentiment"]] = field(default_factory=lambda: ["emotion"])
     """What is learned, the main one first: emotion, sentiment, or both at once."""
+    crop_faces: bool = False
+    """See faces alone: of each frame the largest that is certain enough; a frame without one is left out. For pictures
+    with others in them, or with a room that would give something away."""
     twin_policy: Literal["prefer_final", "plain"] = "prefer_final"
     """Which of two clips of one test utterance is right: the authors' final one, or the one of the plain name, for
     comparison with published figures."""
@@ -47,6 +50,7 @@ class Meld(DataOptions):
             name="MELD",
             unit="utterances",
             splits=splits,
+            crop_faces=self.crop_faces,
             targets=tuple(target_of(name, some) for name in self.targets),
             audit=AuditColumns("key", "recording", "participant", text="text", labels=("emotion",)),
             card=DataCard(

@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 
 from affecthub.media.decode import MediaError, read_clip
+from affecthub.media.faces import faces_in
 from affecthub.media.pictures import encode_image, read_picture
 from affecthub.media.windows import Sound
 
@@ -49,10 +50,12 @@ class ClipForm:
     """s from the beginning; what follows is left out."""
     sampling_rate: int = 16_000
     """Hz of the sound."""
+    crop_faces: bool = False
+    """Of each frame its face alone, see `media.faces`; a frame without one is left out. The data set says so."""
 
     def __post_init__(self):
         for name, value in asdict(self).items():
-            if value <= 0:
+            if name != "crop_faces" and value <= 0:
                 raise ValueError(f"{name}={value}: it has to be above 0.")
 
 
@@ -84,7 +87,7 @@ def prepare_clip(row: Mapping[str, object], form: ClipForm) -> PreparedClip:
             clip = read_clip(
                 path,
                 num_frames=form.num_frames,
-                frame_size=form.frame_size,
+                frame_size=None if form.crop_faces else form.frame_size,
                 sampling_rate=form.sampling_rate,
                 start=start,
                 max_seconds=seconds,
@@ -95,9 +98,9 @@ def prepare_clip(row: Mapping[str, object], form: ClipForm) -> PreparedClip:
             frames = clip.frames if "video" in names else frames
             sound = clip.audio if "audio" in names else sound
         if row.get("image_paths"):
-            frames = [
-                shrunk(read_picture(path), form.frame_size) for path in spread(row["image_paths"], form.num_frames)
-            ]
+            frames = [read_picture(path) for path in spread(row["image_paths"], form.num_frames)]
+        if frames is not None and form.crop_faces:
+            frames = faces_in(frames)[0] or None
     except MediaError as error:
         detail = str(error)
         for path in (row.get("video_path"), row.get("audio_path")):
@@ -105,7 +108,7 @@ def prepare_clip(row: Mapping[str, object], form: ClipForm) -> PreparedClip:
         return PreparedClip("undecodable", detail=detail)
     return PreparedClip(
         "none" if frames is None and sound is None else "kept",
-        video=None if frames is None else [encode_image(frame, FULL_COLOUR) for frame in frames],
+        video=None if frames is None else [encode_image(shrunk(f, form.frame_size), FULL_COLOUR) for f in frames],
         audio=None if sound is None else encode_audio(sound, form.sampling_rate),
     )
 

@@ -277,6 +277,7 @@ def form_values(processor: Processor) -> dict[str, object]:
     if "video" in processor.modalities:
         frames = processor.video_processor
         values |= {"num_frames": frames.num_frames, "frame_size": shorter_side(frames.size)}
+        values |= {"crop_faces": processor.crop_faces}
     if "audio" in processor.modalities:
         values["sampling_rate"] = processor.sampling_rate
     return values | ({"max_seconds": processor.max_seconds} if values else {})

@@ -13,7 +13,11 @@ from transformers import set_seed
 
 from affecthub.datasets_scripts.clips.corpus import Clips
 from affecthub.datasets_scripts.corpus import AuditColumns, Corpus, DataOptions, load_corpus, target_of
-from affecthub.datasets_scripts.prepared.clips import ClipForm
+from affecthub.datasets_scripts.prepared.clips import ClipForm, prepare_clip
+from affecthub.media import faces
+from affecthub.media.faces import Face
+from affecthub.media.for_processor import pictures_for
+from affecthub.media.pictures import decode_image
 from affecthub.training.clips import PreparedDataset, StreamedDataset
 from affecthub.training.data import make_dataset
 from affecthub.training.evaluate import evaluate
@@ -245,3 +249,44 @@ def test_a_data_set_of_ones_own_goes_the_whole_way(tmp_path):
     assert model.config.modalities == ["text"] and model.config.label2id == {"yes": 0, "no": 1}
     assert results["results"]["test"]["answer"]["rows"] == 8
     assert prepare(Toy(), tmp_path / "out", ClipForm())["statuses"] == {"all": {"none": 30}}
+
+
+class LeftHalf:
+    """A detector: a face is what fills the left half of a frame that is not all dark."""
+
+    def detect(self, image):
+        height, width = image.shape[:2]
+        return [Face((0, 0, width // 2, height), 0.9)] if image.max() > 60 else []
+
+
+def test_only_the_faces_of_clips_and_pictures_are_seen_where_one_wants_that(mine, tmp_path, monkeypatch):
+    monkeypatch.setattr(faces, "default_detector", LeftHalf)
+    recipe = recipe_of("quickstart", mine, "--data.targets=[emotion]", "--data.crop_faces=true")
+    whole = recipe_of("quickstart", mine, "--data.targets=[emotion]")
+    samples = []
+    for one in (recipe, whole):
+        corpus = load_corpus(one.data, modalities_of(one.model), one.split)
+        processor = build_processor(settled(one, corpus), corpus)
+        assert processor.crop_faces == one.data.crop_faces
+        samples.append(make_dataset(corpus, "train", processor, 1))
+    seen = [i for i in range(len(samples[0])) if samples[1][i]["video"] is not None]
+    assert seen
+    for i in seen:
+        face, frame = samples[0][i]["video"], samples[1][i]["video"]
+        assert face.shape[1] > 1.4 * face.shape[2] and frame.shape[1] < 1.4 * frame.shape[2]
+    row = corpus.splits["train"][seen[0]]
+    kept = prepare_clip(row, ClipForm(num_frames=2, frame_size=32, crop_faces=True))
+    (height, width, _), *_ = [decode_image(frame).shape for frame in kept.video]
+    assert width == 32 and height > 45
+    dark = tmp_path / "dark.png"
+    cv2.imwrite(str(dark), np.zeros((40, 40, 3), np.uint8))
+    assert prepare_clip({"image_paths": [str(dark)]}, ClipForm(crop_faces=True)).status == "none"
+    assert pictures_for(samples[0].processor, [np.zeros((40, 40, 3), np.uint8)]) is None
+
+
+def test_what_was_prepared_whole_is_refused_where_faces_are_wanted(mine, tmp_path):
+    data = Clips(root=str(mine), targets=["emotion"], columns={"participant": "person"})
+    prepare(data, tmp_path / "out", ClipForm(num_frames=2, frame_size=64))
+    recipe = recipe_of("quickstart", tmp_path / "out", "--data.targets=[emotion]", "--data.crop_faces=true")
+    with pytest.raises(ValueError, match="prepared with crop_faces=False, and crop_faces=True"):
+        load_corpus(recipe.data, modalities_of(recipe.model), recipe.split)
