@@ -15,6 +15,9 @@ from .encoders import masked_mean
 SMALL = 1e-4
 """Added to a variance before its root, whose gradient is infinite at 0: a clip of one frame has no variance."""
 
+CEPSTRA = 20
+"""Coefficients of a cepstrum that are kept: those that say how the spectrum is shaped, rather than its harmonics."""
+
 LAGS = (1, 2, 4)
 """Frames over which a cepstrum's movement is measured; at a hop of 10 ms, from within a sound to between sounds."""
 
@@ -41,11 +44,40 @@ def cepstrum(features: torch.Tensor) -> torch.Tensor:
     return features @ basis.to(features.dtype)
 
 
-def movement(values: torch.Tensor, mask: torch.Tensor, lag: int) -> torch.Tensor:
-    """Root of the mean square of how much `values` (batch, steps, size) change within `lag` steps: (batch, size)."""
-    real = mask[:, lag:].to(values.dtype).unsqueeze(-1)  # padding is at the end: a real step follows real ones
-    change = (values[:, lag:] - values[:, :-lag]) * real
-    return ((change**2).sum(dim=1) / real.sum(dim=1).clamp(min=1) + SMALL).sqrt()
+def movement(values: torch.Tensor, weights: torch.Tensor, lag: int) -> torch.Tensor:
+    """Root of the mean square of how much `values` (batch, steps, size) change within `lag` steps: (batch, size).
+
+    `weights` (batch, steps) of the steps: a change counts as much as the product of those at both its ends.
+    """
+    both = (weights[:, lag:] * weights[:, :-lag]).to(values.dtype).unsqueeze(-1)
+    change = values[:, lag:] - values[:, :-lag]
+    return ((change**2 * both).sum(dim=1) / both.sum(dim=1).clamp(min=SMALL) + SMALL).sqrt()
+
+
+def functionals(features: torch.Tensor, mask: torch.Tensor, num_mel_bins: int) -> torch.Tensor:
+    """What is said of a whole clip by the figures of its frames, as in openSMILE's feature sets (Eyben et al. 2010).
+
+    Of the first `CEPSTRA` coefficients and of periodicity: mean, standard deviation and movement over all frames. Of
+    the coefficients and of pitch: mean and standard deviation over frames as far as they are voiced; and pitch's
+    movement.
+
+    Args:
+        features (batch, frames, mel bands + 2): log-mel, pitch and periodicity, 0 in padded frames.
+        mask (batch, frames): 1 = real.
+        num_mel_bins: mel bands.
+
+    Returns:
+        (batch, size): 7 figures of each coefficient, and 10 of pitch and periodicity.
+    """
+    bands, pitch, periodicity = features.split([num_mel_bins, 1, 1], dim=-1)
+    coefficients = cepstrum(bands)[..., :CEPSTRA]
+    heard, voiced = torch.cat([coefficients, periodicity], dim=-1), torch.cat([coefficients, pitch], dim=-1)
+    weights = periodicity.squeeze(-1) ** 2
+    return torch.cat(
+        [masked_statistics(heard, mask), *(movement(heard, mask, lag) for lag in LAGS)]
+        + [masked_statistics(voiced, weights), *(movement(pitch, weights, lag) for lag in LAGS)],
+        dim=1,
+    )
 
 
 class AudioBlock(CheckpointedLayer):
@@ -60,7 +92,16 @@ class AudioBlock(CheckpointedLayer):
         return torch.relu(self.convolution(features)) * mask
 
 
-class AudioCnn(nn.Module):
+class AudioConvolutions(nn.Module):
+    """What the encoders made of blocks of convolutions share."""
+
+    @property
+    def first_layer(self) -> nn.Module:
+        """The layer that the input meets first."""
+        return self.blocks[0].convolution
+
+
+class AudioCnn(AudioConvolutions):
     """Log-mel -> Conv1d -> Conv1d -> MaxPool1d 2 -> global average.
 
     ```
@@ -156,7 +197,7 @@ class PresentBatchNorm(nn.BatchNorm1d):
         return (values - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
 
 
-class AudioCnn2d(nn.Module):
+class AudioCnn2d(AudioConvolutions):
     """Log-mel as a picture: statistics over time of its cepstrum, and of every block of 2-D convolutions.
 
     ```
@@ -205,5 +246,51 @@ class AudioCnn2d(nn.Module):
         return self.dropout(self.norm(torch.cat(pooled, dim=1), present))
 
 
-AUDIO_ENCODERS = {"cnn": AudioCnn, "cnn2d": AudioCnn2d}
+class AudioFunctionals(nn.Module):
+    """Log-mel, pitch and periodicity -> `functionals` of the clip -> BatchNorm -> Dropout.
+
+    Nothing in it but the norm is learned, so that a few hundred clips suffice for what follows it: a small network
+    that learns from standardised functionals, as an SVM commonly does.
+    """
+
+    gradient_checkpointing = False  # said, since transformers refuses a model that has nothing to recompute
+
+    def __init__(self, config: TrimodalConfig):
+        super().__init__()
+        self.num_mel_bins = config.num_mel_bins
+        self.output_size = 7 * min(CEPSTRA, config.num_mel_bins) + 10
+        self.norm = PresentBatchNorm(self.output_size)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, input_features: torch.Tensor, feature_attention_mask: torch.Tensor | None) -> torch.Tensor:
+        """Encode a batch of clips.
+
+        Args:
+            input_features (batch, frames, mel bands + 2): log-mel energies, pitch and periodicity.
+            feature_attention_mask (batch, frames), optional: 1 = real.
+
+        Returns:
+            (batch, `output_size`).
+
+        Raises:
+            ValueError: features of another width.
+        """
+        if input_features.shape[-1] != self.num_mel_bins + 2:
+            raise ValueError(
+                f"input_features of width {input_features.shape[-1]}: {self.num_mel_bins} mel bands, pitch and "
+                "periodicity are needed; make them by LogMelFeatureExtractor(pitch=True)."
+            )
+        if feature_attention_mask is None:
+            feature_attention_mask = torch.ones(input_features.shape[:2], device=input_features.device)
+        mask = feature_attention_mask.to(input_features.dtype)
+        pooled = functionals(input_features * mask.unsqueeze(-1), mask, self.num_mel_bins)
+        return self.dropout(self.norm(pooled, mask.amax(dim=1)))
+
+    @property
+    def first_layer(self) -> nn.Module:
+        """The layer that the input meets first."""
+        return self.norm
+
+
+AUDIO_ENCODERS = {"cnn": AudioCnn, "cnn2d": AudioCnn2d, "functionals": AudioFunctionals}
 """By `TrimodalConfig.audio_encoder`."""

@@ -9,7 +9,7 @@ from transformers.configuration_utils import SubConfigSpec
 from .configuration_base import AffectConfig
 from .modalities import AUDIO, TEXT, UTTERANCE_MODALITIES, VIDEO
 
-AUDIO_CHANNELS = {"cnn": (64, 128), "cnn2d": (16, 32, 64, 96)}
+AUDIO_CHANNELS = {"cnn": (64, 128), "cnn2d": (16, 32, 64, 96), "functionals": ()}
 """Audio encoder -> channels of its convolutions; the first is the reference's."""
 
 SOUND_ENCODERS = (
@@ -34,8 +34,9 @@ class TrimodalConfig(AffectConfig):
         vision_config: any CLIP-like vision model of transformers (default: CLIP ViT-B/32 with its 512-d projection).
         audio_config: an encoder of sound of transformers, of `SOUND_ENCODERS`; none: `audio_encoder`.
         num_mel_bins: mel bands of the log-mel input.
-        audio_encoder: without an `audio_config`: "cnn", the reference's two convolutions over time, or "cnn2d", 2-D
-            convolutions over bands and frames with statistics over time; both learn from scratch.
+        audio_encoder: without an `audio_config`: "cnn", the reference's two convolutions over time; "cnn2d", 2-D
+            convolutions over bands and frames with statistics over time; or "functionals", statistics of cepstrum,
+            pitch and voicing, for few clips. All learn from scratch.
         audio_channels: channels of each convolution (default: `AUDIO_CHANNELS` of the encoder).
         hidden_size: size of each modality's embedding.
         classifier_hidden_size: hidden units of each classifier.
@@ -80,7 +81,7 @@ class TrimodalConfig(AffectConfig):
             )
         if self.audio_encoder not in AUDIO_CHANNELS:
             raise ValueError(f"audio_encoder={self.audio_encoder!r}: choose one of {list(AUDIO_CHANNELS)}.")
-        if not self.audio_channels:
+        if AUDIO_CHANNELS[self.audio_encoder] and not self.audio_channels:
             raise ValueError(f"audio_channels={self.audio_channels}: name the channels of one convolution or more.")
 
 

@@ -95,8 +95,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         if TEXT in self.config.modalities:
             return self.text_model.get_input_embeddings()
         if AUDIO in self.config.modalities:
-            pretrained = self.config.audio_config is not None
-            return self.audio_model.first_layer if pretrained else self.audio_model.blocks[0].convolution
+            return self.audio_model.first_layer
         return self.vision_model.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:

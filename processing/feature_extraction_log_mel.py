@@ -7,6 +7,7 @@ import torch
 from transformers import BatchFeature, SequenceFeatureExtractor
 from transformers.audio_utils import mel_filter_bank, window_function
 
+from .pitch import PAUSE_DB, pitch_and_periodicity
 from .waveforms import check_sampling_rate, checked_clips, trim_silence
 
 FLOOR = 1e-10
@@ -19,7 +20,7 @@ TOP_DB = 80.0
 SMALLEST_STD = 1.0
 """dB: what hardly varies, as a hum, is not blown up into something."""
 
-NORMALIZATIONS = ("utterance", "fixed")
+NORMALIZATIONS = ("utterance", "level", "fixed")
 
 
 class LogMelFeatureExtractor(SequenceFeatureExtractor):
@@ -31,6 +32,8 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
 
     - "utterance": by the clip's own mean and standard deviation, over all its frames and bands; how loud a recording
       is then changes nothing.
+    - "level": by the clip's own mean outside of pauses, and `std`; how loud a recording is changes nothing, and by how
+      much one sound or band is louder than another keeps its scale.
     - "fixed": by `mean` and `std`, with full scale at 0 dB and silence at -100 dB. For recordings of one level.
 
     Args:
@@ -38,11 +41,12 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         sampling_rate: Hz that the samples must have.
         n_fft: samples of the window and of its transform; 1024 at 16 kHz is 64 ms.
         hop_length: samples between frames; a quarter of the window is librosa's and the Hann window's usual step.
-        normalization: "utterance" or "fixed".
+        normalization: "utterance", "level" or "fixed".
         trim_db: what is quieter than the clip's peak by more dB counts as silence where it lies at the ends; None
             keeps it. Samples are compared, so what is cut off does not move the frames of the rest.
         mean: dB, one figure or one a band; for "fixed".
-        std: dB, likewise.
+        std: dB, likewise; for "level" too.
+        pitch: whether two columns follow the bands: `pitch_and_periodicity`.
         padding_value: of padded frames, after normalisation; 0 is the mean.
     """
 
@@ -59,6 +63,7 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         trim_db: float | None = 40.0,
         mean: float | Sequence[float] = -35.0,
         std: float | Sequence[float] = 20.0,
+        pitch: bool = False,
         padding_value: float = 0.0,
         **kwargs,
     ):
@@ -78,6 +83,7 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         self.trim_db = trim_db
         self.mean = mean
         self.std = std
+        self.pitch = pitch
         # Under these names the base class leaves them out of the saved JSON: they follow from the arguments.
         self.window = torch.from_numpy(window_function(n_fft, "hann"))
         mel_filters = mel_filter_bank(
@@ -114,8 +120,9 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
             return_tensors: "pt", "np", or None for a list of arrays.
 
         Returns:
-            `input_features` float32 (batch, frames, mel bands), a clip having 1 + samples // hop_length frames,
-            of the samples that are left after trimming, and `feature_attention_mask` int64 (batch, frames), 1 = real.
+            `input_features` float32 (batch, frames, mel bands; with `pitch` mel bands + 2), a clip having
+            1 + samples // hop_length frames, of the samples that are left after trimming, and `feature_attention_mask`
+            int64 (batch, frames), 1 = real.
 
         Raises:
             ValueError: a missing or other sampling rate; empty, non-finite or not one-dimensional samples.
@@ -134,21 +141,28 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         return BatchFeature(batch, tensor_type=return_tensors)
 
     def _normalised(self, clips: list[np.ndarray]) -> list[np.ndarray]:
-        """Normalised features float32 (frames, mel bands) of each clip."""
+        """Features float32 (frames, columns) of each clip."""
         clips = [clip if self.trim_db is None else trim_silence(clip, self.trim_db) for clip in clips]
-        if self.normalization == "utterance":
-            return [self._by_utterance(clip) for clip in clips]
-        mean, std = np.float32(self.mean), np.float32(self.std)
-        return [(self._decibels(clip) - mean) / std for clip in clips]
+        bands = [self._bands(clip) for clip in clips]
+        if not self.pitch:
+            return bands
+        voices = [pitch_and_periodicity(clip, self.sampling_rate, self.hop_length) for clip in clips]
+        return [np.concatenate(columns, axis=1) for columns in zip(bands, voices, strict=True)]
 
-    def _by_utterance(self, clip: np.ndarray) -> np.ndarray:
-        """Features by the clip's own figures; digital silence is 0 throughout.
+    def _bands(self, clip: np.ndarray) -> np.ndarray:
+        """Normalised log-mel float32 (frames, mel bands); by the clip's own figures, digital silence is 0 throughout.
 
-        The clip is brought to peak 1 first, so that `FLOOR` lies as far below every recording.
+        By these the clip is brought to peak 1 first, so that `FLOOR` lies as far below every recording.
         """
+        std = np.float32(self.std)
+        if self.normalization == "fixed":
+            return (self._decibels(clip) - np.float32(self.mean)) / std
         decibels = self._decibels(clip / (np.abs(clip).max() or 1.0))
         decibels = np.maximum(decibels, decibels.max() - TOP_DB)
-        return (decibels - decibels.mean()) / max(decibels.std(), SMALLEST_STD)
+        if self.normalization == "utterance":
+            return (decibels - decibels.mean()) / max(decibels.std(), SMALLEST_STD)
+        loudness = np.logaddexp.reduce(decibels * (np.log(10) / 10), axis=1) * (10 / np.log(10))
+        return (decibels - decibels[loudness >= loudness.max() - PAUSE_DB].mean()) / std
 
     def _decibels(self, clip: np.ndarray) -> np.ndarray:
         """Log-mel power float32 (frames, mel bands) in dB.

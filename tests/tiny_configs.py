@@ -14,6 +14,9 @@ CNN2D = dict(audio_encoder="cnn2d", audio_channels=[4, 6, 8])
 W2V_BERT = dict(audio_config=dict(model_type="wav2vec2-bert", feature_projection_input_dim=10, **LAYERS))
 """Fields of an utterance model with an encoder of sound of transformers, for features of 10 bands."""
 
+FUNCTIONALS = dict(audio_encoder="functionals", num_mel_bins=8)
+"""Likewise with functionals; of features with pitch, which are two columns wider."""
+
 VIT = dict(vision_config=dict(model_type="vit", image_size=16, patch_size=8, **LAYERS))
 RESNET = dict(model_type="resnet", embedding_size=8, hidden_sizes=[8, 16], depths=[1, 2], layer_type="basic")
 HEAD = dict(head_sizes=[8], head_dropouts=[0.1, 0.1])

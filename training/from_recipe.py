@@ -42,9 +42,12 @@ POS_WEIGHT_LIMIT = 20.0
 FOCAL_GAMMA = 2.0
 """The value that Lin et al. 2017 found best."""
 
-LOG_MEL = {"cnn2d": {"n_fft": 512, "hop_length": 160}}
-"""Audio encoder -> settings of its log-mel features: windows of 32 ms every 10 ms, as usual for speech. The other
-encoder keeps the reference's 64 ms every 16 ms."""
+LOG_MEL = {
+    "cnn2d": {"n_fft": 512, "hop_length": 160},
+    "functionals": {"n_fft": 512, "hop_length": 160, "normalization": "level", "pitch": True},
+}
+"""Audio encoder -> settings of its log-mel features: windows of 32 ms every 10 ms, as usual for speech. The other one
+keeps the reference's 64 ms every 16 ms."""
 
 Part = PreTrainedTokenizerBase | ClipFramesVideoProcessor | FeatureExtractionMixin
 """What a processor holds for a modality."""

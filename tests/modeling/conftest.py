@@ -8,7 +8,7 @@ import torch
 from affecthub.architectures import architecture_names
 from affecthub.modeling.configuration_frame_vit import FrameVitConfig
 
-from ..tiny_configs import CNN2D, HEAD, TINY_CONFIGS, W2V_BERT, tiny_config
+from ..tiny_configs import CNN2D, FUNCTIONALS, HEAD, TINY_CONFIGS, W2V_BERT, tiny_config
 
 VARIANTS = {
     "unimodal_text": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["text"], **kw}),
@@ -17,6 +17,10 @@ VARIANTS = {
     "trimodal_cnn2d": lambda **kw: tiny_config("trimodal_ensemble", **{**CNN2D, **kw}),
     "unimodal_w2v_bert": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["audio"], **W2V_BERT, **kw}),
     "trimodal_w2v_bert": lambda **kw: tiny_config("trimodal_ensemble", **{**W2V_BERT, **kw}),
+    "unimodal_functionals": lambda **kw: tiny_config(
+        "unimodal_baseline", **{"modalities": ["audio"], **FUNCTIONALS, **kw}
+    ),
+    "trimodal_functionals": lambda **kw: tiny_config("trimodal_ensemble", **{**FUNCTIONALS, **kw}),
     "unimodal_video": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["video"], **kw}),
     "frame_vit_base": lambda **kw: FrameVitConfig.base(**{**TINY_CONFIGS["frame_vit"], **HEAD, **kw}),
 }

@@ -26,7 +26,7 @@ from affecthub import (
     UnimodalBaselineConfig,
     UnimodalBaselineForVideoClassification,
 )
-from affecthub.modeling.audio_encoders import PresentBatchNorm, cepstrum
+from affecthub.modeling.audio_encoders import PresentBatchNorm, cepstrum, functionals
 from affecthub.modeling.modalities import drop_modalities
 
 LAYERS = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=37)
@@ -176,7 +176,7 @@ def test_encoders_come_from_a_folder(tmp_path, text_class, vision):
         ),
         (dict(modality_dropout=1.0), r"modality_dropout=1.0"),
         (dict(fusion_sizes=[8]), "one dropout a layer"),
-        (dict(audio_encoder="lstm"), r"audio_encoder='lstm': choose one of \['cnn', 'cnn2d'\]"),
+        (dict(audio_encoder="lstm"), r"audio_encoder='lstm': choose one of \['cnn', 'cnn2d', 'functionals'\]"),
         (dict(audio_channels=[]), r"audio_channels=\[\]: name the channels"),
     ],
 )
@@ -201,23 +201,27 @@ def test_compiles(inputs_for):
         torch.testing.assert_close(compiled(**inputs).logits, model(**inputs).logits, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("audio_encoder", ["cnn", "cnn2d"])
+@pytest.mark.parametrize("audio_encoder", ["cnn", "cnn2d", "functionals"])
 def test_no_modality_starts_much_quieter_than_another(inputs_for, audio_encoder):
     torch.manual_seed(0)
     wide = dict(hidden_size=256, num_hidden_layers=1, num_attention_heads=4, intermediate_size=256)
     encoders = {name: {**TINY[name], **wide} for name in ("text_config", "vision_config")}
-    config = TrimodalEnsembleConfig(**encoders, num_mel_bins=10, audio_encoder=audio_encoder)
+    num_mel_bins = 8 if audio_encoder == "functionals" else 10  # beside which pitch takes two columns
+    config = TrimodalEnsembleConfig(**encoders, num_mel_bins=num_mel_bins, audio_encoder=audio_encoder)
     model = TrimodalEnsembleForVideoClassification(config).train()  # with the statistics of this batch
     spread = model.trimodal(**inputs_for(["text", "audio", "video"])).embeddings.std(dim=(0, 2))
     assert spread.max() < 6 * spread.min()
 
 
-@pytest.mark.parametrize("audio_encoder", ["cnn", "cnn2d"])
-def test_how_loud_a_recording_is_and_silence_around_it_change_no_answer(audio_encoder):
+@pytest.mark.parametrize(
+    ("audio_encoder", "features"),
+    [("cnn", {}), ("cnn2d", {}), ("functionals", {"normalization": "level", "pitch": True})],
+)
+def test_how_loud_a_recording_is_and_silence_around_it_change_no_answer(audio_encoder, features):
     torch.manual_seed(0)
     config = UnimodalBaselineConfig(modalities=["audio"], audio_encoder=audio_encoder, initializer_range=0.1)
     model = UnimodalBaselineForVideoClassification(config).eval()
-    processor = TrimodalProcessor(feature_extractor=LogMelFeatureExtractor())
+    processor = TrimodalProcessor(feature_extractor=LogMelFeatureExtractor(**features))
     rng = np.random.default_rng(0)
     clip = 0.1 * np.sin(np.arange(30_000) ** 1.4 / 40) * rng.uniform(0.5, 1, 30_000)
     silence = 1e-5 * rng.normal(size=16_000)
@@ -238,6 +242,48 @@ def test_a_cepstrum_is_a_cosine_transform():
     features = torch.randn(2, 5, 40, generator=torch.Generator().manual_seed(0))
     expected = torch.from_numpy(scipy.fft.dct(features.numpy(), axis=-1, norm="ortho"))
     torch.testing.assert_close(cepstrum(features), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_functionals_are_those_of_each_clip_by_itself():
+    generator = torch.Generator().manual_seed(0)
+    features, mask = torch.randn(3, 30, 26, generator=generator), torch.ones(3, 30)
+    features[..., -1] = torch.rand(3, 30, generator=generator)
+    features[:, 5:9, -1] = 0  # a pause
+    mask[1, 21:], features[1, 21:] = 0, 0
+    mask[2, 1:], features[2, 1:] = 0, 0
+    got = functionals(features, mask, num_mel_bins=24)
+    for row, clip, count in zip(got, features, (30, 21, 1), strict=True):
+        frames = clip[:count].numpy()
+        torch.testing.assert_close(row, torch.from_numpy(expected_functionals(frames)).float(), rtol=1e-3, atol=1e-3)
+
+
+def expected_functionals(frames):
+    """By NumPy and SciPy, of the frames (frames, 26) of one clip: float (150,)."""
+    cepstra = scipy.fft.dct(frames[:, :24].astype(float), norm="ortho")[:, :20]
+    pitch, periodicity = frames[:, 24:25].astype(float), frames[:, 25:].astype(float)
+    small, voice = 1e-4, periodicity[:, 0] ** 2
+
+    def statistics(values, weights):
+        mean = np.average(values, axis=0, weights=weights)
+        return [mean, np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights) + small)]
+
+    def movement(values, weights, lag):
+        both = weights[lag:] * weights[:-lag]
+        change = (np.square(values[lag:] - values[:-lag]) * both[:, None]).sum(axis=0)
+        return np.sqrt(change / max(both.sum(), small) + small)
+
+    heard, voiced, every = np.hstack([cepstra, periodicity]), np.hstack([cepstra, pitch]), np.ones(len(frames))
+    figures = statistics(heard, every) + [movement(heard, every, lag) for lag in (1, 2, 4)]
+    figures += statistics(voiced, voice) + [movement(pitch, voice, lag) for lag in (1, 2, 4)]
+    return np.concatenate(figures)
+
+
+def test_functionals_need_pitch_beside_the_bands():
+    config = UnimodalBaselineConfig(modalities=["audio"], audio_encoder="functionals")
+    model = UnimodalBaselineForVideoClassification(config)
+    inputs = LogMelFeatureExtractor()(np.ones(4_000), sampling_rate=16_000, return_tensors="pt")
+    with pytest.raises(ValueError, match=r"width 40: 40 mel bands, pitch and .* LogMelFeatureExtractor\(pitch=True\)"):
+        model(**inputs)
 
 
 def test_batch_statistics_are_those_of_the_samples_that_have_sound():

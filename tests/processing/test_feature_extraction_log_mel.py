@@ -143,6 +143,25 @@ def test_by_utterance_the_level_changes_nothing(decibels):
     assert np.abs(features_of(changed, **PLAIN) - features_of(speech(), **PLAIN)).max() > 0.9  # fixed: it shows
 
 
+LEVEL = dict(normalization="level", pitch=True)
+
+
+@pytest.mark.parametrize("decibels", [-40, -20, 20])
+def test_by_level_dB_keep_their_scale_and_the_level_changes_nothing(decibels):
+    clip = speech()
+    plain, features = features_of(clip, **PLAIN), features_of(clip, **LEVEL, trim_db=None)[:, :40]
+    np.testing.assert_allclose(features - features.mean(), plain - plain.mean(), atol=1e-4)
+    np.testing.assert_allclose(
+        features_of(clip * 10 ** (decibels / 20), **LEVEL), features_of(clip, **LEVEL), atol=1e-4
+    )
+
+
+def test_by_level_pauses_do_not_count():
+    clip, pause = speech(), np.zeros(RATE)
+    longer = features_of(np.concatenate([clip, pause, clip]), normalization="level")
+    np.testing.assert_allclose(longer[:80], features_of(clip, normalization="level")[:80], atol=0.02)
+
+
 @pytest.mark.parametrize("floor", [0.0, 1e-3])
 def test_silence_at_the_ends_changes_nothing(floor):
     noise = floor * np.random.default_rng(1).uniform(-1, 1, (2, RATE + 77))
@@ -153,8 +172,9 @@ def test_silence_at_the_ends_changes_nothing(floor):
 
 def test_digital_silence_and_a_single_sample_are_finite():
     assert not features_of(np.zeros(4_000)).any()
+    assert not features_of(np.zeros(4_000), **LEVEL)[:, :40].any()
     for clip in (np.ones(1), np.full(5_000, 1e-30), np.eye(1, 4_000)[0]):
-        assert np.isfinite(features_of(clip)).all()
+        assert np.isfinite(features_of(clip)).all() and np.isfinite(features_of(clip, **LEVEL)).all()
 
 
 def test_a_hum_is_not_blown_up():
@@ -165,7 +185,7 @@ def test_a_hum_is_not_blown_up():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (dict(normalization="batch"), "normalization='batch': choose one of utterance, fixed"),
+        (dict(normalization="batch"), "normalization='batch': choose one of utterance, level, fixed"),
         (dict(trim_db=-3), "trim_db=-3: give dB above 0, or None"),
     ],
 )

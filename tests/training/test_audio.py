@@ -21,19 +21,20 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "frames", "bands"),
+    ("options", "frames", "columns"),
     [
-        ([], 1 + 4_000 // 160, 40),
-        (["--model.config.audio_encoder=cnn"], 1 + 4_000 // 256, 40),
-        (["--model.config.num_mel_bins=24"], 1 + 4_000 // 160, 24),
+        ([], 1 + 4_000 // 160, 64 + 2),
+        (["--model.config.audio_encoder=cnn"], 1 + 4_000 // 256, 64),
+        (["--model.config.audio_encoder=cnn2d"], 1 + 4_000 // 160, 64),
+        (["--model.config.num_mel_bins=24"], 1 + 4_000 // 160, 24 + 2),
     ],
 )
-def test_features_go_with_the_audio_encoder(folder, options, frames, bands):
+def test_features_go_with_the_audio_encoder(folder, options, frames, columns):
     data = [f"--data.root={folder}", "--data.targets=[emotion]"]
     recipe = load_recipe("clips_audio", *data, *options)
     corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split)
     recipe = settled(recipe, corpus)
     processor = build_processor(recipe, corpus)
     inputs = processor(audio=[np.ones(4_000, np.float32)], sampling_rate=16_000)
-    assert inputs["input_features"].shape == (1, frames, bands)
+    assert inputs["input_features"].shape == (1, frames, columns)
     assert build_model(recipe, corpus, processor).eval()(**inputs).logits.shape == (1, 2)
