@@ -194,6 +194,9 @@ def test_plain_talk_is_no_path(text, hub):
 
 
 def test_the_card_parses_and_says_what_is_there(meld, hub):
+    meld = DatasetDict(
+        {split: rows.add_column("topics", [["rain", "tea"]] * len(rows)) for split, rows in meld.items()}
+    )
     publish_dataset(corpus_of(meld), NAME)
     card = DatasetCard(hub.files(NAME, kind="dataset")["README.md"].decode())
     assert card.data.license == "gpl-3.0" and "synthetic" in card.data.tags and card.data.size_categories == ["n<1K"]
