@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
+from .optional_parts import ARGUMENTS
+
 Turn = dict[str, Any]
 """A sample, which also is a turn of its conversation."""
-
-MODALITY_NAMES = ("text", "audio", "video", "physio")
 
 
 def holds_anything(turn: Turn) -> bool:
     """Whether any modality of a turn is there."""
-    return any(turn.get(name) is not None for name in MODALITY_NAMES)
+    return any(turn.get(name) is not None for name in ARGUMENTS)
 
 
 def speaker_slots(speakers: Sequence[str | None], present: int, slots: int) -> list[int]:
@@ -43,7 +43,7 @@ def speaker_slots(speakers: Sequence[str | None], present: int, slots: int) -> l
 def window_of(sample: Turn, before: int, after: int) -> list[Turn | None]:
     """The turns of a sample in a window of `before` + 1 + `after`, the sample itself at `before`; None: no turn."""
     history, following = list(sample.get("history") or ()), list(sample.get("following") or ())
-    earlier = history[len(history) - before :] if len(history) > before else history
+    earlier = history[max(0, len(history) - before) :]
     later = following[:after]
     return [*[None] * (before - len(earlier)), *earlier, sample, *later, *[None] * (after - len(later))]
 
