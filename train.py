@@ -20,17 +20,20 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from affecthub.datasets_scripts.corpus import Corpus, load_corpus
 from affecthub.evaluation.audit import enforce, findings_table
-from affecthub.evaluation.report import results_table, write_results
+from affecthub.evaluation.predictions import PREDICTIONS_FILE
+from affecthub.evaluation.results import results_table, write_results
 from affecthub.hub.model_folder import Finished, clear_checkpoints, save_run
 from affecthub.hub.publish import publish_model
 from affecthub.hub.push import require_repo_id
 from affecthub.training.collator import naming_stuck_workers
 from affecthub.training.data import make_dataset
 from affecthub.training.encoder_cache.run import needs_preload, use_encoder_cache
-from affecthub.training.evaluate import evaluate
+from affecthub.training.environment import write_environment
+from affecthub.training.evaluate import answer, evaluate
 from affecthub.training.features import check_features
 from affecthub.training.from_recipe import build_model, build_processor, modalities_of, settled
 from affecthub.training.fsdp import whole_model
+from affecthub.training.history import write_history
 from affecthub.training.launch import check_divisible, describe_batches, join_launch
 from affecthub.training.phases import epochs_until_stopped
 from affecthub.training.recipe import Recipe, Run, parse_run, write_recipe
@@ -86,15 +89,20 @@ def _run(run: Run, state: PartialState) -> None:
             write_recipe(recipe, run.output_dir)
         trainer.train(resume_from_checkpoint=checkpoint)
     seconds = time.perf_counter() - started
-    results = evaluate(trainer, data, corpus, recipe, as_results(findings, recipe.split.accept))
+    predictions = answer(trainer, data, corpus)
+    results = evaluate(trainer, predictions, data, corpus, recipe, as_results(findings, recipe.split.accept))
     results["training"] |= {"seconds": round(seconds, 1)}
     model = whole_model(trainer)
     if not state.is_main_process:
         return
     if run.eval_only:
         write_results(results, run.output_dir / "eval_metrics.json")
+        predictions.write(run.output_dir / f"eval_{PREDICTIONS_FILE}")
     else:
         save_run(folder, Finished(trainer, model, processor, corpus, recipe, results, seconds))
+        predictions.write(run.output_dir / PREDICTIONS_FILE)
+        write_history(trainer.state.log_history, run.output_dir)
+        write_environment(run.output_dir)
         clear_checkpoints(Path(trainer.args.output_dir))
     print(results_table(results))
     print(how_to_load(folder))

@@ -35,6 +35,10 @@ class Turns:
         """The rows after one, in order of time."""
         return [place for place in self.places[index, self.before + 1 :].tolist() if place != NOBODY]
 
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """A value of each row, added up over the turns around it and itself (rows,)."""
+        return np.where(self.places == NOBODY, 0, values[self.places]).sum(axis=1)
+
     def shuffled(self, seed: int) -> "Turns":
         """As many turns around each row, but of other rows, drawn at random: what context is worth is seen by it."""
         rng, around = np.random.default_rng(seed), self.places != NOBODY

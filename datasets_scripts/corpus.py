@@ -70,14 +70,14 @@ class Target:
     def values(self, rows: Dataset) -> np.ndarray:
         """Labels of rows: ids int (rows,), -100 where unknown; else float32 (rows, labels), NaN where unknown."""
         if self.problem_type == SINGLE and not self.soft:
-            ids = _column(rows, self.column).fill_null(-1).to_numpy(zero_copy_only=False)
+            ids = column_of(rows, self.column).fill_null(-1).to_numpy(zero_copy_only=False)
             return np.where(ids < 0, UNKNOWN, ids)
         feature = rows.features[self.column]
         if isinstance(feature, ClassLabel):  # of a binary target
-            ids = _column(rows, self.column).fill_null(-1).to_numpy(zero_copy_only=False)
+            ids = column_of(rows, self.column).fill_null(-1).to_numpy(zero_copy_only=False)
             return np.where(ids < 0, np.nan, ids).astype(np.float32)[:, None]
         if isinstance(feature, Value):
-            return _column(rows, self.column).to_numpy(zero_copy_only=False).astype(np.float32)[:, None]
+            return column_of(rows, self.column).to_numpy(zero_copy_only=False).astype(np.float32)[:, None]
         return np.array([self._numbers(value) for value in rows[self.column]], dtype=np.float32).reshape(len(rows), -1)
 
     def _numbers(self, value: dict | list | None) -> Sequence[float]:
@@ -290,8 +290,8 @@ def known_values(values: np.ndarray, *, ids: bool = False, shares: bool = False)
     return ~(missing.any(axis=1) if shares else missing.all(axis=1))
 
 
-def _column(rows: Dataset, name: str) -> pa.Array:
-    """A column of numbers, null where a row holds none."""
+def column_of(rows: Dataset, name: str) -> pa.Array:
+    """A column, null where a row holds nothing."""
     return _chunks(rows, name).combine_chunks()
 
 
@@ -303,7 +303,7 @@ def _chunks(rows: Dataset, name: str) -> pa.ChunkedArray:
 def holds(rows: Dataset, modality: str) -> np.ndarray:
     """Which rows hold a modality, bool (rows,)."""
     if f"{modality}_present" in rows.column_names:
-        return _column(rows, f"{modality}_present").to_numpy(zero_copy_only=False).astype(bool)
+        return column_of(rows, f"{modality}_present").to_numpy(zero_copy_only=False).astype(bool)
     if modality in rows.column_names:
         return _chunks(rows, modality).is_valid().to_numpy()  # whatever it holds is not read
     return np.zeros(len(rows), dtype=bool)

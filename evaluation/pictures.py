@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from ..media.files import replacing
 from .answers import Kind
 from .metrics import PERCENT, Metric, metric_logged, percent
-from .report import AblationRow, ablation_metrics
+from .results import AblationRow, ablation_metrics
 from .scores import Scores
 
 TIMELINE_LABELS = 8

@@ -18,7 +18,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from ..datasets_scripts.corpus import DataCard
 from ..evaluation.answers import Kind
 from ..evaluation.metrics import METRICS
-from ..evaluation.report import (
+from ..evaluation.results import (
     USUAL,
     Results,
     ablation_metrics,

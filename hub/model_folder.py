@@ -16,7 +16,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from affecthub.datasets_scripts.corpus import Corpus
 from affecthub.evaluation.pictures import SCORES_PICTURE, plot_ablation, plot_curves, plot_scores
-from affecthub.evaluation.report import Results, write_results
+from affecthub.evaluation.results import Results, write_results
 from affecthub.hub.card import CardFacts, write_card
 from affecthub.hub.remote_code import add_travelling_code
 from affecthub.training.from_recipe import pretrained_audio

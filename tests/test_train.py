@@ -4,21 +4,26 @@ import errno
 import importlib.util
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import av
 import datasets
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
+from sklearn.metrics import accuracy_score, f1_score
 from transformers import AutoModelForVideoClassification, AutoProcessor, TrainerCallback
 
 from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
+from affecthub.evaluation.predictions import read_predictions
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = {"train": 48, "dev": 16, "test": 16}
@@ -32,6 +37,8 @@ LONG = (
     *("--augmentation.frames.flip=0.5", "--augmentation.features.time_masks=2"),
     "--training.phases=[{start_epoch: 0, encoder_layers: 0}, {start_epoch: 1, encoder_layers: 1}]",
 )
+LEFT = {"predictions.parquet", "history.parquet", "environment.json"}
+"""What a run leaves beside its model."""
 STRANGER = """
 import sys
 sys.modules["affecthub"] = None  # from here on, importing it is an ImportError
@@ -143,7 +150,8 @@ def test_the_folder_holds_everything_and_everyone_may_read_it(launched):
     assert names > {"metrics.json", "curves.png", "ablation.png", "confusion_test_emotion.png"}
     assert names > {"modeling_trimodal_ensemble.py", "configuration_trimodal_ensemble.py", "processing_trimodal.py"}
     assert not any(name.startswith(".") for name in names)
-    assert {path.name for path in folder.parent.iterdir()} == {"model", "recipe.yaml"}  # no checkpoints, no leftovers
+    assert {path.name for path in folder.parent.iterdir()} == {"model", "recipe.yaml", *LEFT}  # no checkpoints
+    assert not names & LEFT  # what is published does not name people
     modes = {path.name: path.stat().st_mode for path in folder.iterdir()}
     assert set(modes.values()) == {modes["config.json"]}
 
@@ -169,10 +177,39 @@ def test_metrics_say_what_was_trained_on(launched):
     assert all(row["bayes_accuracy"] < 0.8 for row in results["ablation"][:3])
 
 
+def test_every_figure_can_be_made_again_from_the_predictions(launched):
+    predictions, results = read_predictions(launched[1].parent), figures(launched[1] / "metrics.json")
+    assert predictions.splits == ["train", "validation", "test"] and len(predictions) == 80
+    assert len(set(predictions.column("key"))) == 80
+    for split in ("validation", "test"):
+        part, stated = predictions.of(split), results["results"][split]["emotion"]
+        truth, said = part.references("emotion"), part.logits("emotion").argmax(1)
+        assert stated["accuracy"] == pytest.approx(accuracy_score(truth, said))
+        assert stated["f1_weighted"] == pytest.approx(f1_score(truth, said, average="weighted"))
+    test = predictions.of("test")
+    for row in results["ablation"]:
+        seen = test.take(test.holding(row["modalities"]))
+        said = seen.logits("emotion", row["modalities"]).argmax(1)
+        assert row["rows"] == len(seen) and row["figures"]["accuracy"] == np.mean(said == seen.references("emotion"))
+
+
+def test_the_history_and_the_environment_say_how_it_was_made(launched):
+    run = launched[1].parent
+    history = pd.read_parquet(run / "history.parquet")
+    assert history["epoch"].tolist() == [1, 2]
+    assert {"loss", "learning_rate", "seconds", "memory_mib", "eval_loss", "eval_accuracy"} < set(history.columns)
+    assert not history.isna().any(axis=None) and (history["seconds"] > 0).all() and (history["memory_mib"] > 50).all()
+    made = (run / "environment.json").read_text(encoding="utf-8")
+    assert json.loads(made)["packages"]["torch"] == version("torch")
+    assert not any(word in made for word in (f" {platform.node()} ", str(Path.home()), str(run)))
+
+
 def test_eval_only_remembers_the_recipe_and_gives_the_same_figures(launched, run):
     folder = launched[1]
     run("--eval-only", f"--output-dir={folder.parent}")
     again, first = figures(folder.parent / "eval_metrics.json"), figures(folder / "metrics.json")
+    tables = [read_predictions(folder.parent / f"{prefix}predictions.parquet").table for prefix in ("", "eval_")]
+    assert tables[0].equals(tables[1])
     assert again["results"] == first["results"]
     assert again["ablation"] == first["ablation"]
 
@@ -191,7 +228,7 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(undisturbed, run, place):
         run(*LONG, where)
     resumed = run(*LONG, where, "--resume")
     assert undisturbed.state.epoch == resumed.state.epoch == 4  # its patience was not forgotten either
-    timing = ("runtime", "per_second", "train_loss", "total_flos")
+    timing = ("runtime", "per_second", "train_loss", "total_flos", "seconds", "memory_mib")
 
     def history(trainer):
         return [
@@ -235,7 +272,7 @@ def test_a_full_disk_while_saving_keeps_the_checkpoints_and_resume_saves(run, pl
     assert {path.name for path in (place / "full").iterdir()} == {"checkpoints", "recipe.yaml"}
     trainer = run(*options, where, "--resume", "true")
     assert trainer.state.global_step == 3 * epochs  # nothing was trained again
-    assert {path.name for path in (place / "full").iterdir()} == {"model", "recipe.yaml"}
+    assert {path.name for path in (place / "full").iterdir()} == {"model", "recipe.yaml", *LEFT}
 
 
 def test_a_stranger_gets_the_logits_of_the_trainers_own_model(undisturbed, place):
@@ -322,6 +359,8 @@ def test_broken_clips_stop_nothing_and_are_counted(damaged, run, place, modaliti
     else:
         assert data["splits"] == {"train": 46, "validation": 16, "test": 16}
         assert counts == [2, 1]
+        answered = read_predictions(output).of("test").column("key")
+        assert len(answered) == 15 and "test/dia0_utt0" not in answered
     manifest = "".join(path.read_text() for path in (place / "datasets").rglob("manifest.md"))
     assert "broken" in manifest and "truncated" in manifest
 

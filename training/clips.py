@@ -56,9 +56,10 @@ class ClipDataset(SampleDataset):
 
     @property
     def lengths(self) -> list[float]:
-        """How long each row is: s of its clip, or characters where there is only text."""
+        """How long each row is: s of its clip, or characters, turns included, where there is only text."""
         if self.modalities == [TEXT]:
-            return [len(text or "") for text in self.rows["text"]]
+            own = np.array([len(text or "") for text in self._all.rows["text"]])
+            return (own if self.turns is None else self.turns.total(own)).tolist()
         for begin, end in (("clip_start", "clip_end"), ("start", "end")):
             if end in self.rows.column_names:
                 pairs = zip(self.rows[begin], self.rows[end], strict=True)

@@ -5,13 +5,16 @@ import logging
 from collections.abc import Mapping
 
 import numpy as np
+import pyarrow as pa
 from transformers import PreTrainedModel
 
-from affecthub.datasets_scripts.corpus import Corpus, Target
+from affecthub.datasets_scripts.corpus import Corpus, Target, column_of
 from affecthub.evaluation.answers import known_rows
-from affecthub.evaluation.report import AblationRow, Results
+from affecthub.evaluation.predictions import ABOUT_ROWS, Predictions, list_column, predictions_of
+from affecthub.evaluation.results import AblationRow, Results
 from affecthub.evaluation.scores import Scores, ablation_figures, judged, score
 from affecthub.modeling.fusion import ModalityWeights, PathWeights
+from affecthub.training.clips import StreamedDataset
 from affecthub.training.recipe import Recipe
 from affecthub.training.samples import SampleDataset
 from affecthub.training.trainer import AffectTrainer, by_task, choose_precision, kind_of_target
@@ -19,24 +22,95 @@ from affecthub.training.trainer import AffectTrainer, by_task, choose_precision,
 logger = logging.getLogger(__name__)
 
 
+def answer(trainer: AffectTrainer, data: dict[str, SampleDataset], corpus: Corpus) -> Predictions:
+    """What a model says of every row, as evaluation sees it, and given each subset of its modalities.
+
+    The subsets are asked for on the test split alone, and where there is none on validation. A training split that is
+    streamed is left out.
+
+    Args:
+        trainer: with the trained model.
+        data: split -> its samples.
+        corpus: where they come from.
+    """
+    config, tasks = trainer.model.config, corpus.targets
+    judged_on = "test" if "test" in data else "validation"
+    subsets = [c for size in range(1, len(config.modalities)) for c in itertools.combinations(config.modalities, size)]
+    parts = {}
+    for split, samples in data.items():
+        if isinstance(samples, StreamedDataset):
+            continue
+        samples, answers = answered(trainer, samples.as_judged(), tasks)
+        parts[split] = about_rows(samples, corpus) | {
+            f"{what}.{name}": _column(values)
+            for name, pair in answers.items()
+            for what, values in zip(("reference", "logits"), pair, strict=True)
+        }
+        for subset in subsets if split == judged_on else ():
+            seen = samples.only(subset)
+            places = np.searchsorted(samples.places, seen.places)
+            for name, (_, logits) in (predict(trainer, seen, tasks) if len(seen) else {}).items():
+                parts[split][f"logits.{name}.{'+'.join(subset)}"] = list_column(logits, places, len(samples))
+    return predictions_of(
+        parts,
+        {task.name: {"kind": kind_of_target(task), "labels": task.classes} for task in tasks},
+        data=corpus.name,
+        synthetic=corpus.synthetic,
+        unit=corpus.unit,
+        protocol=corpus.protocol,
+        architecture=config.model_type,
+        modalities=list(config.modalities),
+        subsets=[list(subset) for subset in subsets],
+    )
+
+
+def answered(
+    trainer: AffectTrainer, samples: SampleDataset, tasks: tuple[Target, ...]
+) -> tuple[SampleDataset, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """The samples that can be answered, and the answers, as `predict` gives them.
+
+    Of which clips nothing can be decoded is known once they were asked for; if they were all that their samples had,
+    the others are asked again by themselves.
+    """
+    answers = predict(trainer, samples, tasks)
+    failed = samples.failed(range(len(samples))).to(trainer.args.device)
+    samples.mark_failed(trainer.accelerator.reduce(failed.int()).cpu() > 0)  # by whichever process decoded them
+    seen = samples.only(samples.modalities)
+    return (samples, answers) if len(seen) == len(samples) else (seen, predict(trainer, seen, tasks))
+
+
+def about_rows(samples: SampleDataset, corpus: Corpus) -> dict[str, pa.Array]:
+    """The columns that say which row, whose, and what it held."""
+    rows, columns = samples.rows, corpus.audit
+    named = {name: name for name in ABOUT_ROWS} | {
+        name: column for name in ("key", "recording", "participant") if (column := getattr(columns, name))
+    }
+    found = {name: column_of(rows, column) for name, column in named.items() if column in rows.column_names}
+    held = samples.held()
+    present = [[name for name in held if held[name][i]] for i in range(len(rows))]
+    return found | {"present": pa.array(present, pa.list_(pa.string()))}
+
+
 def evaluate(
-    trainer: AffectTrainer, data: dict[str, SampleDataset], corpus: Corpus, recipe: Recipe, audit: list[dict]
+    trainer: AffectTrainer,
+    predictions: Predictions,
+    data: dict[str, SampleDataset],
+    corpus: Corpus,
+    recipe: Recipe,
+    audit: list[dict],
 ) -> Results:
     """Figures on validation and test, beside the baseline, and for each subset of the modalities.
 
     Args:
         trainer: with the trained model.
+        predictions: what it answered.
         data: split -> its samples.
         corpus: where they come from.
         recipe: of the run.
         audit: the findings on the split, as `training.split_audit` gives them.
     """
     model, seed, tasks = trainer.model, recipe.training.seed, corpus.targets
-    scores = {
-        split: score_split(trainer, data[split], split, corpus, seed)
-        for split in ("validation", "test")
-        if split in data
-    }
+    held_out = [split for split in ("validation", "test") if split in data]
     parameters = {"parameters": model.num_parameters(), "trainable": model.num_parameters(only_trainable=True)}
     results: Results = {
         "data": {
@@ -48,7 +122,7 @@ def evaluate(
             "unit": corpus.unit,
         },
         "task": {task.name: task.classes for task in tasks},
-        "results": scores,
+        "results": {split: score_split(predictions.of(split), split, corpus, seed) for split in held_out},
         "audit": audit,
         "training": {
             "recipe": recipe.name,
@@ -63,28 +137,25 @@ def evaluate(
     if weights := learned_weights(model):
         results["model"]["modality_weights"] = weights
     if len(model.config.modalities) > 1:
-        rows = ablate(trainer, data.get("test", data["validation"]), tasks, corpus.bayes_accuracy)
+        rows = ablate(predictions.of(held_out[-1]), corpus.bayes_accuracy)
         results |= {"ablation": rows} if rows else {}
     return results
 
 
-def score_split(
-    trainer: AffectTrainer, dataset: SampleDataset, split: str, corpus: Corpus, seed: int
-) -> dict[str, Scores]:
+def score_split(predictions: Predictions, split: str, corpus: Corpus, seed: int) -> dict[str, Scores]:
     """Figures of a split by target; a target of which no row is known has none, and that is said.
 
     Args:
-        trainer: with the trained model.
-        dataset: the samples of the split.
+        predictions: of the split.
         split: its name.
         corpus: with the training rows, for the baseline.
         seed: of the intervals.
     """
-    answers, scores = predict(trainer, dataset, corpus.targets), {}
+    scores = {}
     for task in corpus.targets:
-        (references, logits), kind = answers[task.name], kind_of_target(task)
+        references, kind = predictions.references(task.name), kind_of_target(task)
         if known_rows(kind, references).any():
-            usual = task.values(corpus.splits["train"])
+            usual, logits = task.values(corpus.splits["train"]), predictions.logits(task.name)
             scores[task.name] = score(references, logits, usual, task.classes, kind, seed=seed)
         else:
             logger.warning("No %s row has a known %s: it is not judged there.", split, task.name)
@@ -130,29 +201,27 @@ def predict(
     return by_task(trainer.predict(dataset), tasks)
 
 
-def ablate(
-    trainer: AffectTrainer, dataset: SampleDataset, tasks: tuple[Target, ...], bayes: Mapping[frozenset[str], float]
-) -> list[AblationRow]:
+def ablate(predictions: Predictions, bayes: Mapping[frozenset[str], float]) -> list[AblationRow]:
     """The same model on every subset of its modalities, on the rows that hold any of them; its main task alone.
 
     Args:
-        trainer: with the trained model.
-        dataset: which rows.
-        tasks: what it learned, the main one first.
+        predictions: of one split.
         bayes: of a synthetic corpus: the best expected accuracy by subset.
     """
-    names, main = trainer.model.config.modalities, tasks[0]
-    kind, rows = kind_of_target(main), []
-    for subset in (c for size in range(1, len(names) + 1) for c in itertools.combinations(names, size)):
-        seen = dataset.only(subset)
-        if not len(seen):
+    facts, rows = predictions.facts, []
+    name, task = next(iter(facts["tasks"].items()))
+    for subset in [*facts["subsets"], facts["modalities"]]:
+        seen = predictions.take(predictions.holding(subset))
+        if not len(seen) or not known_rows(task["kind"], seen.references(name)).any():
             continue
-        references, logits = predict(trainer, seen, tasks)[main.name]
-        if not known_rows(kind, references).any():
-            continue
-        report = judged(references, logits, main.classes, kind)
+        report = judged(seen.references(name), seen.logits(name, subset), task["labels"], task["kind"])
         row: AblationRow = {"modalities": list(subset), "rows": report["rows"], "figures": ablation_figures(report)}
         if frozenset(subset) in bayes:
             row["bayes_accuracy"] = bayes[frozenset(subset)]
         rows.append(row)
     return rows
+
+
+def _column(values: np.ndarray) -> pa.Array:
+    """Ids as they are, and numbers by row as lists."""
+    return pa.array(values) if values.ndim == 1 else list_column(values)

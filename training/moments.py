@@ -26,6 +26,8 @@ class MomentDataset(SampleDataset):
         physio_steps: feature vectors of a sample, its own the last.
     """
 
+    decoded = (AUDIO,)
+
     def __init__(self, rows: Dataset, *others: object, all_rows: Dataset, physio_steps: int = 1):
         processor, recordings = others[1], all_rows["recording"]
         self.all_rows = all_rows

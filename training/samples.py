@@ -14,7 +14,7 @@ from affecthub.datasets_scripts.conversations import Turns, turns_around
 from affecthub.datasets_scripts.corpus import Target, holds
 from affecthub.media.decode import MediaError
 from affecthub.media.for_processor import Processor
-from affecthub.modeling.modalities import AUDIO, MODALITIES, PHYSIO, TEXT, VIDEO
+from affecthub.modeling.modalities import AUDIO, MODALITIES, TEXT, VIDEO
 from affecthub.training.augmentation import augment_audio, augment_frames
 from affecthub.training.encoder_cache.samples import EncodedSamples
 from affecthub.training.recipe import AugmentationRecipe
@@ -41,6 +41,9 @@ class SampleDataset(torch.utils.data.Dataset):
         shuffle_turns: control: of a processor that takes turns, give each sample those of other conversations.
     """
 
+    decoded: tuple[str, ...] = (AUDIO, VIDEO)
+    """Modalities that a sample lacks where its media cannot be decoded."""
+
     def __init__(
         self,
         rows: Dataset,
@@ -52,6 +55,8 @@ class SampleDataset(torch.utils.data.Dataset):
         shuffle_turns: bool = False,
     ):
         self.rows, self.targets, self.processor = rows, tuple(targets), processor
+        self.places = np.arange(len(rows))
+        """Of the samples, in the split that they were made of."""
         self.augmentation, self.seed = augmentation, seed
         self.epoch = 0
         self.present = {name: holds(rows, name) for name in processor.modalities}
@@ -108,15 +113,30 @@ class SampleDataset(torch.utils.data.Dataset):
     def use_features(self, features: EncodedSamples) -> None:
         """From now on, take what the encoders gave instead of what they would be given."""
         self.features = features
-        self._failed |= features.failed
+        self.mark_failed(features.failed)
+
+    def mark_failed(self, failed: torch.Tensor) -> None:
+        """Note whose media cannot be decoded, bool (samples,), where others have found that out."""
+        self._failed |= failed
+
+    def as_judged(self) -> "SampleDataset":
+        """The same samples as evaluation sees them."""
+        view = copy.copy(self)
+        view.augmentation = None
+        return view
 
     def unaugmented(self, modalities: Sequence[str]) -> "SampleDataset":
         """The same samples as evaluation sees them, all of them, with all other modalities hidden."""
-        view = copy.copy(self)
-        view.modalities, view.augmentation = list(modalities), None
+        view = self.as_judged()
+        view.modalities = list(modalities)
         if self.processor.turns_apart:
             view.turns = None  # what is kept of a sample is the same for it as a turn
         return view
+
+    def held(self) -> dict[str, np.ndarray]:
+        """Modality -> which samples turned out to hold it, bool (samples,); media count once they were decoded."""
+        whole = ~self._failed.numpy()
+        return {name: present & whole if name in self.decoded else present for name, present in self.present.items()}
 
     def failed(self, indices: Sequence[int]) -> torch.Tensor:
         """bool (samples,): whose media were asked for and could not be decoded."""
@@ -128,11 +148,10 @@ class SampleDataset(torch.utils.data.Dataset):
         Undecodable media count as nothing once they have been asked for.
         """
         view = copy.copy(self)
-        kept = np.flatnonzero(np.any([self.present[name] for name in modalities], axis=0))
-        if not {TEXT, PHYSIO} & set(modalities):
-            kept = [i for i in kept if not self._failed[i]]
+        held = self.held()
+        kept = np.flatnonzero(np.any([held[name] for name in modalities], axis=0))
         view.modalities = list(modalities)
-        view.rows = self.rows.select(kept)
+        view.rows, view.places = self.rows.select(kept), self.places[kept]
         view.present = {name: present[kept] for name, present in self.present.items()}
         view._labels = {name: values[kept] for name, values in self._labels.items()}
         view._weights = None if self._weights is None else self._weights[kept]

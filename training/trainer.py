@@ -21,6 +21,7 @@ from affecthub.evaluation.scores import headline, judged
 from affecthub.training.clips import StreamedDataset
 from affecthub.training.collator import BATCH_LIMIT, Collator, LengthGroupedSampler
 from affecthub.training.fsdp import shard_by_layers
+from affecthub.training.history import EpochCosts
 from affecthub.training.launch import global_batch, runs_on_cpu, scaled_rates
 from affecthub.training.phases import PhaseCallback, early_stopping, make_optimizer, rates_that_learn, split_encoders
 from affecthub.training.recipe import BY_METRIC, WARM_RESTARTS, Recipe, TrainingRecipe
@@ -173,6 +174,8 @@ class AffectTrainer(Trainer):
     def __init__(self, settings: TrainingRecipe, **kwargs):
         self.settings = settings
         super().__init__(**kwargs)
+        self.costs = EpochCosts()
+        self.add_callback(self.costs)
         if self.is_fsdp_enabled:
             shard_by_layers(self)
 
@@ -191,8 +194,10 @@ class AffectTrainer(Trainer):
         return self.lr_scheduler
 
     def log(self, logs: dict[str, float], *args: object) -> None:
-        """As the base class; beside the head's rate those of the encoders, as far as they learn."""
-        super().log(logs | rates_that_learn(self.optimizer) if "learning_rate" in logs else logs, *args)
+        """As the base class; of an epoch of learning also the encoders' rates, as far as they learn, and its costs."""
+        if "learning_rate" in logs:
+            logs = logs | rates_that_learn(self.optimizer) | self.costs.until_now()
+        super().log(logs, *args)
 
     def get_train_dataloader(self) -> DataLoader:
         """As the base class; of a stream each process reads its own part, which accelerate would divide again."""

@@ -20,7 +20,7 @@ from affecthub.media.for_processor import pictures_for
 from affecthub.media.pictures import decode_image
 from affecthub.training.clips import PreparedDataset, StreamedDataset
 from affecthub.training.data import make_dataset
-from affecthub.training.evaluate import evaluate
+from affecthub.training.evaluate import answer, evaluate
 from affecthub.training.from_recipe import build_model, build_processor, modalities_of, settled
 from affecthub.training.prepare import prepare
 from affecthub.training.recipe import load_recipe
@@ -101,7 +101,7 @@ def trained(recipe, folder):
     data = {split: make_dataset(corpus, split, processor, recipe.inputs.physio_steps) for split in corpus.splits}
     trainer = make_trainer(model, recipe, folder, corpus, data["train"], data["validation"])
     trainer.train()
-    return evaluate(trainer, data, corpus, recipe, []), corpus, data, model
+    return evaluate(trainer, answer(trainer, data, corpus), data, corpus, recipe, []), corpus, data, model
 
 
 PICTURES = '--data.columns={"image": "picture", "video": "weight"}'

@@ -13,7 +13,7 @@ from affecthub.inference.pipeline_affect import TASK, AffectRecognitionPipeline
 from affecthub.training.collator import Collator
 from affecthub.training.data import make_dataset
 from affecthub.training.encoder_cache.run import use_encoder_cache
-from affecthub.training.evaluate import evaluate
+from affecthub.training.evaluate import answer, evaluate
 from affecthub.training.from_recipe import build_model, build_processor, modalities_of, settled
 from affecthub.training.recipe import load_recipe
 from affecthub.training.trainer import make_trainer
@@ -71,6 +71,13 @@ def test_a_sample_has_the_turns_around_it_and_who_speaks(table):
     assert sample["speaker"] == rows[4]["participant"]
 
 
+def test_batches_are_grouped_by_the_length_of_a_text_with_its_turns(table):
+    recipe, corpus, processor, _ = prepared(table, *IN_THE_TEXT)
+    samples = samples_of(recipe, corpus, processor)["train"]
+    expected = [len(s["text"]) + sum(len(turn["text"]) for turn in s["history"]) for s in samples]
+    assert samples.lengths == expected and len(set(expected)) > 2
+
+
 @pytest.mark.parametrize("options", [DIALOGUE, IN_THE_TEXT])
 def test_what_frozen_encoders_gave_serves_for_turns_too(table, options, tmp_path):
     recipe, corpus, processor, model = prepared(table, *options)
@@ -98,7 +105,8 @@ def test_it_trains_is_judged_and_answers_with_a_history(table, options, tmp_path
     trainer = make_trainer(model, recipe, tmp_path / "run", corpus, data["train"], data["validation"])
     use_encoder_cache(trainer, data, recipe)
     trainer.train()
-    figures = evaluate(trainer, data, corpus, recipe, [])["results"]["validation"]["emotion"]
+    results = evaluate(trainer, answer(trainer, data, corpus), data, corpus, recipe, [])["results"]
+    figures = results["validation"]["emotion"]
     assert 0 <= figures["accuracy"] <= 1, figures
     model.save_pretrained(tmp_path / "model")
     processor.save_pretrained(tmp_path / "model")
@@ -111,11 +119,11 @@ def test_it_trains_is_judged_and_answers_with_a_history(table, options, tmp_path
     rows, after = corpus.splits["validation"], processor.turns_after
     turns = [{"text": row["text"], "speaker": row["participant"]} for row in rows.select(range(6))]
     given = turns[4] | {"history": turns[:4]} | ({"following": turns[5:]} if after else {})
-    answer, plain = pipe(given), pipe(turns[4])
+    said, plain = pipe(given), pipe(turns[4])
     (_, logits) = trainer_answers(trainer, data["validation"])
     expected = torch.tensor(logits[4]).softmax(-1).tolist()
-    assert list(answer["scores"].values()) == pytest.approx(expected, abs=1e-5)
-    assert answer["scores"] != pytest.approx(plain["scores"], abs=1e-5)
+    assert list(said["scores"].values()) == pytest.approx(expected, abs=1e-5)
+    assert said["scores"] != pytest.approx(plain["scores"], abs=1e-5)
 
 
 def trainer_answers(trainer, samples):

@@ -9,11 +9,11 @@ from transformers import set_seed
 
 from affecthub.datasets_scripts.corpus import load_corpus
 from affecthub.evaluation.metrics import METRICS, Metric, of_rows
-from affecthub.evaluation.report import results_table
+from affecthub.evaluation.results import results_table
 from affecthub.evaluation.scores import headline
 from affecthub.hub.model_folder import Finished, save_run
 from affecthub.training.data import make_dataset
-from affecthub.training.evaluate import evaluate
+from affecthub.training.evaluate import answer, evaluate
 from affecthub.training.from_recipe import build_model, build_processor, modalities_of, settled
 from affecthub.training.recipe import load_recipe
 from affecthub.training.trainer import make_trainer
@@ -61,7 +61,7 @@ def trained(said, tmp_path):
         data = {split: make_dataset(corpus, split, processor, 1, None, 0, True) for split in corpus.splits}
         trainer = make_trainer(model, recipe, tmp_path, corpus, data["train"], data["validation"])
         trainer.train()
-        results = evaluate(trainer, data, corpus, recipe, [])
+        results = evaluate(trainer, answer(trainer, data, corpus), data, corpus, recipe, [])
         save_run(tmp_path / "model", Finished(trainer, model, processor, corpus, recipe, results, 1.0))
         assert json.loads((tmp_path / "model" / "metrics.json").read_text(encoding="utf-8")) == results
         return results, trainer, (tmp_path / "model" / "README.md").read_text(encoding="utf-8")

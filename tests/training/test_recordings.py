@@ -20,7 +20,7 @@ from affecthub.processing.feature_extraction_physio import row_digest
 from affecthub.training import split_audit
 from affecthub.training.collator import Collator
 from affecthub.training.data import make_dataset
-from affecthub.training.evaluate import evaluate
+from affecthub.training.evaluate import answer, evaluate
 from affecthub.training.from_recipe import build_model, build_processor, imbalance_values, modalities_of, settled
 from affecthub.training.recipe import load_recipe, recipe_names
 from affecthub.training.split_audit import as_results, audit_corpus, audit_once
@@ -91,7 +91,9 @@ def test_every_recipe_learns_and_is_judged_on_the_sample_study(name, tiny_study,
     trainer = make_trainer(model, recipe, tmp_path, corpus, data["train"], data["validation"])
     trainer.train()
     assert any(not torch.equal(before[key], value) for key, value in model.state_dict().items())
-    results = evaluate(trainer, data, corpus, recipe, as_results(findings, recipe.split.accept))
+    results = evaluate(
+        trainer, answer(trainer, data, corpus), data, corpus, recipe, as_results(findings, recipe.split.accept)
+    )
     target = corpus.targets[0]
     scores = results["results"]["test"][target.name]
     assert scores["rows"] == len(corpus.splits["test"]) > 0
@@ -197,7 +199,9 @@ def test_a_number_can_be_learned_instead_of_a_class(tiny_study, loaded, tmp_path
         build_model(recipe, corpus, processor), recipe, tmp_path, corpus, data["train"], data["validation"]
     )
     assert trainer.args.greater_is_better is False
-    scores = evaluate(trainer, data, corpus, recipe, [])["results"]["test"]["attention_level"]
+    scores = evaluate(trainer, answer(trainer, data, corpus), data, corpus, recipe, [])["results"]["test"][
+        "attention_level"
+    ]
     assert scores["kind"] == "regression"
     levels = np.asarray(corpus.splits["train"]["attention"])
     assert scores["baseline"]["training_mean"] == pytest.approx(levels.mean(), abs=1e-4)
@@ -327,7 +331,9 @@ def trained(recipe, output_dir):
     model = build_model(recipe, corpus, processor)
     trainer = make_trainer(model, recipe, output_dir, corpus, data["train"], data["validation"])
     trainer.train()
-    return evaluate(trainer, data, corpus, recipe, [])["results"]["test"], processor.modalities
+    return evaluate(trainer, answer(trainer, data, corpus), data, corpus, recipe, [])["results"][
+        "test"
+    ], processor.modalities
 
 
 SHORT = ("--training.epochs=1", "--training.precision=fp32", "--training.num_workers=0", "--training.phases=[]")

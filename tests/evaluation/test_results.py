@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from affecthub.evaluation.metrics import METRICS, Metric, metrics_of
-from affecthub.evaluation.report import metric_rows, results_table, units_of, write_results
+from affecthub.evaluation.results import metric_rows, results_table, units_of, write_results
 from affecthub.evaluation.scores import POINTS, ablation_figures, headline, judged, score
 from affecthub.media.files import replacing
 
