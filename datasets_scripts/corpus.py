@@ -328,25 +328,43 @@ def load_corpus(
     Raises:
         ValueError: it was prepared with other options; no row can be used; a protocol that it lacks the columns for.
     """
+    corpus = _divided(_undivided(data, modalities, streaming is not None), split or SplitOptions())
+    limited = {name: _limit(rows, data.limit) for name, rows in corpus.splits.items()}
+    corpus = replace(corpus, splits=limited)
+    if streaming is None:
+        return corpus
+    return replace(corpus, stream=_stream(corpus, streaming))
+
+
+def fold_names(data: DataOptions, modalities: Sequence[str], split: SplitOptions) -> list[str]:
+    """What is held out in each fold that a data set's rows make: the participant left out, or the fold's number.
+
+    Args:
+        data, modalities, split: as for `load_corpus`; which fold it is does not matter.
+    """
+    corpus = _undivided(data, modalities)
+    protocol = split.protocol or corpus.protocol
+    if protocol == "fixed":
+        return [protocol]
+    table, options = _to_deal(corpus, _together(corpus.splits.values()), split)
+    return [fold.name for fold in make_folds(protocol, table, **options)]
+
+
+def _undivided(data: DataOptions, modalities: Sequence[str], streaming: bool = False) -> Corpus:
+    """The rows that can be used, as the data set gives them; arguments and errors are those of `load_corpus`."""
     prepared = open_prepared(data.root)
-    if streaming is not None and (prepared is None or prepared.moments):
+    if streaming and (prepared is None or prepared.moments):
         raise ValueError(
             f"inputs.streaming: data.root={data.root}: what is streamed are the shards that `affecthub prepare` makes "
             "of clips; pass their folder as --data.root, or set it to false."
         )
     if prepared:
         prepared.check(data.settings())
-        splits = prepared.splits(("train",) if streaming is not None else ())
-        corpus = replace(data.describe(splits, prepared.manifest["settings"]["facts"]), prepared=prepared)
+        splits = prepared.splits(("train",) if streaming else ())
+        corpus = data.describe(splits, prepared.manifest["settings"]["facts"])
     else:
         corpus = data.describe(data.build(modalities))
-    corpus = _usable(corpus, modalities, data.root)
-    corpus = replace(_divided(corpus, split or SplitOptions()), prepared=prepared)
-    limited = {name: _limit(rows, data.limit) for name, rows in corpus.splits.items()}
-    corpus = replace(corpus, splits=limited)
-    if streaming is None:
-        return corpus
-    return replace(corpus, stream=_stream(corpus, streaming))
+    return replace(_usable(corpus, modalities, data.root), prepared=prepared)
 
 
 def _stream(corpus: Corpus, buffer: int) -> ShardStream:

@@ -1,4 +1,4 @@
-"""The command line: `affecthub predict`, `inspect`, `prepare`, `publish`, `publish-dataset`, `demo` and `cache`.
+"""The command line: `affecthub sweep`, `predict`, `inspect`, `prepare`, `publish`, `publish-dataset`, `demo`, `cache`.
 
 What a command needs is imported when it runs, so that help and a mistyped command answer at once.
 """
@@ -28,6 +28,17 @@ examples:
   affecthub predict clip.mp4 --model owner/name --text "So glad you came!"
   affecthub predict interview.mp4 --model owner/name --window 10 --hop 5 --format csv --output interview.csv \\
       --picture interview.png
+"""
+
+SWEEP = """\
+Train a recipe for every fold and several seeds, each run in a folder of its own.
+
+Interrupted, the same command goes on; more seeds or folds can be added later. Options that override the recipe follow
+as for train.py. Start it by `accelerate launch -m affecthub sweep ...` for several runs at once.
+
+examples:
+  affecthub sweep clips_audio --seeds 3 --data.root=path/to/folder --data.targets='[emotion]'
+  affecthub sweep meld_text --seeds 0,7 --output-dir runs/meld_text --data.root=path/to/MELD
 """
 
 PUBLISH = """\
@@ -60,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, or 2 for bad input, with one line on stderr that says what."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     of_data = bool(arguments) and arguments[0] in DATA_COMMANDS
-    options = None if of_data else make_parser().parse_args(arguments)
+    options = None if of_data else parse(arguments)
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -70,6 +81,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(error)
     except KeyboardInterrupt:
         return 130
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """A command and its arguments; `overrides` are those of a command that takes a recipe's."""
+    parser = make_parser()
+    options, options_of_recipe = parser.parse_known_args(arguments)
+    if options_of_recipe and options.run is not sweep:
+        parser.error(f"unrecognized arguments: {' '.join(options_of_recipe)}")
+    options.overrides = options_of_recipe
+    return options
 
 
 def complain(error: Exception) -> int:
@@ -83,6 +104,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="affecthub", description="From your own recordings to an emotion model.")
     parser.add_argument("--version", action="version", version=f"affecthub {version('affecthub')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    add_sweep(commands)
     add_predict(commands)
     add_publish(commands)
     add_demo(commands)
@@ -100,6 +122,26 @@ def add_command(commands: argparse._SubParsersAction, name: str, text: str) -> a
         description=text,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def add_sweep(commands: argparse._SubParsersAction) -> None:
+    """`affecthub sweep`."""
+    command = add_command(commands, "sweep", SWEEP)
+    command.set_defaults(run=sweep)
+    command.add_argument("recipe", metavar="RECIPE", help="name of a recipe, or a YAML file")
+    command.add_argument("--folds", type=folds, default="all", help="all (default), or some, as 0,2")
+    command.add_argument("--seeds", type=seeds, default="1", help="how many, from 0 on; or which, as 0,7; default: 1")
+    command.add_argument("--output-dir", type=Path, metavar="DIR", help="default: runs/RECIPE-sweep")
+
+
+def folds(text: str) -> list[int] | None:
+    """Numbers of folds; None: all."""
+    return None if text == "all" else [int(part) for part in text.split(",")]
+
+
+def seeds(text: str) -> list[int]:
+    """Seeds; a single number says how many."""
+    return [int(part) for part in text.split(",")] if "," in text else list(range(int(text)))
 
 
 def add_predict(commands: argparse._SubParsersAction) -> None:
@@ -147,6 +189,16 @@ def add_cache(commands: argparse._SubParsersAction) -> None:
     command.add_argument("keys", nargs="*", metavar="KEY", help="of an entry, or how it begins")
     command.add_argument("--older-than", type=float, metavar="DAYS", help="those that were not used for so long")
     command.add_argument("--all", action="store_true", help="every entry")
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Train what is not complete yet."""
+    from affecthub.training.sweep import sweep as train_all
+
+    folder = options.output_dir or Path("runs", f"{Path(options.recipe).stem}-sweep")
+    train_all(options.recipe, options.overrides, folder, options.folds, options.seeds)
+    print(f"All runs are in {folder}")
+    return 0
 
 
 def predict(options: argparse.Namespace) -> int:

@@ -39,7 +39,11 @@ The list of architectures is a room of its own. `affecthub` is the package's fac
 asked: no room imports it, so that no arrow runs back up through it.
 """
 TRAVELLING = ("processing", "modeling")
-FACE = {path.relative_to(ROOT).as_posix(): path for path in sorted((ROOT / "affecthub").glob("*.py"))}
+FACE = {
+    path.relative_to(ROOT).as_posix(): path
+    for path in sorted((ROOT / "affecthub").glob("*.py"))
+    if not path.is_symlink()
+}
 SCRIPTS = {path.name: path for path in sorted(ROOT.glob("*.py"))}
 SOURCES = FACE | {
     path.relative_to(ROOT).as_posix(): path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))
