@@ -211,3 +211,9 @@ def metric_logged(key: str) -> Metric | None:
     """The metric of a key of the Trainer's log, such as "eval_accuracy" or "eval_valence_mae"; None: of none."""
     known = [name for name in METRICS if key == name or key.endswith(f"_{name}")]
     return METRICS[max(known, key=len)] if known else None
+
+
+def direction_of(key: str) -> str:
+    """ "max" for the key of a metric of which more is better, else "min"; what is no metric is the loss."""
+    metric = metric_logged(key)
+    return "min" if metric is None or metric.lower_is_better else "max"

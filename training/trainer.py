@@ -16,7 +16,7 @@ from transformers.integrations.integration_utils import get_available_reporting_
 
 from affecthub.datasets_scripts.corpus import Corpus, Target
 from affecthub.evaluation.answers import Kind, kind_of, known_rows
-from affecthub.evaluation.metrics import metric_logged, metrics_of
+from affecthub.evaluation.metrics import direction_of, metrics_of
 from affecthub.evaluation.scores import headline, judged
 from affecthub.training.clips import StreamedDataset
 from affecthub.training.collator import BATCH_LIMIT, Collator, LengthGroupedSampler
@@ -100,12 +100,6 @@ def check_trackers(names: Sequence[str]) -> None:
     """ValueError for a tracker whose library is not installed."""
     if missing := [name for name in names if name not in get_available_reporting_integrations()]:
         raise ValueError(f"training.report_to: {missing[0]} is not installed: install its package, or leave it out.")
-
-
-def direction_of(best_metric: str) -> str:
-    """ "max" for a metric of which more is better, else "min"; what is no metric is the loss."""
-    metric = metric_logged(best_metric)
-    return "min" if metric is None or metric.lower_is_better else "max"
 
 
 def completed(recipe: TrainingRecipe, metrics: "Metrics") -> TrainingRecipe:
