@@ -339,6 +339,12 @@ def test_clips_that_could_not_be_decoded_are_counted_by_every_run(fill_for, corp
             "off, because video is augmented anew in each epoch",
         ),
         ("quickstart", (FROZEN, "--model.modalities=[audio]"), [], "off, because there is no pretrained encoder"),
+        (
+            "meld_ensemble",
+            ("--model.config.pooling=attention",),
+            [],
+            "because pooling=attention learns from steps",
+        ),
         ("frame_vit", (FROZEN,), [], "off, because frame_vit takes more of its encoder than one vector"),
     ],
 )
