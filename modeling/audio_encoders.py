@@ -10,7 +10,7 @@ from torch import nn
 
 from .checkpointing import CheckpointedLayer
 from .configuration_trimodal import TrimodalConfig
-from .encoders import masked_mean
+from .pooling import POOLINGS, AttentionPooling
 
 SMALL = 1e-4
 """Added to a variance before its root, whose gradient is infinite at 0: a clip of one frame has no variance."""
@@ -102,7 +102,7 @@ class AudioConvolutions(nn.Module):
 
 
 class AudioCnn(AudioConvolutions):
-    """Log-mel -> Conv1d -> Conv1d -> MaxPool1d 2 -> global average.
+    """Log-mel -> Conv1d -> Conv1d -> MaxPool1d 2 -> pooled over time.
 
     ```
     (batch, frames, mel bands) -> 64 channels -> 128 channels -> half the frames -> (batch, 128)
@@ -117,6 +117,7 @@ class AudioCnn(AudioConvolutions):
         self.blocks = nn.ModuleList(AudioBlock(before, after) for before, after in zip(sizes, channels, strict=False))
         # ceil_mode: an odd last frame is pooled with what follows it, which is 0 whether or not there is padding
         self.pool = nn.MaxPool1d(2, ceil_mode=True)
+        self.pooling = POOLINGS[config.pooling](self.output_size)
 
     def forward(self, input_features: torch.Tensor, feature_attention_mask: torch.Tensor | None) -> torch.Tensor:
         """Encode a batch of clips.
@@ -134,7 +135,7 @@ class AudioCnn(AudioConvolutions):
         hidden = input_features.transpose(1, 2) * mask
         for block in self.blocks:
             hidden = block(hidden, mask)
-        return masked_mean(self.pool(hidden).transpose(1, 2), self.pool(mask).squeeze(1))
+        return self.pooling(self.pool(hidden).transpose(1, 2), self.pool(mask).squeeze(1))
 
 
 class ChannelLayerNorm(nn.LayerNorm):
@@ -160,22 +161,15 @@ class AudioBlock2d(CheckpointedLayer):
         return torch.relu(self.norm(self.convolution(hidden))) * mask
 
 
-class AttentiveStatistics(nn.Module):
+class AttentiveStatistics(AttentionPooling):
     """Mean and standard deviation over frames, each as weighty as a small network finds it (Okabe et al. 2018).
 
     "Attentive Statistics Pooling for Deep Speaker Embedding", Interspeech 2018.
     """
 
-    def __init__(self, size: int, hidden_size: int = 64):
-        super().__init__()
-        self.hidden = nn.Linear(size, hidden_size)
-        self.score = nn.Linear(hidden_size, 1, bias=False)  # a bias would shift all frames alike
-
     def forward(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """`values` (batch, frames, size), `mask` (batch, frames) -> (batch, 2 * size)."""
-        scores = self.score(torch.tanh(self.hidden(values))).squeeze(-1)
-        scores = scores.masked_fill(mask == 0, torch.finfo(scores.dtype).min)
-        return masked_statistics(values, scores.softmax(dim=1) * mask)
+        return masked_statistics(values, self.weights(values, mask))
 
 
 class PresentBatchNorm(nn.BatchNorm1d):

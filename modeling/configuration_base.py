@@ -10,6 +10,9 @@ from .modalities import MODALITIES
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 
 
+POOLING_TYPES = ("mean", "attention")
+
+
 @dataclass(frozen=True)
 class Task:
     """Something that a model says of a sample."""
@@ -40,6 +43,8 @@ class AffectConfig(PreTrainedConfig):
         pos_weight: of a main task of several labels (or of one that is there or not), how much the presence of each
             counts in the loss, where its absence counts 1; or None.
         focal_gamma: focusing parameter of the main task's focal loss (Lin et al. 2017); 0 = plain cross-entropy.
+        pooling: how tokens, frames and steps in time become one vector: "mean", or "attention", learned weights of the
+            steps (`AttentionPooling`).
         initializer_range: standard deviation of freshly drawn weights.
     """
 
@@ -58,6 +63,7 @@ class AffectConfig(PreTrainedConfig):
     class_weights: list[float] | None = None
     pos_weight: list[float] | None = None
     focal_gamma: float | int = 0.0
+    pooling: str = "mean"
     initializer_range: float | int = 0.02
 
     def __post_init__(self, **kwargs):
@@ -85,6 +91,11 @@ class AffectConfig(PreTrainedConfig):
             raise ValueError(
                 f"modalities={self.modalities!r}: name one or more of {allowed}, once each, in that order."
             )
+
+    def validate_pooling(self) -> None:
+        """Refuse a way of pooling that there is not."""
+        if self.pooling not in POOLING_TYPES:
+            raise ValueError(f"pooling={self.pooling!r}: choose one of {list(POOLING_TYPES)}.")
 
     def validate_tasks(self) -> None:
         """Refuse tasks that are no tasks, or that could not be told apart."""

@@ -14,12 +14,6 @@ from transformers.modeling_outputs import ModelOutput
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
 
-def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean of `values` (batch, steps, size) over the steps that `mask` (batch, steps) marks 1 -> (batch, size)."""
-    weights = mask.to(values.dtype).unsqueeze(-1)
-    return (values * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
-
-
 def _without_pooler(config: PreTrainedConfig) -> dict:
     """Arguments that leave a model's unused pooler out, where it has one."""
     accepts = inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters

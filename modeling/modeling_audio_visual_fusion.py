@@ -4,7 +4,6 @@ from torch import Tensor
 
 from .attention import CrossAttentionLayer, MaskedAttention
 from .configuration_audio_visual_fusion import AudioVisualFusionConfig
-from .encoders import masked_mean
 from .modalities import AUDIO, VIDEO
 from .modeling_recording import RecordingForVideoClassification, RecordingModel
 from .tokens import Stream
@@ -36,8 +35,8 @@ class AudioVisualFusionModel(RecordingModel):
         return Stream(*self.audio_model(input_values, mask))
 
     def fuse(self, streams: dict[str, Stream]) -> dict:
-        """Patches attend to the hops of the waveform; the mean over them."""
-        return {"embeddings": masked_mean(*self.fusion(*streams[VIDEO][:2], *streams[AUDIO][:2]))}
+        """Patches attend to the hops of the waveform; pooled over them."""
+        return {"embeddings": self.pooling(*self.fusion(*streams[VIDEO][:2], *streams[AUDIO][:2]))}
 
 
 class AudioVisualFusionForVideoClassification(RecordingForVideoClassification):
@@ -45,7 +44,7 @@ class AudioVisualFusionForVideoClassification(RecordingForVideoClassification):
 
     ```
     frames ---> ViT each, all tokens -- queries -----+
-                                                     +-> 8-head cross-attention, feed-forward -> mean -> outputs
+                                                     +-> 8-head cross-attention, feed-forward -> pooled -> outputs
     waveform -> WaveNet --------------- keys, values +
     ```
     """

@@ -16,7 +16,7 @@ def conv_block(in_channels: int, out_channels: int, pool: nn.Module, dropout: fl
 
 
 class FrameCnnModel(RecordingModel):
-    """Convolutional blocks a frame, averaged over the frames of a clip."""
+    """Convolutional blocks a frame, pooled over the frames of a clip."""
 
     config_class = FrameCnnConfig
     _supports_sdpa = False  # nothing in it attends

@@ -8,7 +8,7 @@ from .modeling_recording import RecordingForVideoClassification, RecordingModel
 
 
 class FrameResnetModel(RecordingModel):
-    """ResNet a frame, averaged over the frames of a clip."""
+    """ResNet a frame, pooled over the frames of a clip."""
 
     config_class = FrameResnetConfig
     _supports_sdpa = False  # nothing in it attends

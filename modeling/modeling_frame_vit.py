@@ -7,7 +7,7 @@ from .modeling_recording import RecordingForVideoClassification, RecordingModel
 
 
 class FrameVitModel(RecordingModel):
-    """ViT a frame; the class token, averaged over the frames of a clip."""
+    """ViT a frame; the class token, pooled over the frames of a clip."""
 
     config_class = FrameVitConfig
 

@@ -5,7 +5,6 @@ from transformers.utils.output_capturing import OutputRecorder
 
 from .attention import CrossAttentionLayer, MaskedAttention, Positions, TemporalTransformer, TransformerLayer
 from .configuration_physio_cross_attention import PhysioCrossAttentionConfig
-from .encoders import masked_mean
 from .modalities import PHYSIO, VIDEO
 from .modeling_recording import RecordingForVideoClassification, RecordingModel
 from .tokens import Stream
@@ -38,10 +37,10 @@ class PhysioCrossAttentionModel(RecordingModel):
         return Stream(self.physio_projection(physio_values), mask)
 
     def fuse(self, streams: dict[str, Stream]) -> dict:
-        """Patches attend to the steps of the sequence, each aware of the others; the mean over them."""
+        """Patches attend to the steps of the sequence, each aware of the others; pooled over them."""
         physio, mask = streams[PHYSIO][:2]
         physio = self.physio_model(physio, mask)
-        return {"embeddings": masked_mean(*self.fusion(*streams[VIDEO][:2], physio, mask))}
+        return {"embeddings": self.pooling(*self.fusion(*streams[VIDEO][:2], physio, mask))}
 
 
 class PhysioCrossAttentionForVideoClassification(RecordingForVideoClassification):
@@ -49,7 +48,7 @@ class PhysioCrossAttentionForVideoClassification(RecordingForVideoClassification
 
     ```
     frame ----> ViT, all tokens ----------- queries -----+
-                                                         +-> cross-attention, feed-forward -> mean -> 128 -> 64 -> 17
+                                                         +-> cross-attention, feed-forward -> pooled -> 128 -> 64 -> 17
     features -> temporal transformer ------ keys, values +
     ```
     """

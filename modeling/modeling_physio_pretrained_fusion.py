@@ -6,7 +6,6 @@ from transformers.utils.output_capturing import OutputRecorder
 
 from .attention import MaskedAttention, TransformerLayer
 from .configuration_physio_pretrained_fusion import PhysioPretrainedFusionConfig
-from .encoders import masked_mean
 from .fusion import ModalityWeights
 from .heads import MlpHead
 from .modalities import PHYSIO, VIDEO
@@ -51,14 +50,14 @@ class PhysioPretrainedFusionModel(RecordingModel):
         return Stream(self.physio_model(physio_values), mask)
 
     def fuse(self, streams: dict[str, Stream]) -> dict:
-        """Patches, and what they draw from the features, under the two weights; a transformer layer; the mean."""
+        """Patches, and what they draw from the features, under the two weights; a transformer layer; pooled."""
         video, physio = streams[VIDEO], streams[PHYSIO]
         attended, _ = self.cross_attention(video.tokens, physio.tokens, physio.mask)
         weights = self.modality_weights(torch.stack([video.present, physio.present], dim=1))  # (batch, 2)
         video_weight, physio_weight = weights.unsqueeze(-1).unsqueeze(-1).unbind(dim=1)
         mixed = Stream(video_weight * video.tokens + physio_weight * attended, video.mask)
         hidden, mask, _ = stand_in(mixed, physio)  # where the features stand alone their weight is 1
-        return {"embeddings": masked_mean(self.layer(hidden, mask), mask), "modality_weights": weights}
+        return {"embeddings": self.pooling(self.layer(hidden, mask), mask), "modality_weights": weights}
 
 
 class PhysioPretrainedFusionForVideoClassification(RecordingForVideoClassification):
@@ -66,7 +65,7 @@ class PhysioPretrainedFusionForVideoClassification(RecordingForVideoClassificati
 
     ```
     frame ----> ViT-B/16, all tokens -> 512 -+-----------------------> * w_video --+
-                                             +-> 8-head attention ---> * w_physio -+-> transformer layer -> mean
+                                             +-> 8-head attention ---> * w_physio -+-> transformer layer -> pooled
     features -> 66 -> 132 -> 512 ------------+                                            -> 256 -> 128 -> outputs
     ```
     """

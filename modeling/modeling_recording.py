@@ -26,12 +26,13 @@ from transformers.utils.output_capturing import capture_outputs
 from .attention import FROM_TORCH_ATTENTION
 from .base import AffectPreTrainedModel, on_request
 from .configuration_recording import RecordingConfig
-from .encoders import encoder_from_config, encoder_from_pretrained, masked_mean, recorded
+from .encoders import encoder_from_config, encoder_from_pretrained, recorded
 from .frames import encode_frames
 from .fusion import ModalityWeights
 from .heads import MlpHead
 from .modalities import AUDIO, MAIN_INPUTS, PHYSIO, VIDEO, resolve_presence
 from .outputs import RecordingClassifierOutput, RecordingModelOutput, requested
+from .pooling import POOLINGS
 from .tokens import Stream
 
 Passed = tuple[Tensor | None, Tensor | None, Tensor | None]
@@ -79,6 +80,7 @@ class RecordingModel(RecordingPreTrainedModel):
         if config.vision_config is not None:
             self.vision_model = vision_model if vision_model is not None else encoder_from_config(config.vision_config)
             config.vision_config = self.vision_model.config  # one object, so that how it attends stays in sync
+        self.pooling = POOLINGS[config.pooling](config.stream_size)
         self.build()
         self.post_init()
 
@@ -86,7 +88,7 @@ class RecordingModel(RecordingPreTrainedModel):
         """Create what the architecture has beyond its frame encoder."""
 
     def fuse(self, streams: dict[str, Stream]) -> dict:
-        """Join the modalities; here: the mean over the real frames.
+        """Join the modalities; here: the real frames, pooled.
 
         Hidden states and attentions of what an architecture has here are recorded by its `_can_record_outputs`.
 
@@ -96,7 +98,7 @@ class RecordingModel(RecordingPreTrainedModel):
         Returns:
             fields of `RecordingModelOutput`, `embeddings` (batch, size) among them.
         """
-        return {"embeddings": masked_mean(*streams[VIDEO][:2])}
+        return {"embeddings": self.pooling(*streams[VIDEO][:2])}
 
     def encode_frames(self, pixel_values: Tensor, **requests) -> tuple[Tensor, dict]:
         """Pixels (frames, 3, height, width) -> tokens (frames, tokens, size), and fields that were asked for."""

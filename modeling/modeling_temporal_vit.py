@@ -4,14 +4,13 @@ from torch import nn
 
 from .attention import MaskedAttention, Positions, TemporalTransformer, TransformerLayer
 from .configuration_temporal_vit import TemporalVitConfig
-from .encoders import masked_mean
 from .modalities import VIDEO
 from .modeling_recording import RecordingForVideoClassification, RecordingModel
 from .tokens import Stream
 
 
 class TemporalVitModel(RecordingModel):
-    """ViT a frame, transformer over the frames, mean over time."""
+    """ViT a frame, transformer over the frames, pooled over time."""
 
     config_class = TemporalVitConfig
     _can_record_outputs = {
@@ -29,16 +28,16 @@ class TemporalVitModel(RecordingModel):
         self.temporal_norm = nn.LayerNorm(size)
 
     def fuse(self, streams: dict[str, Stream]) -> dict:
-        """The mean over the real frames, each aware of the others."""
+        """The real frames pooled, each aware of the others."""
         frames, mask = streams[VIDEO][:2]
-        return {"embeddings": masked_mean(self.temporal_norm(self.temporal_model(frames, mask)), mask)}
+        return {"embeddings": self.pooling(self.temporal_norm(self.temporal_model(frames, mask)), mask)}
 
 
 class TemporalVitForVideoClassification(RecordingForVideoClassification):
     """A vision transformer looks at each frame, a second transformer at their order.
 
     ```
-    frames -> ViT each, class token -> + positions -> 2 transformer layers over time -> mean -> outputs
+    frames -> ViT each, class token -> + positions -> 2 transformer layers over time -> pooled -> outputs
     ```
     """
 

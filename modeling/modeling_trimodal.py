@@ -1,9 +1,9 @@
 """The trunk and the classifier that all utterance models share.
 
 ```
- input_ids ------> text encoder --> mean over tokens --> Linear --+
+ input_ids ------> text encoder -> pooled over tokens -> Linear --+
  input_features -> audio encoder -> pooled over frames > Linear --+--> embeddings (batch, modalities, hidden size)
- pixel_values ---> vision encoder -> mean over frames -> Linear --+         |
+ pixel_values ---> vision encoder > pooled over frames > Linear --+         |
                                                                         fuse()  <- the only thing an architecture adds
                                                                             |
                                                                      logits (batch, labels)
@@ -24,7 +24,6 @@ from .encoders import (
     encode_frames,
     encoder_from_config,
     encoder_from_pretrained,
-    masked_mean,
     recorded,
     vision_model_from_config,
     vision_model_from_pretrained,
@@ -34,6 +33,7 @@ from .fusion import PathWeights
 from .heads import ClassifierHead
 from .modalities import AUDIO, MAIN_INPUTS, TEXT, VIDEO, blank_absent, resolve_presence
 from .outputs import TrimodalClassifierOutput, TrimodalModelOutput, requested
+from .pooling import POOLINGS
 from .pretrained_audio import LayerWeights, PretrainedAudio, audio_model_from_config, audio_model_from_pretrained
 
 
@@ -72,6 +72,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         if TEXT in config.modalities:
             self.text_model = text_model if text_model is not None else encoder_from_config(config.text_config)
             config.text_config = self.text_model.config  # one object, so that how it attends stays in sync
+            self.text_pooling = POOLINGS[config.pooling](config.text_config.hidden_size)
             self.text_projection = nn.Linear(config.text_config.hidden_size, size)
         if AUDIO in config.modalities:
             if config.audio_config is None:
@@ -79,7 +80,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
             else:
                 encoder = audio_model if audio_model is not None else audio_model_from_config(config.audio_config)
                 config.audio_config = encoder.config
-                self.audio_model = PretrainedAudio(encoder)
+                self.audio_model = PretrainedAudio(encoder, config.pooling)
                 self.main_inputs = MAIN_INPUTS | {AUDIO: self.audio_model.main_input}
             self.audio_projection = nn.Linear(self.audio_model.output_size, size)
         if VIDEO in config.modalities:
@@ -87,6 +88,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
                 vision_model if vision_model is not None else vision_model_from_config(config.vision_config)
             )
             config.vision_config = self.vision_model.config
+            self.vision_pooling = POOLINGS[config.pooling](vision_output_size(config.vision_config))
             self.vision_projection = nn.Linear(vision_output_size(config.vision_config), size)
         self.post_init()
 
@@ -128,8 +130,8 @@ class TrimodalModel(TrimodalPreTrainedModel):
             input_ids (batch, tokens), int, optional.
             attention_mask (batch, tokens), optional: 1 = real.
             token_type_ids (batch, tokens), int, optional.
-            text_turn_mask (batch, tokens), optional: 1 = a token of the sample's own text, whose mean is taken, 0 = of
-                an earlier turn, which is only read; left out: all are its own.
+            text_turn_mask (batch, tokens), optional: 1 = a token of the sample's own text, over which is pooled, 0 =
+                of an earlier turn, which is only read; left out: all are its own.
             text_present (batch,), optional: 1 = this sample has text; left out: every sample has.
             input_features (batch, frames, mel bands), optional: normalised log-mel energies; or the features that an
                 encoder of `audio_config` takes.
@@ -187,7 +189,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         text_turn_mask: Tensor | None = None,
         **requests,
     ) -> tuple[Tensor, dict]:
-        """Mean over the real tokens' last hidden states (batch, text hidden size), and fields that were asked for."""
+        """The real tokens' last hidden states, pooled (batch, text hidden size), and fields that were asked for."""
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         mask = blank_absent(attention_mask, present, fill=1)  # a row without any token would be NaN after softmax
@@ -200,10 +202,10 @@ class TrimodalModel(TrimodalPreTrainedModel):
             **requests,
         )
         own = mask if text_turn_mask is None else mask * blank_absent(text_turn_mask, present)
-        return masked_mean(output.last_hidden_state, own), recorded(output, "text")
+        return self.text_pooling(output.last_hidden_state, own), recorded(output, "text")
 
     def encode_audio(self, inputs: Tensor, feature_attention_mask: Tensor | None, present: Tensor) -> Tensor:
-        """Mean over time of what each layer of a pretrained encoder gives: float32 (batch, layers + 1, size).
+        """What each layer of a pretrained encoder gives, pooled over time: float32 (batch, layers + 1, size).
 
         Args:
             inputs, feature_attention_mask: as `forward` takes them, in `input_values` or `input_features`.
@@ -240,12 +242,12 @@ class TrimodalModel(TrimodalPreTrainedModel):
         present: Tensor,
         **requests,
     ) -> tuple[Tensor, dict]:
-        """Mean over the real frames' vectors (batch, `vision_output_size`), and fields that were asked for."""
+        """The real frames' vectors, pooled (batch, `vision_output_size`), and fields that were asked for."""
         if video_attention_mask is None:
             video_attention_mask = torch.ones(pixel_values_videos.shape[:2], device=pixel_values_videos.device)
         pixels = blank_absent(pixel_values_videos, present).to(self.dtype)
         vectors, fields = encode_frames(self.vision_model, pixels, **requests)
-        return masked_mean(vectors, blank_absent(video_attention_mask, present)), fields
+        return self.vision_pooling(vectors, blank_absent(video_attention_mask, present)), fields
 
     def _stack(self, embeddings: dict, presence: Tensor) -> Tensor:
         """Embeddings (batch, modalities, hidden size), 0 where absent."""

@@ -9,7 +9,8 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from .configuration_trimodal import SOUND_ENCODERS
-from .encoders import masked_mean, without_folder
+from .encoders import without_folder
+from .pooling import POOLINGS, AttentionPooling, masked_mean
 
 SETTLED = {
     "layerdrop": 0.0,
@@ -65,8 +66,8 @@ class LayerWeights(nn.Module):
         self.scores = nn.Parameter(torch.zeros(layers))
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Weighted sum of `vectors` (batch, layers, size) -> (batch, size)."""
-        return (vectors * self.scores.softmax(dim=0).unsqueeze(-1)).sum(dim=1)
+        """Weighted sum of `vectors` (batch, layers, ..., size) -> (batch, ..., size)."""
+        return (vectors * self.scores.softmax(dim=0).view(-1, *[1] * (vectors.dim() - 2))).sum(dim=1)
 
 
 class PretrainedAudio(nn.Module):
@@ -78,19 +79,23 @@ class PretrainedAudio(nn.Module):
                  mean over time         mean over time    mean over time --> (batch, N + 1, size) -> weighted sum
     ```
 
-    The mean is over the steps that hold sound, at the encoder's own rate. Most encoders are given the mask and heed
-    it; Whisper and the spectrogram transformer take clips of one length and attend to what pads them, as they were
-    trained. With some, padding would leak into what is real: through a norm over time behind the first convolution
-    (`feat_extract_norm="group"`: wav2vec 2.0, HuBERT and WavLM of base size), or through positional convolutions that
-    are not masked (data2vec, mHuBERT). Of these, clips of different lengths are encoded one after another.
+    The mean is over the steps that hold sound, at the encoder's own rate. With `pooling` by attention it is a weighted
+    one, the same in all layers: a step's weight follows from the weighted sum of what the layers give there.
+
+    Most encoders are given the mask and heed it; Whisper and the spectrogram transformer take clips of one length and
+    attend to what pads them, as they were trained. With some, padding would leak into what is real: through a norm
+    over time behind the first convolution (`feat_extract_norm="group"`: wav2vec 2.0, HuBERT and WavLM of base size),
+    or through positional convolutions that are not masked (data2vec, mHuBERT). Of these, clips of different lengths
+    are encoded one after another.
     """
 
-    def __init__(self, encoder: PreTrainedModel):
+    def __init__(self, encoder: PreTrainedModel, pooling: str = "mean"):
         super().__init__()
         config = encoder.config
         self.encoder = encoder
         self.layer_weights = LayerWeights(config.num_hidden_layers + 1)
         self.output_size = config.hidden_size
+        self.pooling = POOLINGS[pooling](self.output_size)
         self.kind = config.model_type
         self.main_input = "input_values" if hasattr(config, "conv_stride") else "input_features"
         """The forward argument of our models that carries what it takes."""
@@ -107,7 +112,7 @@ class PretrainedAudio(nn.Module):
         return next(m for m in self.encoder.modules() if isinstance(m, nn.Conv1d | nn.Conv2d | nn.Linear))
 
     def forward(self, inputs: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """What every layer gives, as a mean over time, before they are weighted.
+        """What every layer gives, pooled over time, before they are weighted.
 
         Args:
             inputs: samples (batch, samples), or frames (batch, frames, bands) of the encoder's own features.
@@ -133,7 +138,10 @@ class PretrainedAudio(nn.Module):
             output = self.encoder(inputs, attention_mask=padded, output_hidden_states=True)
         steps, first = self._steps(mask)
         states = [*output.hidden_states[:-1], output.last_hidden_state]  # the last one with its norm
-        return torch.stack([masked_mean(state[:, first:].float(), steps) for state in states], dim=1)
+        states = [state[:, first:].float() for state in states]
+        if isinstance(self.pooling, AttentionPooling):
+            steps = self.pooling.weights(self.layer_weights(torch.stack(states, dim=1)), steps)
+        return torch.stack([masked_mean(state, steps) for state in states], dim=1)
 
     def _steps(self, mask: torch.Tensor) -> tuple[torch.Tensor, int]:
         """Which steps of the encoder hold sound (batch, steps), 1 = real, and the first step that stands for any."""

@@ -21,7 +21,14 @@ from affecthub.training.encoder_cache.encoders import (
     processor_digest,
     software_facts,
 )
-from affecthub.training.from_recipe import build_model, build_processor, encodes_audio, modalities_of, settled
+from affecthub.training.from_recipe import (
+    build_model,
+    build_processor,
+    encodes_audio,
+    modalities_of,
+    pools_by_attention,
+    settled,
+)
 from affecthub.training.launch import is_sharded
 from affecthub.training.phases import always_frozen
 from affecthub.training.recipe import Recipe
@@ -108,6 +115,11 @@ def check_recipe(recipe: Recipe, source: str, raw: Sequence[str] = ()) -> None:
         raise ValueError(
             f"{source}: features need an encoder that never learns: set "
             f"--training.phases=[{{start_epoch: 0, encoder_layers: 0}}], {remedy}"
+        )
+    if encoded and pools_by_attention(recipe.model):
+        raise ValueError(
+            f"{source}: features of an encoder are means, and pooling=attention learns from each step: set "
+            f"--model.config.pooling=mean, {remedy}"
         )
     if changed := [name for name in recipe.augmentation.changed if name in used]:
         raise ValueError(

@@ -155,6 +155,11 @@ def encodes_audio(model: ModelRecipe) -> bool:
     return AUDIO in modalities_of(model) and bool(pretrained_audio(model) or model.audio_config)
 
 
+def pools_by_attention(model: ModelRecipe) -> bool:
+    """Whether what the encoders give is pooled by learned weights of its steps."""
+    return model.config.get("pooling") == "attention"
+
+
 def _log_mel(model: ModelRecipe) -> LogMelFeatureExtractor:
     """The log-mel features that the audio encoder of a recipe was made for."""
     settings = LOG_MEL.get(model.audio_encoder or model.config.get("audio_encoder"), {})

@@ -22,6 +22,8 @@ VARIANTS = {
     ),
     "trimodal_functionals": lambda **kw: tiny_config("trimodal_ensemble", **{**FUNCTIONALS, **kw}),
     "unimodal_video": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["video"], **kw}),
+    "trimodal_attention_pooling": lambda **kw: tiny_config("trimodal_ensemble", **{"pooling": "attention", **kw}),
+    "physio_attention_pooling": lambda **kw: tiny_config("physio_concat", **{"pooling": "attention", **kw}),
     "frame_vit_base": lambda **kw: FrameVitConfig.base(**{**TINY_CONFIGS["frame_vit"], **HEAD, **kw}),
 }
 CONFIGS = {name: partial(tiny_config, name) for name in architecture_names() if name != "unimodal_baseline"} | VARIANTS

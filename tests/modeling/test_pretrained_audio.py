@@ -15,6 +15,7 @@ from affecthub import (
     UnimodalBaselineForVideoClassification,
 )
 from affecthub.modeling.configuration_trimodal import SOUND_ENCODERS
+from affecthub.modeling.pooling import AttentionPooling
 from affecthub.modeling.pretrained_audio import LayerWeights
 from affecthub.processing.sound_features import extractor_for
 
@@ -107,6 +108,14 @@ def test_the_layers_are_those_of_the_encoder_itself(folder, processor):
     for i, state in enumerate(states):
         torch.testing.assert_close(layers[:, i], state[:, steps].mean(dim=1), rtol=1e-4, atol=1e-5)
     assert layers.shape == (1, 3, 32)
+    audio = trunk.audio_model
+    audio.pooling = AttentionPooling(32)
+    torch.nn.init.constant_(audio.layer_weights.scores, -torch.inf)
+    torch.nn.init.zeros_(audio.layer_weights.scores[: len(states)])
+    heard = torch.stack([state[:, steps] for state in states]).mean(dim=0)  # at each step
+    expected = audio.pooling(heard, torch.ones(heard.shape[:2]))
+    layers = trunk.encode_audio(inputs, mask, torch.ones(1, dtype=torch.bool))
+    torch.testing.assert_close(audio.layer_weights(layers), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("folder", ["ast"], indirect=True)
@@ -120,6 +129,16 @@ def test_the_patches_that_are_averaged_are_those_that_hold_sound(folder, process
         changed[:, frame:] += 1
         after = model.trimodal.encode_audio(changed, mask, present)[:, 0]
         assert ((after - before).abs().max() > 1e-4) == counts
+
+
+def test_attention_over_time_goes_to_what_is_real_also_in_half_precision(folder, processor):
+    model = build(folder, pooling="attention")
+    for parameter in model.trimodal.audio_model.pooling.parameters():
+        torch.nn.init.normal_(parameter)
+    expected = company_changes_nothing(model, processor)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(listen(model, processor, CLIPS).float(), expected, rtol=0, atol=0.1)
+        assert all(torch.isfinite(value).all() for value in gradients(model.train(), processor).values())
 
 
 def test_what_a_frozen_encoder_gave_stands_for_the_sound(folder, processor):

@@ -202,6 +202,10 @@ def test_what_features_cannot_do_is_refused(tiny, sample_root, tmp_path, capsys)
         check_recipe(tiny(), "out")
     with pytest.raises(ValueError, match="features of video cannot be augmented as sound or frames are: switch"):
         check_recipe(tiny(*FROZEN, "--augmentation.frames.flip=0.5"), "out")
+    attention = "--model.config.pooling=attention"
+    with pytest.raises(ValueError, match="pooling=attention learns from each step: set --model.config.pooling=mean"):
+        check_recipe(tiny(*FROZEN, attention), "out")
+    check_recipe(tiny("--model.modalities=[text, audio]", attention), "out")
     check_recipe(tiny("--model.modalities=[text, audio]"), "out")  # log-mel features have no encoder
     write_recipe(tiny("--model.modalities=[text]"), tmp_path)
     command = ["prepare", "sample_meld", str(sample_root), str(tmp_path / "out"), *SIZES]

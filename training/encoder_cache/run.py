@@ -27,7 +27,7 @@ from affecthub.training.encoder_cache.encoders import (
 )
 from affecthub.training.encoder_cache.entries import Entry, cache_folder
 from affecthub.training.encoder_cache.samples import shard_path, shard_ranges, write_shard
-from affecthub.training.from_recipe import encodes_audio, modalities_of
+from affecthub.training.from_recipe import encodes_audio, modalities_of, pools_by_attention
 from affecthub.training.launch import is_sharded
 from affecthub.training.phases import always_frozen
 from affecthub.training.recipe import Recipe
@@ -52,6 +52,8 @@ def plan_cache(recipe: Recipe) -> tuple[list[str], str]:
         return [], "Encoder cache: off, because each process holds a part of the encoders."
     if not issubclass(architecture_named(architecture).model_class, TrimodalModel):
         return [], f"Encoder cache: off, because {architecture} takes more of its encoder than one vector a sample."
+    if pools_by_attention(recipe.model):
+        return [], "Encoder cache: off, because pooling=attention learns from steps, of which it keeps the mean."
     changed, prepared = recipe.augmentation.changed, open_prepared(recipe.data.root)
     ready = prepared.features if prepared else []
     kept = [name for name in names if name not in {*changed, *ready}]

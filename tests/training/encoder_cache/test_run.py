@@ -128,6 +128,18 @@ def test_training_is_the_same_with_and_without(run_for, tiny, overrides, kept):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
+def test_attention_over_the_steps_of_frozen_encoders_learns_without_the_cache(run_for, tiny, counted):
+    trainer, data = run_for(tiny(FROZEN, "--model.config.pooling=attention"))
+    assert data["train"].features is None and not counted
+    before = {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+    trainer.train()
+    after = dict(trainer.model.named_parameters())
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    pooling = {name for name in before if "pooling." in name}
+    assert len(pooling) == 9 and pooling <= changed
+    assert not any("text_model." in name or "vision_model." in name for name in changed)
+
+
 def test_the_second_run_neither_decodes_nor_encodes(fill_for, counted, monkeypatch, capsys):
     fill_for()
     assert len(counted) == 4  # shards of 16, and batches of 16
@@ -339,6 +351,12 @@ def test_clips_that_could_not_be_decoded_are_counted_by_every_run(fill_for, corp
             "off, because video is augmented anew in each epoch",
         ),
         ("quickstart", (FROZEN, "--model.modalities=[audio]"), [], "off, because there is no pretrained encoder"),
+        (
+            "meld_ensemble",
+            ("--model.config.pooling=attention",),
+            [],
+            "because pooling=attention learns from steps",
+        ),
         ("frame_vit", (FROZEN,), [], "off, because frame_vit takes more of its encoder than one vector"),
     ],
 )
