@@ -9,7 +9,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import rel_entr
 from scipy.stats import norm, t
 
-from .answers import Answers, modes_of
+from .answers import Answers, joined, modes_of
 
 CELLS = 4_000_000
 """Counts that are held in memory at once."""
@@ -32,18 +32,20 @@ class Draws:
         answers: the rows.
         seed: of the resampling; None: the rows as they are, one draw.
         number: of resamples.
-        groups: int (rows,), from 0 on without a gap: to which group each row belongs; None: each is its own.
+        groups: int (rows,), from 0 on: to which group each row belongs; None: each is its own.
+        units: how many units are drawn, some of which may have none of these rows; None: those that have.
     """
 
     def __init__(
-        self, answers: Answers, seed: int | None = None, number: int = RESAMPLES, groups: np.ndarray | None = None
+        self,
+        answers: Answers,
+        seed: int | None = None,
+        number: int = RESAMPLES,
+        groups: np.ndarray | None = None,
+        units: int | None = None,
     ):
         self.answers, self.seed, self.number, self.groups = answers, seed, number, groups
-
-    @property
-    def units(self) -> int:
-        """How many units there are to be drawn."""
-        return len(self.answers) if self.groups is None else int(self.groups.max()) + 1
+        self.units = units or (len(answers) if groups is None else int(groups.max()) + 1)
 
     def counts(self) -> Iterator[np.ndarray]:
         """How often each unit was drawn, float (some draws, units), until there are all draws."""
@@ -51,13 +53,13 @@ class Draws:
             yield np.ones((1, self.units))
             return
         rng = np.random.default_rng(self.seed)
-        for some in self._parts():
-            yield _counts(rng, self.units, some)
+        for done in range(0, self.number, at_once := self._at_once):
+            yield _counts(rng, self.units, min(at_once, self.number - done))
 
-    def _parts(self) -> list[int]:
-        """How many draws are made at once, of each part."""
-        at_once = max(1, CELLS // len(self.answers))
-        return [min(at_once, self.number - done) for done in range(0, self.number, at_once)]
+    @property
+    def _at_once(self) -> int:
+        """How many draws are made at once."""
+        return max(1, CELLS // max(len(self.answers), self.units))
 
     def by_rows(self, figure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """A figure of how often each row was drawn.
@@ -68,13 +70,21 @@ class Draws:
         groups = slice(None) if self.groups is None else self.groups
         return np.concatenate([figure(counts[:, groups]) for counts in self.counts()])
 
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """How many rows were drawn (draws,)."""
+        groups = np.arange(len(self.answers)) if self.groups is None else self.groups
+        sizes = np.bincount(groups, minlength=self.units).astype(np.float64)
+        return np.concatenate([counts @ sizes for counts in self.counts()])
+
     def total(self, name: str) -> np.ndarray:
         """A sum over the drawn rows, (draws,) or (draws, labels): `of_each_row` says of what."""
         return self._totals[name]
 
     def mean(self, name: str) -> np.ndarray:
-        """`total` over the number of rows that were drawn."""
-        return self._totals[name] / self._totals["rows"]
+        """`total` over the number of rows that were drawn; NaN where none was."""
+        with np.errstate(invalid="ignore"):
+            return (self._totals[name].T / self._totals["rows"]).T
 
     @cached_property
     def _totals(self) -> dict[str, np.ndarray]:
@@ -83,7 +93,7 @@ class Draws:
         columns = {name: part if part.ndim == 2 else part[:, None] for name, part in parts.items()}
         table = np.concatenate(list(columns.values()), axis=1).astype(np.float64)
         if self.groups is not None:
-            table = _grouping(self.groups, np.arange(len(table))) @ table
+            table = _grouping(self.groups, np.arange(len(table)), (self.units, len(table))) @ table
         sums = np.concatenate([counts @ table for counts in self.counts()])
         ends = np.cumsum([part.shape[1] for part in columns.values()])
         split = dict(zip(columns, np.split(sums, ends[:-1], axis=1), strict=True))
@@ -145,6 +155,64 @@ class Draws:
         return draws.astype(np.float64) @ np.eye(len(self.answers.labels))[ids]
 
 
+class Each(Draws):
+    """Each group by itself: a draw is one of them."""
+
+    def counts(self) -> Iterator[np.ndarray]:
+        """1 for the group whose draw it is, else 0: float (some draws, units)."""
+        for start in range(0, self.units, at_once := self._at_once):
+            yield np.eye(min(at_once, self.units - start), self.units, start)
+
+
+class Exchanges(Draws):
+    """Two models' answers to the same rows, exchanged by whole group: what the first has then, or the second.
+
+    Under the hypothesis that the two are alike, each exchange is as probable as what was observed (approximate
+    randomisation: Noreen 1989, "Computer-Intensive Methods for Testing Hypotheses"; Yeh 2000, COLING).
+
+    Args:
+        first, second: answers to the same rows.
+        seed: of the exchanges.
+        number: how many; where there are no more than so many in all, all are made (`exact`).
+        groups: int (rows,), as for `Draws`.
+        units: how many groups there are.
+        of_second: give what the second model has after the exchange.
+    """
+
+    def __init__(
+        self,
+        first: Answers,
+        second: Answers,
+        seed: int,
+        number: int,
+        groups: np.ndarray,
+        units: int,
+        *,
+        of_second: bool = False,
+    ):
+        super().__init__(joined([first, second]), seed, number, np.concatenate([groups, groups + units]), 2 * units)
+        self.of_second = of_second
+
+    @property
+    def exact(self) -> bool:
+        """Whether every exchange is made, the first of them none."""
+        return 2 ** (self.units // 2) <= self.number
+
+    def counts(self) -> Iterator[np.ndarray]:
+        """Which groups of the first model and then of the second are taken, 0 or 1: float (some draws, units)."""
+        groups, start = self.units // 2, 0
+        rng = np.random.default_rng(self.seed)
+        total = 2**groups if self.exact else self.number
+        while start < total:
+            some = min(self._at_once, total - start)
+            if self.exact:
+                taken = np.arange(start, start + some)[:, None] >> np.arange(groups) & 1
+            else:
+                taken = rng.integers(2, size=(some, groups), dtype=np.int8)
+            start += some
+            yield np.concatenate([taken, 1 - taken] if self.of_second else [1 - taken, taken], axis=1).astype(float)
+
+
 def of_each_row(answers: Answers) -> dict[str, np.ndarray]:
     """What each row adds to the figures of its kind, by name: (rows,) or (rows, labels).
 
@@ -186,7 +254,7 @@ def interval(values: np.ndarray, confidence: float = 0.95, groups: int | None = 
     return np.nanquantile(values, [tail, 1 - tail]).tolist()
 
 
-def _grouping(groups: np.ndarray, columns: np.ndarray, shape: tuple[int, int] | None = None) -> csr_array:
+def _grouping(groups: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_array:
     """How many rows of each group stand in each column, sparse (groups, columns)."""
     return csr_array((np.ones(len(groups)), (groups, columns)), shape=shape)
 
