@@ -52,10 +52,39 @@ class Answers:
         """Of several labels: how many are unknown, of the rows that are not left out."""
         return int(np.isnan(self.references).sum()) if self.kind == "multi_label" else 0
 
+    def take(self, rows: np.ndarray) -> "Answers":
+        """Of some rows, by their places (rows,); none is counted as unknown."""
+        probabilities = None if self.probabilities is None else self.probabilities[rows]
+        taken = replace(
+            self,
+            references=self.references[rows],
+            predictions=self.predictions[rows],
+            unknown=0,
+            probabilities=probabilities,
+        )
+        if self.modes is None:
+            return taken
+        untied = modes_of(self.references) >= 0
+        places, kept = np.cumsum(untied) - 1, rows[untied[rows]]
+        return replace(taken, modes=tuple(ids[places[kept]] for ids in self.modes))
+
     @property
     def tied(self) -> int:
         """Of shares: rows without a mode, which the figures of a single label leave out."""
         return len(self) - len(self.modes[0]) if self.modes else 0
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Answers of one kind as one, in their order."""
+    first = parts[0]
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("references", "predictions", "probabilities")
+        if getattr(first, name) is not None
+    }
+    if first.modes is not None:
+        arrays["modes"] = tuple(map(np.concatenate, zip(*(part.modes for part in parts), strict=True)))
+    return replace(first, unknown=sum(part.unknown for part in parts), **arrays)
 
 
 def kind_of(problem_type: str, num_labels: int, soft: bool = False) -> Kind:

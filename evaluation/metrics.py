@@ -37,6 +37,11 @@ class Metric:
     """Of these kinds it is compared between subsets of the modalities; the first such row says what is gained."""
     curve: bool = True
     """Whether it is drawn over the epochs."""
+    pooled: bool = True
+    """Whether the rows of all folds make one figure; else it is the mean of the folds' figures, as it sets outputs of
+    rows against one another, or against a scale, and those of different models have none in common."""
+    ranks: bool = False
+    """Whether nothing but the order of the probabilities counts."""
 
     @property
     def title(self) -> str:
@@ -183,7 +188,7 @@ METRICS: dict[str, Metric] = {
     "f1_macro": Metric("macro F1", _f1_macro, (*ONE, "multi_label"), PERCENT, hub="f1", ablation=("multi_label",)),
     "f1_micro": Metric("micro F1", _f1_micro, ("multi_label",), PERCENT, hub="f1", curve=False),
     "kappa": Metric("Cohen's kappa", _kappa, ("single_label",), hub="cohen_kappa"),
-    "auc": Metric("AUC-ROC", _auc, ("binary",), PERCENT, hub="roc_auc"),
+    "auc": Metric("AUC-ROC", _auc, ("binary",), PERCENT, hub="roc_auc", pooled=False, ranks=True),
     "mae": Metric(
         *("MAE", lambda draws: draws.mean("absolute_error"), ("regression",)),
         lower_is_better=True,
@@ -205,6 +210,11 @@ METRICS: dict[str, Metric] = {
 def metrics_of(kind: Kind) -> dict[str, Metric]:
     """The rows of the table by which a kind of target is judged."""
     return {name: metric for name, metric in METRICS.items() if kind in metric.kinds}
+
+
+def main_metric(kind: Kind) -> str | None:
+    """The one by which a kind of target is judged where nothing is said: the first that curves show; None: none."""
+    return next((name for name, metric in metrics_of(kind).items() if metric.curve), None)
 
 
 def metric_logged(key: str) -> Metric | None:

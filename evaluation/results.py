@@ -128,6 +128,16 @@ def rows_left_out(scores: Scores) -> str:
     return "; ".join(words.format(scores[name]) for name, words in said.items() if name in scores)
 
 
+def interval_note(scores: Scores) -> str:
+    """What the intervals are by, as a sentence."""
+    by, number = scores.get("clusters", {"by": "row", "number": scores["rows"]}).values()
+    if by == "row":
+        return "Intervals are by row, as if no two rows were of one person, dialogue or recording"
+    if number == 1:
+        return f"No interval: all rows are of one {by}, which says nothing of another"
+    return f"Intervals are by {by}: {number:,} of them, each drawn with all of its rows"
+
+
 def units_of(names: Iterable[str]) -> str:
     """How figures are to be read: "in percent", "in percent, except MAE and CCC"; empty: as they are."""
     metrics = [METRICS[name] for name in dict.fromkeys(names)]
@@ -170,7 +180,7 @@ def _scores_table(title: str, scores: Scores) -> str:
     lines += [f"Figures are {units}"] if "except" in units else []
     if scores.get("absent_labels"):
         lines.append(f"In no row, yet in macro F1 as 0: {', '.join(scores['absent_labels'])}")
-    return "\n".join([*lines, *filter(None, [rows_left_out(scores)])])
+    return "\n".join([*lines, *filter(None, [interval_note(scores), rows_left_out(scores)])])
 
 
 def ablation_metrics(rows: list[AblationRow]) -> dict[str, Metric]:

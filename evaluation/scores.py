@@ -17,8 +17,9 @@ import evaluate
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .answers import Answers, Kind, constant, from_outputs
+from .answers import Answers, Kind, constant, from_outputs, known_rows
 from .bootstrap import RESAMPLES, Draws, interval
+from .clusters import Clusters
 from .metrics import metrics_of
 
 POINTS = 300
@@ -70,13 +71,26 @@ class Baseline(Report):
     training_shares: NotRequired[dict[str, float]]
 
 
+class ClusterFacts(TypedDict):
+    """What intervals are by."""
+
+    by: str
+    """ "participant", "dialogue", "recording" or "row"."""
+    number: int
+    """How many of them were judged; of 1 there is no interval."""
+
+
 class Scores(Report):
     """The model's report, and what to read it by."""
 
     baseline: Baseline
+    clusters: NotRequired[ClusterFacts]
+    """Absent: rows."""
     intervals: dict[str, list[float]]
-    """Metric -> [low, high]: 95 % percentile bootstrap over rows. It covers the draw of rows only, not of people,
-    recordings or seeds, which vary more: read it as a lower bound of the uncertainty."""
+    """Metric -> [low, high]: 95 % percentile bootstrap over whole clusters. It covers the draw of people (dialogues,
+    recordings), and not what another seed or other training rows would change."""
+    intervals_by_row: NotRequired[dict[str, list[float]]]
+    """The same over rows, as if they were independent, which is too narrow; only beside clusters."""
     points: NotRequired[list[list[float]]]
     """Of a number: [reference, prediction] of at most 300 rows, evenly spread over the split."""
 
@@ -141,6 +155,7 @@ def score(
     kind: Kind,
     *,
     seed: int,
+    clusters: Clusters | None = None,
 ) -> Scores:
     """Everything that results hold of one split and target.
 
@@ -148,15 +163,28 @@ def score(
         references, outputs, labels, kind: as for `answers.from_outputs`.
         train_references: as the references, of the training rows: for the baseline.
         seed: of the bootstrap.
+        clusters: of the rows; None: each is its own.
     """
     answers = from_outputs(kind, references, outputs, labels)
     scores = {**report(answers), "baseline": baseline(answers, train_references)}
-    scores["intervals"] = intervals(answers, seed=seed)
+    scores |= _intervals(answers, clusters and clusters.take(known_rows(kind, references)), seed)
     if kind == "regression":
         kept = np.linspace(0, len(answers) - 1, min(POINTS, len(answers))).astype(int)
         pairs = np.column_stack([answers.references[kept], answers.predictions[kept]])
         scores["points"] = pairs.round(4).tolist()
     return scores
+
+
+def _intervals(answers: Answers, clusters: Clusters | None, seed: int) -> dict[str, object]:
+    """What a split's results say of the uncertainty of its figures."""
+    by_row = {"intervals": intervals(answers, seed=seed)}
+    if clusters is None:
+        return by_row
+    facts = {"clusters": {"by": clusters.by, "number": len(clusters)}}
+    if clusters.by == "row":
+        return facts | by_row
+    by_cluster = intervals(answers, seed=seed, groups=clusters.ids) if len(clusters) > 1 else {}
+    return facts | {"intervals": by_cluster, "intervals_by_row": by_row["intervals"]}
 
 
 def report(answers: Answers) -> Report:
@@ -197,18 +225,25 @@ def baseline(answers: Answers, train_references: ArrayLike) -> Baseline:
 
 
 def intervals(
-    answers: Answers, *, seed: int, resamples: int = RESAMPLES, confidence: float = 0.95
+    answers: Answers,
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
+    confidence: float = 0.95,
+    groups: np.ndarray | None = None,
 ) -> dict[str, list[float]]:
-    """Percentile bootstrap intervals [low, high] of the metrics of the kind, those that are defined.
+    """Bootstrap intervals [low, high] of the metrics of the kind, those that are defined.
 
     Args:
         answers: the rows.
         seed: of the resampling.
         resamples: how many.
         confidence: 0..1.
+        groups: int (rows,): which rows are drawn together, as for `Draws`; at least two groups.
     """
-    draws = Draws(answers, seed, resamples)
-    found = {name: interval(metric.of(draws), confidence) for name, metric in metrics_of(answers.kind).items()}
+    draws = Draws(answers, seed, resamples, groups)
+    number = None if groups is None else draws.units
+    found = {name: interval(metric.of(draws), confidence, number) for name, metric in metrics_of(answers.kind).items()}
     return {name: ends for name, ends in found.items() if ends}
 
 

@@ -1,4 +1,4 @@
-"""The command line: `affecthub sweep`, `predict`, `inspect`, `prepare`, `publish`, `publish-dataset`, `demo`, `cache`.
+"""The command line: `affecthub sweep`, `compare`, `predict`, `inspect`, `prepare`, `publish` and so on.
 
 What a command needs is imported when it runs, so that help and a mistyped command answer at once.
 """
@@ -39,6 +39,17 @@ as for train.py. Start it by `accelerate launch -m affecthub sweep ...` for seve
 examples:
   affecthub sweep clips_audio --seeds 3 --data.root=path/to/folder --data.targets='[emotion]'
   affecthub sweep meld_text --seeds 0,7 --output-dir runs/meld_text --data.root=path/to/MELD
+"""
+
+COMPARE = """\
+Compare finished runs: figures with intervals by participant, and whether one model is better than another.
+
+Runs whose recipes differ in fold and seed alone are one model; a folder of runs, such as a sweep, may be passed whole.
+
+examples:
+  affecthub compare runs/meld_text runs/meld_ensemble
+  affecthub compare runs/sweep_audio runs/sweep_video --metric f1_macro
+  affecthub compare runs/sweep_audio runs/sweep_video --by recording --format json
 """
 
 PUBLISH = """\
@@ -106,6 +117,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_sweep(commands)
     add_predict(commands)
+    add_compare(commands)
     add_publish(commands)
     add_demo(commands)
     add_cache(commands)
@@ -159,6 +171,25 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--revision", help="branch, tag or commit of the model on the Hub")
     command.add_argument("--device", help="such as cpu or cuda:0; default: the first accelerator there is")
     command.add_argument("--trust-remote-code", action="store_true", help="run code that a foreign model brings")
+
+
+def add_compare(commands: argparse._SubParsersAction) -> None:
+    """`affecthub compare`."""
+    command = add_command(commands, "compare", COMPARE)
+    command.set_defaults(run=compare)
+    command.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run, or a folder of runs")
+    command.add_argument("--metric", help="such as f1_macro; default: the target's own, such as accuracy or mae")
+    command.add_argument("--task", help="target; default: the main one")
+    command.add_argument("--split", choices=("train", "validation", "test"), help="default: test")
+    command.add_argument(
+        "--by",
+        choices=("participant", "dialogue", "recording", "row"),
+        help="what is drawn and exchanged as a whole; default: what the data and their split say",
+    )
+    command.add_argument("--seeds", type=int, metavar="N", help="the first N seeds of each model; default: all")
+    command.add_argument("--shared-rows", action="store_true", help="only rows that all models judged")
+    command.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
+    command.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
 
 
 def add_publish(commands: argparse._SubParsersAction) -> None:
@@ -233,6 +264,32 @@ def predict(options: argparse.Namespace) -> int:
         title = f"{Path(name).name}, judged by {'/'.join(Path(options.model).parts[-2:])}"
         plot_timeline(answers, options.picture, f"{title}\n{SYNTHETIC}" if synthetic else title)
     return status
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Print the figures of each model, and of every pair whether they differ."""
+    import json
+
+    from affecthub.evaluation.comparison import compare_runs
+    from affecthub.evaluation.comparison_table import comparison_table
+    from affecthub.media.files import write_file
+
+    found = compare_runs(
+        options.runs,
+        metric=options.metric,
+        task=options.task,
+        split=options.split,
+        by=options.by,
+        seeds=options.seeds,
+        shared=options.shared_rows,
+    )
+    as_json = options.format == "json"
+    text = json.dumps(found, indent=2, ensure_ascii=False) if as_json else comparison_table(found)
+    if options.output:
+        write_file(options.output, f"{text}\n".encode())
+    else:
+        print(text)
+    return 0
 
 
 def publish(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from affecthub.datasets_scripts.corpus import Corpus, Target, column_of
 from affecthub.evaluation.answers import known_rows
+from affecthub.evaluation.clusters import clusters_of
 from affecthub.evaluation.predictions import ABOUT_ROWS, Predictions, list_column, predictions_of
 from affecthub.evaluation.results import AblationRow, Results
 from affecthub.evaluation.scores import Scores, ablation_figures, judged, score
@@ -122,7 +123,7 @@ def evaluate(
             "unit": corpus.unit,
         },
         "task": {task.name: task.classes for task in tasks},
-        "results": {split: score_split(predictions.of(split), split, corpus, seed) for split in held_out},
+        "results": {split: score_split(predictions, split, corpus, seed) for split in held_out},
         "audit": audit,
         "training": {
             "recipe": recipe.name,
@@ -146,17 +147,17 @@ def score_split(predictions: Predictions, split: str, corpus: Corpus, seed: int)
     """Figures of a split by target; a target of which no row is known has none, and that is said.
 
     Args:
-        predictions: of the split.
+        predictions: of the run.
         split: its name.
         corpus: with the training rows, for the baseline.
         seed: of the intervals.
     """
-    scores = {}
+    scores, rows, clusters = {}, predictions.of(split), clusters_of(predictions, split)
     for task in corpus.targets:
-        references, kind = predictions.references(task.name), kind_of_target(task)
+        references, kind = rows.references(task.name), kind_of_target(task)
         if known_rows(kind, references).any():
-            usual, logits = task.values(corpus.splits["train"]), predictions.logits(task.name)
-            scores[task.name] = score(references, logits, usual, task.classes, kind, seed=seed)
+            usual, logits = task.values(corpus.splits["train"]), rows.logits(task.name)
+            scores[task.name] = score(references, logits, usual, task.classes, kind, seed=seed, clusters=clusters)
         else:
             logger.warning("No %s row has a known %s: it is not judged there.", split, task.name)
     return scores

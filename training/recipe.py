@@ -21,12 +21,10 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from affecthub.datasets_scripts.catalog import DATASETS, DEFAULT
 from affecthub.datasets_scripts.corpus import DataOptions
 from affecthub.datasets_scripts.splits import SplitOptions
+from affecthub.evaluation.runs import RECIPE_FILE
 from affecthub.media.files import write_file
 from affecthub.modeling.modalities import AUDIO, VIDEO
 from affecthub.training.augmentation import AudioAugmentation, FrameAugmentation, SpecAugment
-
-RECIPE_FILE = "recipe.yaml"
-"""In a run's folder: the recipe that it was started with, overrides included."""
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 

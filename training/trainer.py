@@ -16,7 +16,7 @@ from transformers.integrations.integration_utils import get_available_reporting_
 
 from affecthub.datasets_scripts.corpus import Corpus, Target
 from affecthub.evaluation.answers import Kind, kind_of, known_rows
-from affecthub.evaluation.metrics import direction_of, metrics_of
+from affecthub.evaluation.metrics import direction_of, main_metric, metrics_of
 from affecthub.evaluation.scores import headline, judged
 from affecthub.training.clips import StreamedDataset
 from affecthub.training.collator import BATCH_LIMIT, Collator, LengthGroupedSampler
@@ -238,9 +238,8 @@ class Metrics:
 
     @property
     def main(self) -> str:
-        """What the best model is chosen by where nothing is said: of the main task, the first that curves show."""
-        drawn = (name for name, metric in metrics_of(kind_of_target(self.tasks[""])).items() if metric.curve)
-        return next(drawn, "loss")
+        """What the best model is chosen by where nothing is said."""
+        return main_metric(kind_of_target(self.tasks[""])) or "loss"
 
     @property
     def targets(self) -> dict[str, Target]:

@@ -153,7 +153,8 @@ def test_full_card_has_every_section(full):
     assert headings(card) == [*SECTIONS[:2], "Protocol and leakage audit", "Results", *expected]
     for said in (
         "| accuracy | 66.7 |",
-        "Figures are in percent, except Cohen's kappa. The interval",
+        "Figures are in percent, except Cohen's kappa. An interval is a 95 % bootstrap",
+        "Intervals are by row",
         "| Cohen's kappa | 0.455 |",
         "majority (neutral)",
         "Split protocol: fixed: by its authors.",
@@ -310,7 +311,7 @@ def test_card_of_every_kind_has_its_metrics_and_its_words(bare, kind, metrics, s
     assert set(metrics) <= types
     assert all(
         words in card.content
-        for words in [*said, f"{scores['rows']} frames", "it is too narrow", "labelled in the study"]
+        for words in [*said, f"{scores['rows']} frames", "Intervals are by row, as if", "labelled in the study"]
     )
     assert ("in percent" in card.content) == (kind != "regression")
     assert "MELD" not in card.content and "utterance" not in card.content

@@ -22,6 +22,7 @@ from affecthub.hub.remote_code import add_travelling_code
 from affecthub.inference.pipeline_affect import AffectRecognitionPipeline
 from affecthub.inference.predict import load_pipeline
 
+from ..evaluation.studies import write_sweep
 from .conftest import write_model_folder
 from .tiny import write_clip, write_folder, write_long_clip
 
@@ -217,7 +218,7 @@ def test_publishing_what_is_no_model(run):
     assert status == 2 and "nowhere" in err and err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["predict", "publish", "demo"])
+@pytest.mark.parametrize("command", ["predict", "compare", "publish", "demo"])
 def test_help_teaches_by_example(command, capsys):
     with pytest.raises(SystemExit) as left:
         cli.main([command, "--help"])
@@ -288,3 +289,17 @@ def test_a_model_of_synthetic_people_says_so(run, files):
     assert status == 0 and "watcher was trained on synthetic people alone" in err
     assert "synthetic" not in out  # what machines read stays as it is
     card.unlink()
+
+
+def test_runs_are_compared(run, tmp_path):
+    for name, noise in (("sharp", 0.1), ("blurred", 3.0)):
+        write_sweep(tmp_path / name, noise=noise, name=name, seeds=1)
+    both = (str(tmp_path / "sharp"), str(tmp_path / "blurred"))
+    status, out, err = run("compare", *both)
+    assert (status, err) == (0, "") and "sharp is better than blurred, by " in out and "8 of them" in out
+    assert run("compare", *both, "--by", "recording", "--metric", "f1_macro", "--format", "json")[0] == 0
+    assert run("compare", *both, "--format", "json", "--output", str(tmp_path / "found.json"))[1] == ""
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    assert found["pairs"][0]["better"] == "sharp" and "<b>Zoë</b> 0" in found["models"][0]["by_participant"]
+    status, out, err = run("compare", *both, "--metric", "mae")
+    assert (status, out) == (2, "") and "--metric mae: mood is judged by accuracy" in err

@@ -1,0 +1,176 @@
+"""Finished runs on disk: a run's folder, or a folder of runs, such as a sweep's.
+
+    recipe.yaml            what was asked for
+    predictions.parquet    what the model answered
+    model/metrics.json     what the run said of itself
+
+Runs whose recipes differ in `split.fold` and `training.seed` alone are one model, tried several times.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .predictions import PREDICTIONS_FILE, Predictions, read_predictions
+
+RECIPE_FILE = "recipe.yaml"
+"""In a run's folder: the recipe that it was started with, overrides included."""
+
+TRIED = ("split.fold", "training.seed")
+"""Keys of a recipe in which runs of one model differ."""
+
+DEPTH = 2
+"""How far below a folder its runs may lie."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    folder: Path
+    recipe: dict[str, Any]
+    """As `recipe.yaml` has it."""
+
+    @property
+    def fold(self) -> int:
+        """Which fold was the test."""
+        return self.recipe["split"]["fold"]
+
+    @property
+    def seed(self) -> int:
+        """Of its training."""
+        return self.recipe["training"]["seed"]
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """What the model answered to every row; errors as those of `read_predictions`."""
+        return read_predictions(self.folder)
+
+    @cached_property
+    def results(self) -> dict[str, Any]:
+        """What the run said of itself, as `results.Results`; empty where that is not there."""
+        path = self.folder / "model" / "metrics.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+@dataclass(frozen=True)
+class Model:
+    """What one recipe gave, over its folds and seeds."""
+
+    name: str
+    """For a reader: its folder, or in which words its recipe differs from the others."""
+    runs: tuple[Run, ...]
+    """By seed, then fold; of each pair one."""
+    unfinished: tuple[Path, ...] = field(default=())
+    """Folders of runs that have no predictions."""
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Of its first run."""
+        return self.runs[0].recipe
+
+    def by_seed(self) -> dict[int, dict[int, Run]]:
+        """Seed -> fold -> run."""
+        found: dict[int, dict[int, Run]] = {}
+        for run in self.runs:
+            found.setdefault(run.seed, {})[run.fold] = run
+        return found
+
+
+def open_models(paths: Sequence[str | Path]) -> list[Model]:
+    """The models of some runs, in the order in which they are first named.
+
+    Args:
+        paths: folders of runs, and folders of such folders, `DEPTH` deep at most.
+
+    Raises:
+        FileNotFoundError: no such folder, no run in it, or one without predictions.
+        ValueError: a recipe that cannot be read, or two runs of the same recipe, fold and seed.
+    """
+    groups: dict[str, list[tuple[Path, Run]]] = {}
+    for path in map(Path, paths):
+        for folder in _run_folders(path):
+            run = _open(folder)
+            groups.setdefault(_signature(run.recipe), []).append((path, run))
+    names = _names(list(groups.values()))
+    return [_model(name, [run for _, run in group]) for name, group in zip(names, groups.values(), strict=True)]
+
+
+def _run_folders(path: Path) -> list[Path]:
+    """A run's own folder, or those below a folder that have a recipe."""
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: no such folder; pass the folder of a run, or one of runs.")
+    path = path.parent if path.name == "model" and (path.parent / RECIPE_FILE).is_file() else path
+    if (path / RECIPE_FILE).is_file():
+        return [path]
+    found = [file.parent for depth in range(DEPTH) for file in path.glob("*/" * (depth + 1) + RECIPE_FILE)]
+    if not found:
+        raise FileNotFoundError(f"{path}: no run in it, as no folder there has a {RECIPE_FILE}; train first.")
+    return sorted(found)
+
+
+def _open(folder: Path) -> Run:
+    """A run whose recipe is read."""
+    path = folder / RECIPE_FILE
+    try:
+        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+        run = Run(folder, recipe)
+        _ = run.fold, run.seed
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{path} is no recipe of a run ({error!r}): it was changed or cut off; train anew."
+        ) from error
+    return run
+
+
+def _signature(recipe: dict[str, Any]) -> str:
+    """What runs of one model have in common."""
+    flat = {key: value for key, value in _flat(recipe).items() if key not in TRIED}
+    return json.dumps(flat, sort_keys=True, default=str)
+
+
+def _flat(recipe: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys -> values."""
+    found = {}
+    for name, value in recipe.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
+
+
+def _model(name: str, runs: list[Run]) -> Model:
+    """Of the finished runs of a recipe; ValueError where two are the same, or none is finished."""
+    finished = [run for run in runs if (run.folder / PREDICTIONS_FILE).is_file()]
+    if not finished:
+        runs[0].predictions  # noqa: B018 - its error says what to do
+    seen: dict[tuple[int, int], Run] = {}
+    for run in finished:
+        other = seen.setdefault((run.seed, run.fold), run)
+        if other.folder.resolve() != run.folder.resolve():
+            raise ValueError(
+                f"{other.folder} and {run.folder} are runs of the same recipe, fold {run.fold} and seed {run.seed}: "
+                "pass one of them, or train with another name or seed."
+            )
+    unfinished = tuple(run.folder for run in runs if run not in finished)
+    return Model(name, tuple(seen[key] for key in sorted(seen)), unfinished)
+
+
+def _names(groups: list[list[tuple[Path, Run]]]) -> list[str]:
+    """A name for each model, no two alike: the folder's where it holds one, else what its recipe says otherwise."""
+    folders = [{path.resolve() for path, _ in group} for group in groups]
+    recipes = [_flat(group[0][1].recipe) for group in groups]
+    names = []
+    for held, recipe in zip(folders, recipes, strict=True):
+        alone = len(held) == 1 and sum(bool(held & others) for others in folders) == 1
+        names.append(next(iter(held)).name if alone else str(recipe.get("name")))
+    for name in {name for name in names if names.count(name) > 1}:
+        same = [i for i, other in enumerate(names) if other == name]
+        keys = dict.fromkeys(key for i in same for key in recipes[i] if key not in (*TRIED, "name"))
+        keys = [key for key in keys if len({json.dumps(recipes[i].get(key), default=str) for i in same}) > 1]
+        for i in same:
+            names[i] = " ".join([name, *(f"{key.rpartition('.')[2]}={recipes[i].get(key)}" for key in keys)])
+    return [name if names.count(name) == 1 else f"{name} ({i + 1})" for i, name in enumerate(names)]

@@ -1,0 +1,227 @@
+"""Runs on disk become models, models pools, and pools one figure by the stated rule."""
+
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import f1_score, roc_auc_score
+
+from affecthub.evaluation.figures import by_fold, figures, resampled
+from affecthub.evaluation.metrics import METRICS
+from affecthub.evaluation.pools import difference, pooled
+from affecthub.evaluation.predictions import METADATA, list_column
+from affecthub.evaluation.runs import open_models
+
+from .studies import FOLDS, PEOPLE, ROWS, write_run, write_sweep
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    return write_sweep(tmp_path / "audio")
+
+
+def only(path, **options):
+    """The pool of the one model in a folder."""
+    (model,) = open_models([path])
+    return pooled(model, "test", **options)
+
+
+def tamper(run, **columns):
+    """Other columns in a run's file of predictions."""
+    path = run / "predictions.parquet"
+    table = pq.read_table(path)
+    for name, values in columns.items():
+        table = table.set_column(table.schema.get_field_index(name), name, values(table))
+    pq.write_table(table, path)
+
+
+def test_folds_and_seeds_of_a_recipe_are_one_model(sweep, tmp_path):
+    write_run(tmp_path / "single", noise=2, model={"architecture": "other"})
+    audio, single = open_models([sweep, tmp_path / "single"])
+    assert (audio.name, single.name) == ("audio", "single")
+    assert [(run.seed, run.fold) for run in audio.runs] == [(s, f) for s in range(2) for f in range(FOLDS)]
+    assert audio.by_seed()[1][2].predictions.splits == ["train", "validation", "test"]
+    assert [(model.name, len(model.runs)) for model in open_models([tmp_path])] == [
+        ("study architecture=None", 8),
+        ("study architecture=other", 1),
+    ]
+    assert open_models(sorted(sweep.iterdir()))[0].name == "study"
+
+
+def test_runs_are_found_by_their_model_folder_and_named_by_what_differs(tmp_path):
+    for name, rate in (("a", 0.1), ("b", 0.2)):
+        write_run(tmp_path / "sweep" / name / "fold0", model={"rate": rate})
+    (tmp_path / "sweep" / "a" / "fold0" / "model").mkdir()
+    assert len(open_models([tmp_path / "sweep" / "a" / "fold0" / "model"])) == 1
+    assert [model.name for model in open_models([tmp_path / "sweep"])] == ["study rate=0.1", "study rate=0.2"]
+
+
+def test_what_is_no_run_is_named(sweep, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
+        open_models([tmp_path / "nowhere"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"empty: no run in it, as no folder there has a recipe\.yaml"):
+        open_models([tmp_path / "empty"])
+    (sweep / "fold0-seed0" / "recipe.yaml").write_text("name: [")
+    with pytest.raises(ValueError, match=r"recipe\.yaml is no recipe of a run .*cut off"):
+        open_models([sweep])
+
+
+def test_the_same_run_twice_is_refused_and_passed_twice_is_not(sweep, tmp_path):
+    assert len(open_models([sweep, sweep / "fold0-seed0"])[0].runs) == 8
+    shutil.copytree(sweep / "fold0-seed0", tmp_path / "copy")
+    with pytest.raises(ValueError, match="are runs of the same recipe, fold 0 and seed 0: pass one of them"):
+        open_models([sweep, tmp_path / "copy"])
+
+
+def test_each_row_is_judged_once_by_the_model_that_never_saw_it(sweep):
+    pool = only(sweep)
+    assert len(pool) == PEOPLE * ROWS and list(pool.answers) == [0, 1]
+    assert str(pool.clusters) == "8 participants" and pool.test_to_train == pytest.approx(0.5)
+    assert pool.notes == ()
+    (model,) = open_models([sweep])
+    for run in model.runs:
+        test = run.predictions.of("test")
+        places = np.searchsorted(pool.keys, test.column("key").astype(str))
+        assert (pool.folds[places] == run.fold).all()
+        assert (pool.answers[run.seed].predictions[places] == test.logits("mood").argmax(axis=1)).all()
+
+
+def test_the_figure_is_of_the_pool_and_the_mean_over_seeds(sweep):
+    pool, metric = only(sweep), METRICS["f1_macro"]
+    found = figures(pool, metric, resamples=500)
+    by_seed = [f1_score(answers.references, answers.predictions, average="macro") for answers in pool.answers.values()]
+    assert list(found["by_seed"].values()) == pytest.approx(by_seed)
+    assert found["value"] == pytest.approx(np.mean(by_seed)) and found["spread"] == pytest.approx(
+        np.std(by_seed, ddof=1)
+    )
+    folds = [
+        np.mean([f1_score(a.references[at], a.predictions[at], average="macro") for a in pool.answers.values()])
+        for at in (pool.folds == fold for fold in range(FOLDS))
+    ]
+    assert list(found["by_fold"].values()) == pytest.approx(folds)
+    assert found["mean_of_folds"] == pytest.approx(np.mean(folds)) != found["value"]
+    assert found["spread_of_folds"] == pytest.approx(np.std(folds, ddof=1))
+    low, high = found["interval"]
+    assert low < found["value"] < high and found["interval_by_row"]
+    assert found["clusters"] == {"by": "participant", "number": 8} and found["rows"] == 48
+
+
+@pytest.mark.parametrize("kind", ["single_label", "binary", "multi_label", "regression", "soft"])
+def test_each_person_has_a_figure_of_ones_own(kind, tmp_path):
+    pool = only(write_sweep(tmp_path / "sweep", kind=kind))
+    for name in ("accuracy", "auc", "f1_macro", "ccc", "kl_divergence"):
+        metric = METRICS[name]
+        if kind not in metric.kinds:
+            continue
+        found = figures(pool, metric, resamples=20)["by_participant"]
+        for person in np.unique(pool.participants):
+            own = pool.take(np.flatnonzero(pool.participants == person))
+            expected = figures(own, metric, resamples=20).get("value")
+            assert found.get(person, {}).get("value") == (None if expected is None else pytest.approx(expected)), name
+    assert found[person]["rows"] == ROWS and person.startswith("<b>Zoë</b>")
+
+
+def test_what_ranks_rows_is_the_mean_of_folds(tmp_path):
+    pool, auc = only(write_sweep(tmp_path / "sweep", kind="binary")), METRICS["auc"]
+    found = figures(pool, auc, resamples=200)
+    by_seed = [
+        np.mean([roc_auc_score(a.references[pool.folds == f], a.probabilities[pool.folds == f]) for f in range(FOLDS)])
+        for a in pool.answers.values()
+    ]
+    assert list(found["by_seed"].values()) == pytest.approx(by_seed)
+    assert found["value"] == pytest.approx(found["mean_of_folds"])
+    assert found["interval"][0] < found["value"] < found["interval"][1]
+
+
+def test_where_each_person_is_a_fold_people_are_drawn_as_often_as_a_mean_has_them(tmp_path):
+    pool, auc = only(write_sweep(tmp_path / "sweep", kind="binary", folds=PEOPLE, seeds=1)), METRICS["auc"]
+    each, draws = by_fold(pool, auc)[:, 0], resampled(pool, auc, seed=0)
+    assert np.isfinite(each).all() and draws.std() == pytest.approx(each.std() / np.sqrt(PEOPLE), rel=0.05)
+
+
+def test_a_fold_of_one_class_is_named(tmp_path):
+    sweep = write_sweep(tmp_path / "sweep", kind="binary")
+    for seed in range(2):
+        ones = lambda table: list_column(np.ones((len(table), 1), np.float32))  # noqa: E731
+        tamper(sweep / f"fold1-seed{seed}", **{"reference.mood": ones})
+    found = figures(only(sweep), METRICS["auc"], resamples=50)
+    assert found["notes"] == ["AUC-ROC is not defined in fold 1"] and list(found["by_fold"]) == ["0", "2", "3"]
+    assert np.isfinite(found["interval"]).all() and found["value"] == pytest.approx(found["mean_of_folds"])
+
+
+def test_a_fold_that_is_missing_is_named(sweep):
+    shutil.rmtree(sweep / "fold2-seed1")
+    assert only(sweep).notes == ("seed 1 is left out: of its folds there lacks 2",)
+    (sweep / "fold3-seed0" / "predictions.parquet").unlink()
+    for run in sweep.glob("*-seed1"):
+        shutil.rmtree(run)
+    unfinished, missing = only(sweep).notes
+    assert unfinished.endswith("fold3-seed0 is not finished")
+    assert missing == "without fold 3 of 4: 12 of 48 rows are judged by no model"
+    for run in sweep.glob("fold[12]-*"):
+        shutil.rmtree(run)
+    assert only(sweep).notes[-1] == "without folds 1, 2, 3 of 4: 36 of 48 rows are judged by no model"
+    with pytest.raises(FileNotFoundError, match="train or --eval_only anew"):
+        open_models([sweep / "fold3-seed0"])
+
+
+def test_one_participant_has_no_interval(tmp_path):
+    pool = only(write_run(tmp_path / "run", people=3, folds=3))
+    found = figures(pool, METRICS["accuracy"], resamples=50)
+    assert found["clusters"]["number"] == 1 and "interval" not in found and "interval_by_row" in found
+
+
+def test_rows_that_cannot_be_paired_say_why(sweep, tmp_path):
+    own = only(sweep)
+    for options, why in (
+        ({"data": "yours"}, "one is of mood in 'mine', the other of mood in 'yours'"),
+        ({"kind": "binary"}, r"their labels are single_label \['a', 'b', 'c'\] and binary \['low', 'high'\]"),
+        ({"drop": 3}, "3 rows are in the first alone and 0 in the second, such as 'clip 0'"),
+        ({"shift": 1}, r"\d+ rows have another truth, as 'clip \d+': [012] and [012]"),
+        ({"folds": 8}, r"row 'clip \d+' was held out by fold 0 and by fold 4"),
+    ):
+        other = only(write_sweep(tmp_path / str(options), noise=2, **options))
+        with pytest.raises(AssertionError, match=why):
+            raise AssertionError(difference(own, other))
+    assert difference(own, own) is None
+
+
+def test_bad_rows_are_refused_by_the_name_of_their_run(sweep):
+    bad = sweep / "fold1-seed0"
+    nan = lambda table: list_column(np.full((len(table), 3), np.nan, np.float32))  # noqa: E731
+    whole = (bad / "predictions.parquet").read_bytes()
+    tamper(bad, **{"logits.mood": nan})
+    with pytest.raises(ValueError, match=r"fold1-seed0: outputs\[0\] = \[nan, nan, nan\]: the training probably"):
+        only(sweep)
+    (bad / "predictions.parquet").write_bytes(whole[:2000])
+    with pytest.raises(ValueError, match="cannot be read .*cut off"):
+        only(sweep)
+    (bad / "predictions.parquet").write_bytes(whole)
+    table = pq.read_table(bad / "predictions.parquet")
+    later = table.schema.metadata[METADATA].replace(b'"version": 1', b'"version": 9')
+    pq.write_table(table.replace_schema_metadata({METADATA: later}), bad / "predictions.parquet")
+    with pytest.raises(ValueError, match="of version 9, and this reads version 1"):
+        only(sweep)
+    (bad / "predictions.parquet").write_bytes(whole)
+    with pytest.raises(ValueError, match="fold0-seed0: there is no target 'anger'; those there are: mood"):
+        only(sweep, task="anger")
+    (model,) = open_models([sweep])
+    with pytest.raises(ValueError, match="there are no predictions of a split 'dev'"):
+        pooled(model, "dev")
+    with pytest.raises(ValueError, match="2 seeds and not 3"):
+        pooled(model, "test", seeds=3)
+    assert list(pooled(model, "test", seeds=1).answers) == [0]
+
+
+def test_a_key_that_stands_for_two_rows_is_refused(sweep):
+    tamper(sweep / "fold1-seed0", key=lambda table: table["key"].combine_chunks().take(np.zeros(len(table), int)))
+    with pytest.raises(ValueError, match="1 keys of test stand for several rows, as 'clip "):
+        only(sweep)
+
+
+def test_seeds_of_other_data_are_refused(sweep):
+    write_run(sweep / "fold1-seed1", fold=1, seed=1, shift=5)
+    with pytest.raises(ValueError, match="audio, seeds 0 and 1: .* rows have another truth"):
+        only(sweep)
