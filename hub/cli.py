@@ -1,4 +1,4 @@
-"""The command line: `affecthub sweep`, `compare`, `predict`, `inspect`, `prepare`, `publish` and so on.
+"""The command line: `affecthub sweep`, `compare`, `report`, `predict`, `inspect`, `publish` and so on.
 
 What a command needs is imported when it runs, so that help and a mistyped command answer at once.
 """
@@ -8,11 +8,15 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
 from affecthub.hub import data_commands
 from affecthub.hub.data_commands import DATA_COMMANDS
+
+if TYPE_CHECKING:  # what a command needs is imported when it runs
+    from affecthub.evaluation.runs import Run
 
 BAD_INPUT = 2
 """Exit status when something that was passed cannot be used, as argparse's own."""
@@ -50,6 +54,17 @@ examples:
   affecthub compare runs/meld_text runs/meld_ensemble
   affecthub compare runs/sweep_audio runs/sweep_video --metric f1_macro
   affecthub compare runs/sweep_audio runs/sweep_video --by recording --format json
+"""
+
+REPORT = """\
+Write one page, and the same as JSON, on a run, or on several that are compared.
+
+A folder of runs, such as a sweep's, is one model, whose folds and seeds become one figure by a rule that the page
+states.
+
+examples:
+  affecthub report runs/quickstart
+  affecthub report runs/with_context runs/without --output context.html
 """
 
 PUBLISH = """\
@@ -116,6 +131,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"affecthub {version('affecthub')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_sweep(commands)
+    add_report(commands)
     add_predict(commands)
     add_compare(commands)
     add_publish(commands)
@@ -144,6 +160,19 @@ def add_sweep(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--folds", type=folds, default="all", help="all (default), or some, as 0,2")
     command.add_argument("--seeds", type=seeds, default="1", help="how many, from 0 on; or which, as 0,7; default: 1")
     command.add_argument("--output-dir", type=Path, metavar="DIR", help="default: runs/RECIPE-sweep")
+
+
+def add_report(commands: argparse._SubParsersAction) -> None:
+    """`affecthub report`."""
+    command = add_command(commands, "report", REPORT)
+    command.set_defaults(run=report)
+    command.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or of several")
+    command.add_argument("--output", type=Path, metavar="HTML", help="default: report.html in the first RUN")
+    command.add_argument(
+        "--metric", help="by which models and groups are compared; default: that of the target's kind"
+    )
+    command.add_argument("--task", help="by which models are compared; default: the main one")
+    command.add_argument("--no-cost", action="store_true", help="do not load the models to time them")
 
 
 def folds(text: str) -> list[int] | None:
@@ -230,6 +259,26 @@ def sweep(options: argparse.Namespace) -> int:
     train_all(options.recipe, options.overrides, folder, options.folds, options.seeds)
     print(f"All runs are in {folder}")
     return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write the page and its JSON, and print where they are."""
+    from affecthub.evaluation.page import write_page
+    from affecthub.evaluation.report import report_of, write_json
+
+    page = options.output or options.runs[0] / "report.html"
+    found = report_of(options.runs, metric=options.metric, task=options.task, extra=None if options.no_cost else _cost)
+    print(write_json(found, page.with_suffix(".json")))
+    print(write_page(found, page))
+    return 0
+
+
+def _cost(run: "Run") -> dict[str, object]:
+    """What a run's model costs on this machine; nothing where its folder is gone."""
+    from affecthub.insight.cost import measure_cost
+
+    folder = run.folder / "model"
+    return {"cost": measure_cost(folder)} if folder.is_dir() else {}
 
 
 def predict(options: argparse.Namespace) -> int:

@@ -1,0 +1,337 @@
+"""Everything there is to say of some runs, as plain data: what the page shows, and what a program reads.
+
+    report_of(["runs/a", "runs/b"])       # folders of runs, or folders of such; one model or several
+
+A model is what one recipe gave over its folds and seeds. Figures are by the rule of `figures`; confusions, errors and
+groups are those of its first seed, over all folds.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ..media.files import write_file
+from .clusters import Clusters
+from .comparison import Comparison, compare
+from .errors import by_group, confused_pairs, worst_group, worst_rows
+from .figures import figures
+from .importance import modality_importance
+from .metrics import METRICS, PERCENT, main_metric, metric_logged, metrics_of
+from .overfitting import overfitting
+from .pools import Pool, pooled
+from .predictions import Predictions
+from .runs import Model, Run, open_models
+from .scores import report as scores_of
+
+VERSION = 1
+"""Of what `report.json` holds."""
+
+FEW_CLUSTERS = 10
+"""People, dialogues or recordings, below which a claim about others is called weak."""
+
+FAR_BELOW = 0.15
+"""Of a share: a group that lies so far below the whole is named."""
+
+RULES = (
+    "A model's figure: of each seed the held-out rows of all folds are pooled, each judged once by the model that "
+    "never saw it, and the metric is computed over the pool (what ranks rows or judges probabilities: the mean of "
+    "folds); then the mean over seeds. The spread is their standard deviation.",
+    "Intervals (95 %) draw whole clusters; those over rows stand beside them, and are too narrow where rows of one "
+    "person resemble one another.",
+)
+CHEAPEST = (
+    "Rule: of the models that beat the baseline and are not shown to be worse than the best one, the one that takes "
+    "the least time for a clip is recommended. A model beats the baseline where its whole interval does."
+)
+
+Extra = Callable[[Run], Mapping[str, Any]]
+"""What only the model itself can tell, of a run: its cost, what it looks at."""
+
+
+def report_of(
+    paths: Sequence[str | Path], *, metric: str | None = None, task: str | None = None, extra: Extra | None = None
+) -> dict[str, Any]:
+    """A report of the models of some runs.
+
+    Args:
+        paths: folders of runs, and folders of such, as for `runs.open_models`.
+        metric: by which models and groups are compared, a key of `METRICS`; None: the first that curves show.
+        task: that models are compared by; None: the main one.
+        extra: asked for a run of each model: "cost", "inside" and "robustness", as far as it gives them.
+
+    Raises:
+        FileNotFoundError, ValueError: as `runs.open_models`, `pools.pooled` and `comparison.compare`.
+    """
+    models, unsaid = open_models(paths), []
+    tested = all("test" in run.predictions.splits for model in models for run in model.runs)
+    split = "test" if tested else "validation"
+    if not tested:
+        unsaid.append(
+            "There is no test split: figures are of validation, which also chose the epoch, and are too kind."
+        )
+    said = [_model(model, split, metric, extra(model.runs[0]) if extra else {}, unsaid) for model in models]
+    compared = None
+    if len(models) > 1:
+        pools = [pooled(model, split, task) for model in models]
+        compared = compare(pools, metric or main_metric(pools[0].first.kind))
+    first = models[0].runs[0]
+    facts = first.predictions.facts
+    worse = {
+        pair[name]
+        for pair in (compared or {"pairs": []})["pairs"]
+        for name in ("first", "second")
+        if pair["better"] not in (None, pair[name])
+    }
+    return {
+        "version": VERSION,
+        "title": f"{facts['data']}: {_count(len(models), 'model')}"
+        if len(models) > 1
+        else f"{models[0].name} on {facts['data']}",
+        "synthetic": bool(facts["synthetic"]),
+        "lead": _lead(said, compared),
+        "rules": list(RULES),
+        "models": said,
+        "comparison": compared,
+        "advice": _advice(said, worse),
+        "data": first.results.get("data", {"name": facts["data"], "splits": {}}),
+        "audit": first.results.get("audit", []),
+        "environment": _environment(first),
+        "unsaid": unsaid,
+    }
+
+
+def _model(
+    model: Model, split: str, metric: str | None, extra: Mapping[str, Any], unsaid: list[str]
+) -> dict[str, Any]:
+    """What there is to say of one model."""
+    first, results = model.runs[0], model.runs[0].results
+    history = _history(first)
+    of_seed = [run for run in model.runs if run.seed == first.seed]
+    rows = _together([run.predictions for run in of_seed], split)
+    tasks = {}
+    for task, facts in rows.tasks.items():
+        try:
+            pool = pooled(model, split, task)
+        except ValueError as error:
+            unsaid.append(f"{model.name}, {task}: {error}")
+            continue
+        chosen = metric if metric in metrics_of(facts["kind"]) else main_metric(facts["kind"])
+        tasks[task] = _task(model, rows, pool, chosen, history)
+    if history is None:
+        unsaid.append(f"{model.name}: no history of its training was kept.")
+    return {
+        "name": model.name,
+        "architecture": rows.facts["architecture"],
+        "modalities": rows.facts["modalities"],
+        "tasks": tasks,
+        "curves": curves_of(history),
+        "ablation": results.get("ablation", []) if len(of_seed) == 1 else [],
+        "runs": [
+            {
+                "name": run.folder.name,
+                "fold": run.fold,
+                "seed": run.seed,
+                "seconds": run.results.get("training", {}).get("seconds"),
+            }
+            for run in model.runs
+        ],
+        "unfinished": [folder.name for folder in model.unfinished],
+        **extra,
+    }
+
+
+def _task(model: Model, rows: Predictions, pool: Pool, metric: str, history: pd.DataFrame | None) -> dict[str, Any]:
+    """What there is to say of one target of a model."""
+    first, kind = model.runs[0], pool.first.kind
+    groups = by_group(rows, pool.task, metric)
+    by_sort = {
+        sort: [group for group in groups if group["by"] == sort] for sort in dict.fromkeys(g["by"] for g in groups)
+    }
+    worst = {sort: worst_group(found, metric) for sort, found in by_sort.items()}
+    stated = [run.results.get("results", {}).get(pool.split, {}).get(pool.task, {}) for run in model.runs]
+    kept = {name: stated[0][name] for name in OF_RUN if len(model.runs) == 1 and name in stated[0]}
+    found = {
+        "kind": kind,
+        "split": pool.split,
+        "metric": metric,
+        "figures": {name: figures(pool, one) for name, one in metrics_of(kind).items()},
+        "baseline": _baselines(stated),
+        "report": scores_of(pool.first) | kept,
+        "notes": list(pool.notes),
+        "groups": groups,
+        "worst_groups": {sort: group for sort, group in worst.items() if group},
+        "pairs": confused_pairs(rows, pool.task),
+        "worst": worst_rows(rows, pool.task),
+        "overfitting": overfitting(
+            first.predictions, pool.task, history, first.recipe["training"].get("best_metric") or metric
+        ),
+    }
+    if rows.facts["subsets"] and "train" in first.predictions.splits:
+        known = first.predictions.of("train").references(pool.task)
+        clusters = Clusters(pool.clusters.by, pool.clusters.ids)
+        order = _places(rows, pool)
+        found["importance"] = modality_importance(
+            rows.take(order), pool.task, metric, known, seed=0, groups=clusters.ids if len(clusters) > 1 else None
+        )
+    return found
+
+
+OF_RUN = ("reliability", "coverage", "calibration", "agreement", "always_yes", "among_raters")
+"""Of a run's own scores, what is shown where it is the only one."""
+
+
+def _places(rows: Predictions, pool: Pool) -> np.ndarray:
+    """Where the rows of a pool are in a table, in the pool's order."""
+    place = {str(key): i for i, key in enumerate(rows.column("key"))}
+    return np.array([place[str(key)] for key in pool.keys])
+
+
+def _together(parts: Sequence[Predictions], split: str) -> Predictions:
+    """The rows of a split of several runs as one table."""
+    tables = [part.of(split).table for part in parts]
+    return Predictions(pa.concat_tables(tables, promote_options="permissive"), parts[0].facts)
+
+
+def _baselines(stated: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Metric -> what the usual answer reaches, the mean of the runs; and in words which answer that is."""
+    of_runs = [scores["baseline"] for scores in stated if scores]
+    names = [name for name in METRICS if of_runs and all(name in baseline for baseline in of_runs)]
+    usual = sorted({str(baseline.get("majority_label", "")) for baseline in of_runs} - {""})
+    return {
+        "figures": {name: float(np.mean([baseline[name] for baseline in of_runs])) for name in names},
+        "usual": ", ".join(usual),
+    }
+
+
+def curves_of(history: pd.DataFrame | None) -> dict[str, dict[str, tuple[list[float], list[float]]]]:
+    """What is drawn over the epochs: panel -> line -> epochs and values.
+
+    Args:
+        history: `history.parquet`; None: there is none.
+    """
+    if history is None:
+        return {}
+    shares = {
+        column.removeprefix("eval_"): column
+        for column in history
+        if column.startswith("eval_") and (one := metric_logged(column)) and one.curve and one.unit == PERCENT
+    }
+    panels = {
+        "loss": {"train": "loss", "validation": "eval_loss"},
+        "metrics on validation": shares,
+        "learning rate": {column: column for column in history if column.startswith(("learning_rate", "lr_"))},
+    }
+    return {
+        panel: {
+            line: (held["epoch"].tolist(), held[column].tolist())
+            for line, column in of.items()
+            if column in history and len(held := history.dropna(subset=[column]))
+        }
+        for panel, of in panels.items()
+    }
+
+
+def _history(run: Run) -> pd.DataFrame | None:
+    """The epochs of a run; None where they were not kept."""
+    path = run.folder / "history.parquet"
+    return pd.read_parquet(path) if path.is_file() else None
+
+
+def _environment(run: Run) -> dict[str, str]:
+    """System, hardware, and the versions that matter most."""
+    path = run.folder / "environment.json"
+    if not path.is_file():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    packages = {name: found["packages"].get(name, "") for name in ("affecthub", "torch", "transformers", "datasets")}
+    hardware = ", ".join(found["gpus"]) or f"{found['cores']} cores"
+    return {"python": found["python"], "system": found["system"], "hardware": hardware} | packages
+
+
+def _lead(models: Sequence[Mapping[str, Any]], compared: Comparison | None) -> list[str]:
+    """The first sentences: how good, and which is better."""
+    lines = []
+    for model in models[:1] if compared is None else ():
+        for task, of in model["tasks"].items():
+            metric, figure = METRICS[of["metric"]], of["figures"][of["metric"]]
+            ends = " to ".join(map(metric.shown, figure.get("interval", [])))
+            usual = of["baseline"]["figures"].get(of["metric"])
+            lines.append(
+                f"{task}: {metric.title} {metric.shown(figure['value'])}"
+                + (f" (95 % interval {ends}, by {figure['clusters']['by']})" if ends else "")
+                + (f"; the baseline {metric.shown(usual)}" if usual is not None else "")
+                + "."
+            )
+    return lines + [verdict(pair, METRICS[compared["metric"]]) for pair in (compared["pairs"] if compared else ())]
+
+
+def _advice(models: Sequence[Mapping[str, Any]], worse: set[str]) -> dict[str, list[str]]:
+    """What to do, by rules that are stated."""
+    lines, useful = [], []
+    for model in models:
+        task, of = next(iter(model["tasks"].items()))
+        metric, figure, usual = (
+            METRICS[of["metric"]],
+            of["figures"][of["metric"]],
+            of["baseline"]["figures"].get(of["metric"]),
+        )
+        low, high = figure.get("interval", [figure["value"]] * 2)
+        if usual is not None and not (high < usual if metric.lower_is_better else low > usual):
+            lines.append(f"{model['name']}: {metric.name} of {task} is not shown to beat the baseline; do not use it.")
+        else:
+            useful.append(model)
+        lines += [f"{model['name']}: {caution}" for caution in _cautions(of)]
+    timed = [model for model in useful if model["name"] not in worse and model.get("cost")]
+    if len(models) > 1 and timed:
+        chosen = min(timed, key=lambda model: model["cost"]["batches"][0]["model_ms"])
+        lines.insert(0, f"Recommended: {chosen['name']}.")
+    return {"rules": [CHEAPEST] if len(models) > 1 else [], "lines": lines}
+
+
+def _cautions(of: Mapping[str, Any]) -> list[str]:
+    """What somebody who deploys a model has to know of one of its targets."""
+    metric, figure = METRICS[of["metric"]], of["figures"][of["metric"]]
+    lines, clusters = [], figure["clusters"]
+    if of["overfitting"].get("overfits"):
+        lines.append("it overfits; more people, augmentation or fewer epochs help more than a larger model.")
+    if clusters["by"] != "row" and clusters["number"] < FEW_CLUSTERS:
+        lines.append(f"judged on {_count(clusters['number'], clusters['by'])}; a claim about others needs more.")
+    for sort in ("participant", "label"):
+        worst = of["worst_groups"].get(sort)
+        if worst and metric.unit == PERCENT and figure["value"] - worst["figure"] > FAR_BELOW:
+            lines.append(
+                f"of the {sort} {worst['name']}, {metric.name} is {metric.shown(worst['figure'])}, against "
+                f"{metric.shown(figure['value'])} of all."
+            )
+    return lines
+
+
+def verdict(pair: Mapping[str, Any], metric: Any) -> str:
+    """What is said of a pair."""
+    if pair["better"] is None:
+        return f"{pair['first']} and {pair['second']}: no difference shown (p {pair['p_holm']:.3f})."
+    other = pair["second"] if pair["better"] == pair["first"] else pair["first"]
+    size = metric.shown(abs(pair["difference"]))
+    return f"{pair['better']} is better than {other}, by {size} of {metric.name} (p {pair['p_holm']:.3f})."
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def write_json(report: Mapping[str, Any], path: Path) -> Path:
+    """Write a report as JSON, whole or not at all."""
+    write_file(path, (json.dumps(report, indent=2, ensure_ascii=False, default=_plain) + "\n").encode())
+    return path
+
+
+def _plain(value: object) -> object:
+    """Numbers and arrays of numpy as JSON has them."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot go into a report.")
