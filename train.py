@@ -26,7 +26,7 @@ from affecthub.hub.model_folder import Finished, clear_checkpoints, save_run
 from affecthub.hub.publish import publish_model
 from affecthub.hub.push import require_repo_id
 from affecthub.training.collator import naming_stuck_workers
-from affecthub.training.data import make_dataset
+from affecthub.training.data import samples_of
 from affecthub.training.encoder_cache.run import needs_preload, use_encoder_cache
 from affecthub.training.environment import write_environment
 from affecthub.training.evaluate import answer, evaluate
@@ -114,15 +114,9 @@ def prepare(
     recipe: Recipe, corpus: Corpus, processor: ProcessorMixin, model: PreTrainedModel, output_dir: Path
 ) -> tuple[AffectTrainer, dict[str, SampleDataset]]:
     """The Trainer, and the samples of each split; those that learn are augmented."""
-    seed, inputs = recipe.training.seed, recipe.inputs
-    others = (seed, needs_preload(recipe), inputs.shuffle_turns)
     check_features(corpus.prepared, recipe, processor, model.base_model)
-    data = {
-        split: make_dataset(
-            corpus, split, processor, inputs.physio_steps, recipe.augmentation if split == "train" else None, *others
-        )
-        for split in corpus.splits
-    }
+    preload = needs_preload(recipe)
+    data = {split: samples_of(recipe, corpus, split, processor, preload) for split in corpus.splits}
     return make_trainer(model, recipe, output_dir, corpus, data["train"], data["validation"]), data
 
 

@@ -18,7 +18,17 @@ from affecthub.training.from_recipe import build_model, build_processor, modalit
 from affecthub.training.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ["media", "datasets_scripts", "processing", "modeling", "evaluation", "training", "inference", "hub"]
+ROOMS = [
+    "media",
+    "datasets_scripts",
+    "processing",
+    "modeling",
+    "evaluation",
+    "training",
+    "insight",
+    "inference",
+    "hub",
+]
 MAY_IMPORT = {
     "media": set(),
     "datasets_scripts": {"media"},
@@ -27,10 +37,11 @@ MAY_IMPORT = {
     "architectures": {"processing", "modeling"},
     "evaluation": {"media", "datasets_scripts", "processing", "modeling"},
     "training": {"media", "datasets_scripts", "processing", "modeling", "architectures", "evaluation"},
+    "insight": {"media", "datasets_scripts", "processing", "modeling", "evaluation", "training"},
     "inference": {"media", "processing", "modeling"},
     "hub": {*ROOMS, "architectures"} - {"hub"},
     "affecthub": {"architectures", "processing", "inference", "hub"},
-    "train.py": {*ROOMS} - {"inference"},
+    "train.py": {*ROOMS} - {"inference", "insight"},
     "run.py": set(),
 }
 """Room -> the rooms it may import besides itself; training judges by evaluation's metrics, never the reverse.

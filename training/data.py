@@ -4,7 +4,25 @@ from affecthub.datasets_scripts.corpus import Corpus
 from affecthub.media.for_processor import Processor
 from affecthub.training.clips import ClipDataset, PreparedDataset, StreamedDataset
 from affecthub.training.moments import MomentDataset, PreparedMomentDataset
+from affecthub.training.recipe import Recipe
 from affecthub.training.samples import SampleDataset
+
+
+def samples_of(
+    recipe: Recipe, corpus: Corpus, split: str, processor: Processor, preload: bool = False
+) -> SampleDataset:
+    """The samples of a split as a recipe wants them; those that learn are augmented.
+
+    Args:
+        recipe: of the run.
+        corpus: divided.
+        split: "train" and so on.
+        processor: of the model.
+        preload: decode them now, into memory.
+    """
+    inputs, augmentation = recipe.inputs, recipe.augmentation if split == "train" else None
+    others = (augmentation, recipe.training.seed, preload, inputs.shuffle_turns)
+    return make_dataset(corpus, split, processor, inputs.physio_steps, *others)
 
 
 def make_dataset(

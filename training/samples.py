@@ -147,10 +147,14 @@ class SampleDataset(torch.utils.data.Dataset):
 
         Undecodable media count as nothing once they have been asked for.
         """
-        view = copy.copy(self)
         held = self.held()
-        kept = np.flatnonzero(np.any([held[name] for name in modalities], axis=0))
+        view = self.take(np.flatnonzero(np.any([held[name] for name in modalities], axis=0)))
         view.modalities = list(modalities)
+        return view
+
+    def take(self, kept: np.ndarray) -> "SampleDataset":
+        """Some of the samples, by their indices."""
+        view = copy.copy(self)
         view.rows, view.places = self.rows.select(kept), self.places[kept]
         view.present = {name: present[kept] for name, present in self.present.items()}
         view._labels = {name: values[kept] for name, values in self._labels.items()}

@@ -1,0 +1,111 @@
+"""A run's folder becomes what its insides are asked with: the model, its processor, and samples that judge it."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import AutoModelForVideoClassification, AutoProcessor, BatchFeature, PreTrainedModel, ProcessorMixin
+
+from affecthub.datasets_scripts.corpus import Corpus, load_corpus
+from affecthub.media.files import write_file
+from affecthub.modeling.modalities import MODALITIES
+from affecthub.training.data import samples_of
+from affecthub.training.encoder_cache.samples import encode_samples
+from affecthub.training.from_recipe import modalities_of
+from affecthub.training.recipe import RECIPE_FILE, Recipe, load_recipe
+from affecthub.training.samples import SampleDataset
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """A finished run, ready to be asked."""
+
+    folder: Path
+    recipe: Recipe
+    corpus: Corpus
+    model: PreTrainedModel
+    """In eval mode, on the accelerator where there is one."""
+    processor: ProcessorMixin
+    split: str
+    """Of the samples: "test", or "validation" where there is none."""
+    samples: SampleDataset
+
+    def some(self, count: int) -> SampleDataset:
+        """At most so many samples, evenly spread over the split."""
+        total = len(self.samples)
+        return self.samples.take(np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int)))
+
+    def write(self, name: str, found: dict) -> dict:
+        """Keep what was found in the run's folder, as JSON, and hand it on."""
+        content = json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1)
+        write_file(self.folder / name, f"{content}\n".encode())
+        return found
+
+
+def open_run(folder: str | Path) -> OpenedRun:
+    """Open the folder of a finished run; its data are read again as they were, nothing is downloaded.
+
+    Args:
+        folder: of the run, with `recipe.yaml` and `model`.
+
+    Raises:
+        FileNotFoundError: no such folder; or its data are gone.
+        ValueError: its data cannot be used.
+    """
+    folder = Path(folder)
+    for name in (RECIPE_FILE, "model"):
+        if not (folder / name).exists():
+            raise FileNotFoundError(f"{folder / name}: it is not there; pass the folder of a run that has finished.")
+    recipe = load_recipe(str(folder / RECIPE_FILE))
+    corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split)
+    split = "test" if "test" in corpus.splits else "validation"
+    processor = AutoProcessor.from_pretrained(folder / "model")
+    model = AutoModelForVideoClassification.from_pretrained(folder / "model").eval()
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    samples = samples_of(recipe, corpus, split, processor)
+    return OpenedRun(folder, recipe, corpus, model.to(device), processor, split, samples)
+
+
+def usable(samples: SampleDataset) -> Iterator[tuple[int, dict]]:
+    """Index and content of those samples that hold anything, read one by one.
+
+    Raises:
+        ValueError: none does.
+    """
+    empty = 0
+    for index in range(len(samples)):
+        sample = samples[index]
+        if any(sample[name] is not None for name in MODALITIES):
+            yield index, sample
+        else:
+            empty += 1
+    if empty == len(samples):
+        raise ValueError(
+            f"None of {empty} rows holds anything that the model takes: their files cannot be read, or were moved; "
+            "put them back, or train again where they are."
+        )
+
+
+def inputs_of(model: PreTrainedModel, processor: ProcessorMixin, samples: Sequence[dict]) -> BatchFeature:
+    """Model inputs of samples, on the model's device."""
+    return encode_samples(processor, samples).to(model.device)
+
+
+def judged_inputs(processor: ProcessorMixin, inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
+    """What the encoders see of a batch of one sample, and which row of that is the sample itself.
+
+    Args:
+        processor: of the model.
+        inputs: of one sample; of a processor with turns apart, each tensor with an axis of turns.
+
+    Returns:
+        Tensors (rows, ...), one row, or one a turn that is there.
+    """
+    if not processor.turns_apart:
+        return dict(inputs), 0
+    real = torch.stack([values for name, values in inputs.items() if name.endswith("_present")]).any(dim=0)[0]
+    return {name: values[0][real] for name, values in inputs.items()}, int(real[: processor.turns_before].sum())
