@@ -17,6 +17,9 @@ TEMPLATE = "page.html.jinja"
 
 NAMES = "This page names rows and participants as the data set does: keep it where you keep the data."
 
+MOST = 30
+"""Parts of a row that are drawn."""
+
 Block = dict[str, Any]
 """What a section holds: `kind` says what it is, as the template reads it."""
 
@@ -323,27 +326,85 @@ def _learning(report: Mapping[str, Any]) -> Iterator[Block]:
 def _inside(report: Mapping[str, Any]) -> Iterator[Block]:
     """Attention and attributions, where they were asked for."""
     for model in report["models"]:
-        for part in model.get("inside", []):
-            yield {"kind": "heading", "text": f"{part['title']}, {model['name']}"}
-            yield from (_text(line) for line in part.get("lines", []))
-            for chart in part.get("dots", []):
-                yield _chart(
-                    charts.dots(chart["rows"], chart["title"], chart["axis"], line=chart.get("line")), chart["title"]
-                )
-            for table in part.get("tables", []):
-                yield _table(table["caption"], table["head"], table["rows"])
-            for path in part.get("pictures", []):
-                content = base64.b64encode(Path(path["file"]).read_bytes()).decode("ascii")
-                yield {"kind": "picture", "base64": content, "caption": path["caption"]}
+        if found := model.get("attention"):
+            yield {"kind": "heading", "text": f"Attention, {model['name']}"}
+            yield from _attention(found, model["folder"])
+        if found := model.get("attribution"):
+            yield {"kind": "heading", "text": f"Attributions, {model['name']}"}
+            yield from _attributions(found, model["folder"])
+
+
+def _attention(found: Mapping[str, Any], folder: str) -> Iterator[Block]:
+    """What `insight.attention` found."""
+    if says := found.get("says"):
+        yield _text(says)
+    for field in found["fields"]:
+        name = f"{field['field']}, over {field['over']}"
+        if "entropy" in field:
+            heads = [f"head {i + 1}" for i in range(len(field["entropy"][0]))]
+            diversity = field.get("diversity", [""] * len(field["entropy"]))
+            rows = [
+                [f"{i + 1}", *(f"{value:.2f}" for value in layer), f"{of:.2f}" if of != "" else ""]
+                for i, (layer, of) in enumerate(zip(field["entropy"], diversity, strict=True))
+            ]
+            caption = (
+                f"{name}: entropy of each head (1: looks everywhere alike), and diversity of heads (0: all alike)"
+            )
+            yield _table(f"{caption}, {field['samples']} rows", *_said(["layer", *heads, "diversity"], rows))
+        if "heads_picture" in field:
+            yield _picture(folder, field["heads_picture"], f"{name}: heads from left to right, layers from above")
+    for example in found["examples"]:
+        for of in example["maps"]:
+            caption = f"{example['key']}: attention rollout (Abnar & Zuidema 2020), {of['field']}, over {of['over']}"
+            if "picture" in of:
+                yield _picture(folder, of["picture"], caption)
+            elif len(of["labels"]) > 1:
+                rows = [(label, value, None) for label, value in zip(of["labels"], of["relevance"], strict=True)]
+                yield _chart(charts.dots(rows[:MOST], caption, "relevance"), caption)
+
+
+def _attributions(found: Mapping[str, Any], folder: str) -> Iterator[Block]:
+    """What `insight.attribution` found."""
+    if features := found.get("features"):
+        dots = [(each["feature"], each["importance"], each.get("interval")) for each in features["features"]]
+        people = f", {features['participants']} participants" if "participants" in features else ""
+        caption = f"Importance of features: mean size of what each adds to the output, {features['rows']} rows{people}"
+        yield _chart(charts.dots(dots, caption, "mean |attribution|", line=0), caption)
+    for example in found["examples"]:
+        for modality, part in example["parts"].items():
+            caption = f"{example['key']}: what adds to {example['label']} (integrated gradients), {modality}"
+            if "picture" in part:
+                yield _picture(folder, part["picture"], f"{caption}; orange for, violet against")
+            elif part.get("labels"):
+                pairs = zip(part["labels"], part["values"], strict=True)
+                largest = sorted(pairs, key=lambda pair: -abs(pair[1]))[:MOST]
+                dots = [(label, value, None) for label, value in largest]
+                yield _chart(charts.dots(dots, caption, "attribution", line=0), caption)
 
 
 def _robustness(report: Mapping[str, Any]) -> Iterator[Block]:
-    """The same model under growing disturbance."""
+    """The same model under growing disturbance, against what it reaches without."""
     for model in report["models"]:
-        for curve in model.get("robustness", []):
-            series = {curve["metric"]: (curve["levels"], curve["figures"])}
-            drawn = charts.lines(series, f"{curve['disturbance']}, {model['name']}", curve["unit"], curve["metric"])
-            yield _chart(drawn, f"{curve['disturbance']}, {model['name']}, {curve['rows']:,} rows")
+        if not (found := model.get("robustness")):
+            continue
+        metric = METRICS[found["metric"]]
+        unit = 100 if metric.unit == PERCENT else 1
+        axis = metric.title + (" (%)" if unit == 100 else "")
+        yield _text(
+            f"{model['name']}: {found['task']}, {found['rows']:,} of {found['of_rows']:,} {found['split']} rows; "
+            f"{metric.name} is {metric.shown(found['undisturbed']['value'])} undisturbed."
+        )
+        if says := found.get("says"):
+            yield _text(says)
+        for curve in found["curves"]:
+            held = [level for level in curve["levels"] if level["value"] is not None]
+            levels, values = [level["level"] for level in held], [unit * level["value"] for level in held]
+            series = {
+                "disturbed": (levels, values),
+                "undisturbed": (levels, [unit * found["undisturbed"]["value"]] * len(held)),
+            }
+            name = f"{curve['disturbance']}, {model['name']}"
+            yield _chart(charts.lines(series, name, curve["unit"], axis), f"{name}: {curve['touched']:,} rows hold it")
 
 
 def _cost(report: Mapping[str, Any]) -> Iterator[Block]:
@@ -422,6 +483,11 @@ def _text(text: str, *, rule: bool = False) -> Block:
 
 def _chart(svg: str, caption: str) -> Block:
     return {"kind": "chart", "svg": svg, "caption": caption}
+
+
+def _picture(folder: str, name: str, caption: str) -> Block:
+    content = base64.b64encode(Path(folder, name).read_bytes()).decode("ascii")
+    return {"kind": "picture", "base64": content, "caption": caption}
 
 
 def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], numeric_from: int = 1) -> Block:

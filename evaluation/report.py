@@ -62,7 +62,8 @@ def report_of(
         paths: folders of runs, and folders of such, as for `runs.open_models`.
         metric: by which models and groups are compared, a key of `METRICS`; None: the first that curves show.
         task: that models are compared by; None: the main one.
-        extra: asked for a run of each model: "cost", "inside" and "robustness", as far as it gives them.
+        extra: asked for the first run of each model: "cost", "attention", "attribution" and "robustness", as far as it
+            gives them.
 
     Raises:
         FileNotFoundError, ValueError: as `runs.open_models`, `pools.pooled` and `comparison.compare`.
@@ -140,6 +141,7 @@ def _model(
             }
             for run in model.runs
         ],
+        "folder": str(first.folder),
         "unfinished": [folder.name for folder in model.unfinished],
         **extra,
     }

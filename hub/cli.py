@@ -64,6 +64,7 @@ states.
 
 examples:
   affecthub report runs/quickstart
+  affecthub report runs/quickstart --looking-inside
   affecthub report runs/with_context runs/without --output context.html
 """
 
@@ -173,6 +174,11 @@ def add_report(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument("--task", help="by which models are compared; default: the main one")
     command.add_argument("--no-cost", action="store_true", help="do not load the models to time them")
+    command.add_argument(
+        "--looking-inside",
+        action="store_true",
+        help="ask the models again, on their data: attention, attributions, robustness; minutes a model",
+    )
 
 
 def folds(text: str) -> list[int] | None:
@@ -266,8 +272,11 @@ def report(options: argparse.Namespace) -> int:
     from affecthub.evaluation.page import write_page
     from affecthub.evaluation.report import report_of, write_json
 
+    def extra(run: "Run") -> dict[str, object]:
+        return ({} if options.no_cost else _cost(run)) | (_inside(run) if options.looking_inside else {})
+
     page = options.output or options.runs[0] / "report.html"
-    found = report_of(options.runs, metric=options.metric, task=options.task, extra=None if options.no_cost else _cost)
+    found = report_of(options.runs, metric=options.metric, task=options.task, extra=extra)
     print(write_json(found, page.with_suffix(".json")))
     print(write_page(found, page))
     return 0
@@ -279,6 +288,21 @@ def _cost(run: "Run") -> dict[str, object]:
 
     folder = run.folder / "model"
     return {"cost": measure_cost(folder)} if folder.is_dir() else {}
+
+
+def _inside(run: "Run") -> dict[str, object]:
+    """What a run's model looks at and is disturbed by, on rows that judge it."""
+    from affecthub.insight.attention import write_attention
+    from affecthub.insight.attribution import write_attribution
+    from affecthub.insight.opened import open_run
+    from affecthub.insight.robustness import write_robustness
+
+    opened = open_run(run.folder)
+    return {
+        "attention": write_attention(opened),
+        "attribution": write_attribution(opened),
+        "robustness": write_robustness(opened),
+    }
 
 
 def predict(options: argparse.Namespace) -> int:
