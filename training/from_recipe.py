@@ -291,6 +291,8 @@ def _utterance_model(
     model = recipe.model
     if processor.turns_apart:
         values |= {name: getattr(processor, name) for name in ("turns_before", "turns_after", "num_speakers")}
+    if PHYSIO in processor.modalities:
+        values.setdefault("physio_size", len(corpus.feature_names))
     if processor.tokenizer and not model.text_encoder:
         values["text_config"] = {"model_type": "bert", **(model.text_config or {}), **vocabulary(processor.tokenizer)}
     if processor.video_processor and not model.vision_encoder:
