@@ -27,6 +27,8 @@ def call_for(processor, raw):
         call["text"] = ["hello world", "hello world" if alone else None]
     if parts["video_processor"]:
         call["videos"] = [raw["video"], raw["video"][:2]]
+    if getattr(processor, "physio_feature_extractor", None):
+        call["physio"] = [None, raw["physio"]]
     if kind == "PhysioVideoProcessor":
         call["physio"] = [raw["physio"], None]
     elif parts["feature_extractor"]:
