@@ -171,7 +171,8 @@ class TokenFusionModel(TrimodalModel):
             requests: what is to be recorded, as `to_record` says it.
         """
         presence = torch.stack([presence[:, self.config.modalities.index(name)] for name in streams], dim=1)
-        latents = self.latents.weight.expand(len(presence), -1, -1)
+        places = torch.arange(self.config.num_latents, device=presence.device)
+        latents = self.latents(places).expand(presence.shape[0], -1, -1)
         for layer in self.layers:
             latents = layer(latents, list(streams.values()), presence)
         return {"embeddings": self.norm(latents.mean(dim=1))}
