@@ -19,6 +19,7 @@ class TokenFusionConfig(TrimodalConfig):
         num_fusion_layers: how often they read every modality.
         num_attention_heads: heads of each layer.
         fusion_dropout: dropout on the tokens and inside the layers.
+        modality_loss_weight: weight of the loss of what is said to each modality alone.
     """
 
     model_type = "token_fusion"
@@ -31,12 +32,15 @@ class TokenFusionConfig(TrimodalConfig):
     num_fusion_layers: int = 2
     num_attention_heads: int = 4
     fusion_dropout: float | int = 0.1
+    modality_loss_weight: float | int = 1.0
 
     def validate_fusion(self) -> None:
         """Refuse what no latent could read with."""
         for name in ("physio_size", "num_latents", "num_fusion_layers", "num_attention_heads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: 1 or more are needed.")
+        if not 0 <= self.modality_loss_weight < float("inf"):
+            raise ValueError(f"modality_loss_weight={self.modality_loss_weight}: a number of at least 0 is needed.")
         if self.hidden_size % self.num_attention_heads or self.hidden_size % 2:
             raise ValueError(
                 f"hidden_size={self.hidden_size} cannot be shared by num_attention_heads={self.num_attention_heads}: "

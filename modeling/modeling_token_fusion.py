@@ -113,7 +113,7 @@ class TokenFusionModel(TrimodalModel):
             physio_values (batch, steps, features), optional: standardised features; a vector has steps = 1.
             physio_attention_mask (batch, steps), optional: 1 = real.
             physio_present (batch,), optional: 1 = this sample has features; left out: every sample has.
-            output_modality_embeddings: also return what each modality alone gives, with no gradient.
+            output_modality_embeddings: also return what each modality alone gives.
             kwargs: as `TrimodalModel.forward`.
 
         Raises:
@@ -177,7 +177,6 @@ class TokenFusionModel(TrimodalModel):
             latents = layer(latents, list(streams.values()), presence)
         return {"embeddings": self.norm(latents.mean(dim=1))}
 
-    @torch.no_grad()
     def _each_alone(self, streams: dict[str, Stream], presence: Tensor) -> Tensor:
         """Each modality's own embedding (batch, modalities, hidden size), 0 where absent."""
         each = {
@@ -224,10 +223,15 @@ class TokenFusionForVideoClassification(TrimodalForVideoClassification):
     ) -> TrimodalClassifierOutput:
         """Classify a batch. The inputs are those of `TokenFusionModel.forward`.
 
+        In training the loss of what is said to each modality alone is added, weighted by `modality_loss_weight`: else
+        an encoder learns little where the others, which learn faster, say enough (Wang et al. 2020, "What Makes
+        Training Multi-Modal Classification Networks Hard?", CVPR).
+
         Args:
             labels, sample_weights, kwargs: as `TrimodalForVideoClassification.forward`.
-            output_modality_logits: also return what the model says to each modality alone, with no gradient.
+            output_modality_logits: also return what the model says to each modality alone.
         """
+        apart = self.training and labels is not None and self.config.modality_loss_weight > 0
         trunk = self.trimodal(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -244,21 +248,32 @@ class TokenFusionForVideoClassification(TrimodalForVideoClassification):
             physio_attention_mask=physio_attention_mask,
             physio_present=physio_present,
             input_values=input_values,
-            output_modality_embeddings=output_modality_logits,
+            output_modality_embeddings=output_modality_logits or apart,
             return_dict=True,
             **kwargs,
         )
-        details = {}
-        if output_modality_logits:
-            details["modality_logits"] = self._alone(trunk.modality_embeddings, trunk.presence)
-        answers = self.answers(self.classifier(trunk.embeddings), labels, sample_weights)
+        answers, details = self.answers(self.classifier(trunk.embeddings), labels, sample_weights), {}
+        if output_modality_logits or apart:
+            outputs = torch.where(trunk.presence.unsqueeze(-1), self.classifier(trunk.modality_embeddings), 0)
+            if apart and answers["loss"] is not None:
+                loss = self._loss_apart(outputs, trunk.presence, labels, sample_weights)
+                answers["loss"] = answers["loss"] + self.config.modality_loss_weight * loss
+            if output_modality_logits:
+                details["modality_logits"] = self.by_task(outputs)[self.config.task]
         return TrimodalClassifierOutput(**answers, **details, **requested(trunk))
 
-    @torch.no_grad()
-    def _alone(self, embeddings: Tensor, presence: Tensor) -> Tensor:
-        """What the model says to each modality alone (batch, modalities, labels), 0 where absent."""
-        logits = self.by_task(self.classifier(embeddings))[self.config.task]
-        return torch.where(presence.unsqueeze(-1), logits, 0)
+    def _loss_apart(
+        self, outputs: Tensor, presence: Tensor, labels: Tensor | dict[str, Tensor], sample_weights: Tensor | None
+    ) -> Tensor:
+        """The loss of `outputs` (batch, modalities, outputs), each a sample of its own where it is present."""
+        count, weights = presence.shape[1], presence.to(outputs.dtype)
+        if sample_weights is not None:
+            weights = weights * sample_weights.unsqueeze(1)
+        by_task = {self.config.task: labels} if isinstance(labels, Tensor) else labels
+        repeated = {
+            name: None if each is None else each.repeat_interleave(count, dim=0) for name, each in by_task.items()
+        }
+        return self.loss_of(self.by_task(outputs.flatten(0, 1)), repeated, weights.flatten())
 
 
 __all__ = ["TokenFusionModel", "TokenFusionForVideoClassification"]

@@ -66,7 +66,7 @@ class TokenFusionModelOutput(ModelOutput):
         embeddings (batch, hidden size): the mean of the latents.
         presence (batch, modalities), bool: which modalities of the configuration are there.
         modality_embeddings (batch, modalities, hidden size), on request: what each modality alone gives, 0 where
-            absent; no gradient flows through it.
+            absent.
         text_attentions, vision_attentions, text_hidden_states, vision_hidden_states: as in `TrimodalModelOutput`.
         fusion_attentions: on request, (batch, heads, latents, latents + tokens) a layer and modality that was passed,
             those of the first layer first: what the latents read of themselves and of the modality.

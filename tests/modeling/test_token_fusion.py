@@ -38,12 +38,30 @@ def test_any_four_subsets_stand_in_one_batch(inputs_for):
 def test_each_modality_alone_is_what_the_model_says_to_it_alone(inputs_for):
     model, inputs = build(), inputs_for(MODALITIES)
     inputs["audio_present"][2] = 0
-    output = model(**inputs, output_modality_logits=True)
-    assert not output.modality_logits.requires_grad
     with torch.no_grad():
+        output = model(**inputs, output_modality_logits=True)
         for place, name in enumerate(MODALITIES):
             alone = model(**inputs_for([name])).logits * inputs[f"{name}_present"].unsqueeze(-1)
             torch.testing.assert_close(output.modality_logits[:, place], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_training_adds_the_loss_of_each_modality_alone(inputs_for):
+    text = tiny_config("token_fusion").text_config.to_dict()
+    text |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    model = build(text_config=text, dropout=0.0, fusion_dropout=0.0, modality_loss_weight=0.5)
+    inputs, labels, weights = inputs_for(MODALITIES), torch.tensor([0, -100, 6, 3]), torch.tensor([1.0, 1, 2, 3])
+    inputs["audio_present"][2] = 0
+    given = {"labels": labels, "sample_weights": weights, "output_modality_logits": True}
+    judged = model(**inputs, **given)
+    terms = [
+        (weights[row], torch.nn.functional.cross_entropy(judged.modality_logits[row, place], labels[row]))
+        for row, place in itertools.product((0, 2, 3), range(4))
+        if inputs[f"{MODALITIES[place]}_present"][row]
+    ]
+    apart = sum(weight * loss for weight, loss in terms) / sum(weight for weight, _ in terms)
+    torch.testing.assert_close(model.train()(**inputs, **given).loss, judged.loss + 0.5 * apart)
+    model.config.modality_loss_weight = 0.0
+    torch.testing.assert_close(model(**inputs, **given).loss, judged.loss)
 
 
 def test_attentions_sum_to_one_over_what_is_there(inputs_for):
@@ -138,6 +156,7 @@ def test_the_label_that_one_step_among_many_carries_is_learned():
         ({"physio_size": 0}, "physio_size=0: 1 or more are needed"),
         ({"num_attention_heads": 3}, "hidden_size=32 cannot be shared by num_attention_heads=3"),
         ({"hidden_size": 31, "num_attention_heads": 1}, "hidden_size=31 cannot be shared by num_attention_heads=1"),
+        ({"modality_loss_weight": -1.0}, "modality_loss_weight=-1.0: a number of at least 0 is needed"),
         ({"modalities": ["physio", "text"]}, "in that order"),
     ],
 )
