@@ -39,6 +39,8 @@ class TokenFusionConfig(TrimodalConfig):
         for name in ("physio_size", "num_latents", "num_fusion_layers", "num_attention_heads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: 1 or more are needed.")
+        if self.pooling != "mean":
+            raise ValueError(f"pooling={self.pooling!r}: latents attend to each token of a modality; leave it out.")
         if not 0 <= self.modality_loss_weight < float("inf"):
             raise ValueError(f"modality_loss_weight={self.modality_loss_weight}: a number of at least 0 is needed.")
         if self.hidden_size % self.num_attention_heads or self.hidden_size % 2:

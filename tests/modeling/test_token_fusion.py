@@ -99,7 +99,7 @@ def test_the_order_of_steps_counts_once_it_is_learned(inputs_for):
     backwards = inputs | {"physio_values": inputs["physio_values"].flip(1)}
     with torch.no_grad():
         torch.testing.assert_close(model(**backwards).logits, model(**inputs).logits)
-        model.trimodal.tokens["physio"].time_scale.fill_(1.0)
+        model.trimodal.physio_projection.time_scale.fill_(1.0)
         assert not torch.allclose(model(**backwards).logits, model(**inputs).logits, atol=1e-4)
 
 
@@ -153,6 +153,7 @@ def test_the_label_that_one_step_among_many_carries_is_learned():
     ("fields", "message"),
     [
         ({"num_latents": 0}, "num_latents=0: 1 or more are needed"),
+        ({"pooling": "attention"}, "pooling='attention': latents attend to each token of a modality; leave it out"),
         ({"physio_size": 0}, "physio_size=0: 1 or more are needed"),
         ({"num_attention_heads": 3}, "hidden_size=32 cannot be shared by num_attention_heads=3"),
         ({"hidden_size": 31, "num_attention_heads": 1}, "hidden_size=31 cannot be shared by num_attention_heads=1"),
