@@ -13,6 +13,7 @@ PROCESSORS = {
     "trimodal_late_fusion": "trimodal",
     "trimodal_ensemble": "trimodal",
     "dialogue": "dialogue",
+    "token_fusion": "multimodal",
     "frame_cnn": "frame",
     "frame_vit": "frame",
     "frame_resnet": "frame",

@@ -38,6 +38,10 @@ RUNS = {
         *("quickstart", "--model.architecture=dialogue", "--model.modalities=[text]", "--inputs.turns_before=4"),
         "--model.config={hidden_size: 64, classifier_hidden_size: 64, initializer_range: 0.1, dialogue_size: 32}",
     ),
+    "token_fusion": (
+        *("quickstart", "--model.architecture=token_fusion"),
+        "--model.config={classifier_hidden_size: 64, initializer_range: 0.1, modality_dropout: 0.3}",
+    ),
     "frame_cnn": ("frame_cnn", *STUDY, "--model.config.channels=[8, 16, 32]", "--model.config.pooled_size=3"),
     "frame_vit": ("frame_vit", *STUDY, *VIT),
     "frame_resnet": (

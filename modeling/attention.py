@@ -1,5 +1,6 @@
 """Transformer blocks over tokens of which some are padding; they attend as the configuration says."""
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers.core_model_loading import Chunk, WeightConverter, WeightRenaming
@@ -128,6 +129,19 @@ class CrossAttentionLayer(CheckpointedLayer):
         asked = Stream(queries + self.dropout(attended), query_mask)
         hidden, mask, _ = stand_in(asked, Stream(keys, key_mask))
         return hidden + self.feed_forward(self.feed_forward_norm(hidden)), mask
+
+
+class LatentLayer(CrossAttentionLayer):
+    """Pre-norm attention of latents to themselves and to tokens, and feed-forward (x4)."""
+
+    def forward(self, latents: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+        """`latents` (batch, latents, size), `tokens` (batch, tokens, size), `mask` bool (batch, tokens) -> latents."""
+        queries = self.query_norm(latents)
+        keys = torch.cat([queries, self.key_norm(tokens)], dim=1)
+        real = torch.cat([mask.new_ones(queries.shape[:2]), mask], dim=1)
+        attended, _ = self.attention(queries, keys, real)
+        hidden = latents + self.dropout(attended)
+        return hidden + self.feed_forward(self.feed_forward_norm(hidden))
 
 
 class Positions(nn.Embedding):

@@ -129,13 +129,19 @@ class AudioCnn(AudioConvolutions):
         Returns:
             (batch, channels of the last block).
         """
+        return self.pooling(*self.steps(input_features, feature_attention_mask))
+
+    def steps(
+        self, input_features: torch.Tensor, feature_attention_mask: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `forward` pools over time: (batch, half the frames, channels of the last block), and their mask."""
         if feature_attention_mask is None:
             feature_attention_mask = torch.ones(input_features.shape[:2], device=input_features.device)
         mask = feature_attention_mask.to(input_features.dtype).unsqueeze(1)
         hidden = input_features.transpose(1, 2) * mask
         for block in self.blocks:
             hidden = block(hidden, mask)
-        return self.pooling(self.pool(hidden).transpose(1, 2), self.pool(mask).squeeze(1))
+        return self.pool(hidden).transpose(1, 2), self.pool(mask).squeeze(1)
 
 
 class ChannelLayerNorm(nn.LayerNorm):

@@ -60,6 +60,9 @@ class AffectPreTrainedModel(PreTrainedModel):
     main_inputs = MAIN_INPUTS
     """The forward argument that carries each modality."""
 
+    takes_vectors = False
+    """Of a trunk: whether what its encoders gave, one vector a sample, may be passed instead of what they take."""
+
     trunk_class: type | None = None
     """Of a classifier: the class of its trunk."""
 

@@ -1,7 +1,11 @@
 """Blocks that join modalities."""
 
+import math
+
 import torch
 from torch import nn
+
+from .tokens import Stream
 
 
 def average_present(values: torch.Tensor, presence: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -76,3 +80,30 @@ class ModalityWeights(nn.Module):
     def forward(self, presence: torch.Tensor) -> torch.Tensor:
         """`presence` bool (batch, modalities) -> weights (batch, modalities), 0 where absent; they sum to 1."""
         return self.scores.expand_as(presence).masked_fill(~presence, float("-inf")).softmax(dim=1)
+
+
+def sinusoids(steps: int, size: int, like: torch.Tensor) -> torch.Tensor:
+    """Sines and cosines of each step's place (steps, size), `size` even (Vaswani et al. 2017)."""
+    rates = torch.exp(torch.arange(0, size, 2, device=like.device) * (-math.log(1e4) / size))
+    angles = torch.outer(torch.arange(steps, device=like.device).float(), rates)
+    return torch.cat([angles.sin(), angles.cos()], dim=1).to(like.dtype)
+
+
+class ModalityTokens(nn.Module):
+    """Tokens of one modality made like those of the others: projected and normed, and told where in time they stand.
+
+    The norm's bias is what tells this modality from the others. How much the time counts is learned, from 0.
+    """
+
+    def __init__(self, in_size: int, size: int, dropout: float):
+        super().__init__()
+        self.projection = nn.Linear(in_size, size)
+        self.norm = nn.LayerNorm(size)
+        self.time_scale = nn.Parameter(torch.zeros(1))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, stream: Stream) -> Stream:
+        """Tokens (batch, tokens, in size) -> (batch, tokens, size)."""
+        tokens = self.norm(self.projection(stream.tokens.to(self.projection.weight.dtype)))
+        places = sinusoids(*tokens.shape[1:], like=tokens)
+        return stream._replace(tokens=self.dropout(tokens + self.time_scale * places))

@@ -29,12 +29,13 @@ from .encoders import (
     vision_model_from_pretrained,
     vision_output_size,
 )
-from .fusion import PathWeights
+from .fusion import ModalityTokens, PathWeights
 from .heads import ClassifierHead
 from .modalities import AUDIO, MAIN_INPUTS, TEXT, VIDEO, blank_absent, resolve_presence
 from .outputs import TrimodalClassifierOutput, TrimodalModelOutput, requested
 from .pooling import POOLINGS
 from .pretrained_audio import LayerWeights, PretrainedAudio, audio_model_from_config, audio_model_from_pretrained
+from .tokens import Stream
 
 
 class TrimodalPreTrainedModel(AffectPreTrainedModel):
@@ -52,6 +53,8 @@ class TrimodalPreTrainedModel(AffectPreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, PathWeights | LayerWeights):
             init.zeros_(module.scores)
+        elif isinstance(module, ModalityTokens):
+            init.zeros_(module.time_scale)
         elif isinstance(module, nn.Conv1d | nn.Conv2d):
             # of the audio branch; at `initializer_range` it would start 50 times quieter than text and video
             init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -59,6 +62,8 @@ class TrimodalPreTrainedModel(AffectPreTrainedModel):
 
 class TrimodalModel(TrimodalPreTrainedModel):
     """Encoders and projections: an utterance becomes one embedding a modality."""
+
+    takes_vectors = True
 
     def __init__(
         self,
@@ -68,12 +73,11 @@ class TrimodalModel(TrimodalPreTrainedModel):
         audio_model: PreTrainedModel | None = None,
     ):
         super().__init__(config)
-        size = config.hidden_size
         if TEXT in config.modalities:
             self.text_model = text_model if text_model is not None else encoder_from_config(config.text_config)
             config.text_config = self.text_model.config  # one object, so that how it attends stays in sync
             self.text_pooling = POOLINGS[config.pooling](config.text_config.hidden_size)
-            self.text_projection = nn.Linear(config.text_config.hidden_size, size)
+            self.text_projection = self.projection(config.text_config.hidden_size)
         if AUDIO in config.modalities:
             if config.audio_config is None:
                 self.audio_model = AUDIO_ENCODERS[config.audio_encoder](config)
@@ -82,15 +86,19 @@ class TrimodalModel(TrimodalPreTrainedModel):
                 config.audio_config = encoder.config
                 self.audio_model = PretrainedAudio(encoder, config.pooling)
                 self.main_inputs = MAIN_INPUTS | {AUDIO: self.audio_model.main_input}
-            self.audio_projection = nn.Linear(self.audio_model.output_size, size)
+            self.audio_projection = self.projection(self.audio_model.output_size)
         if VIDEO in config.modalities:
             self.vision_model = (
                 vision_model if vision_model is not None else vision_model_from_config(config.vision_config)
             )
             config.vision_config = self.vision_model.config
             self.vision_pooling = POOLINGS[config.pooling](vision_output_size(config.vision_config))
-            self.vision_projection = nn.Linear(vision_output_size(config.vision_config), size)
+            self.vision_projection = self.projection(vision_output_size(config.vision_config))
         self.post_init()
+
+    def projection(self, size: int) -> nn.Module:
+        """What makes an embedding of what an encoder gives, vectors of `size`."""
+        return nn.Linear(size, self.config.hidden_size)
 
     def get_input_embeddings(self) -> nn.Module:
         """The first layer of the first encoder: token embeddings, a convolution or patch embeddings."""
@@ -170,7 +178,8 @@ class TrimodalModel(TrimodalPreTrainedModel):
             embeddings[TEXT] = self.text_projection(blank_absent(text_features, present[TEXT]).to(self.dtype))
         if present[AUDIO] is not None:
             self._check_audio(input_features=input_features, input_values=input_values, audio_features=audio_features)
-            embeddings[AUDIO] = self.embed_audio(audio, feature_attention_mask, present[AUDIO], audio_features)
+            vectors = self.audio_vectors(audio, feature_attention_mask, present[AUDIO], audio_features)
+            embeddings[AUDIO] = self.audio_projection(vectors.to(self.dtype))
         if present[VIDEO] is not None:
             if video_features is None:
                 video_features, found = self.encode_video(
@@ -190,6 +199,19 @@ class TrimodalModel(TrimodalPreTrainedModel):
         **requests,
     ) -> tuple[Tensor, dict]:
         """The real tokens' last hidden states, pooled (batch, text hidden size), and fields that were asked for."""
+        stream = self.text_tokens(input_ids, attention_mask, token_type_ids, present, text_turn_mask, **requests)
+        return self.text_pooling(stream.tokens, stream.mask), stream.recorded
+
+    def text_tokens(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None,
+        present: Tensor,
+        text_turn_mask: Tensor | None = None,
+        **requests,
+    ) -> Stream:
+        """The last hidden states (batch, tokens, text hidden size), real where a token is the sample's own."""
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         mask = blank_absent(attention_mask, present, fill=1)  # a row without any token would be NaN after softmax
@@ -202,7 +224,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
             **requests,
         )
         own = mask if text_turn_mask is None else mask * blank_absent(text_turn_mask, present)
-        return self.text_pooling(output.last_hidden_state, own), recorded(output, "text")
+        return Stream(output.last_hidden_state, own.bool(), recorded(output, "text"))
 
     def encode_audio(self, inputs: Tensor, feature_attention_mask: Tensor | None, present: Tensor) -> Tensor:
         """What each layer of a pretrained encoder gives, pooled over time: float32 (batch, layers + 1, size).
@@ -216,18 +238,20 @@ class TrimodalModel(TrimodalPreTrainedModel):
         mask = blank_absent(feature_attention_mask, present, fill=1)
         return self.audio_model(blank_absent(inputs, present).to(self.dtype), mask)
 
-    def embed_audio(
-        self, inputs: Tensor, feature_attention_mask: Tensor | None, present: Tensor, audio_features: Tensor | None
+    def audio_vectors(
+        self,
+        inputs: Tensor,
+        feature_attention_mask: Tensor | None,
+        present: Tensor,
+        audio_features: Tensor | None = None,
     ) -> Tensor:
-        """What the audio encoder gives, projected: (batch, hidden size)."""
+        """What the audio encoder gives, pooled over time: (batch, its output size)."""
         if self.config.audio_config is None:
             features = blank_absent(inputs, present).to(self.dtype)
-            vectors = self.audio_model(features, blank_absent(feature_attention_mask, present))
-        else:
-            if audio_features is None:
-                audio_features = self.encode_audio(inputs, feature_attention_mask, present)
-            vectors = self.audio_model.layer_weights(blank_absent(audio_features, present))
-        return self.audio_projection(vectors.to(self.dtype))
+            return self.audio_model(features, blank_absent(feature_attention_mask, present))
+        if audio_features is None:
+            audio_features = self.encode_audio(inputs, feature_attention_mask, present)
+        return self.audio_model.layer_weights(blank_absent(audio_features, present))
 
     def _check_audio(self, **given: Tensor | None) -> None:
         """ValueError for an input, by its argument's name, that the audio encoder does not take."""
@@ -243,11 +267,18 @@ class TrimodalModel(TrimodalPreTrainedModel):
         **requests,
     ) -> tuple[Tensor, dict]:
         """The real frames' vectors, pooled (batch, `vision_output_size`), and fields that were asked for."""
+        stream = self.frame_tokens(pixel_values_videos, video_attention_mask, present, **requests)
+        return self.vision_pooling(stream.tokens, stream.mask), stream.recorded
+
+    def frame_tokens(
+        self, pixel_values_videos: Tensor, video_attention_mask: Tensor | None, present: Tensor, **requests
+    ) -> Stream:
+        """A vector a frame: (batch, frames, `vision_output_size`)."""
         if video_attention_mask is None:
             video_attention_mask = torch.ones(pixel_values_videos.shape[:2], device=pixel_values_videos.device)
         pixels = blank_absent(pixel_values_videos, present).to(self.dtype)
         vectors, fields = encode_frames(self.vision_model, pixels, **requests)
-        return self.vision_pooling(vectors, blank_absent(video_attention_mask, present)), fields
+        return Stream(vectors, blank_absent(video_attention_mask, present).bool(), fields)
 
     def _stack(self, embeddings: dict, presence: Tensor) -> Tensor:
         """Embeddings (batch, modalities, hidden size), 0 where absent."""
@@ -279,9 +310,14 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
     ):
         super().__init__(config)
         self.trimodal = self.trunk_class(config, text_model, vision_model, audio_model)
-        self.classifiers = nn.ModuleDict({name: self._classifier(config.hidden_size) for name in config.modalities})
+        self.build_classifiers()
         self.build_fusion()
         self.post_init()
+
+    def build_classifiers(self) -> None:
+        """Create a classifier a modality."""
+        size = self.config.hidden_size
+        self.classifiers = nn.ModuleDict({name: self._classifier(size) for name in self.config.modalities})
 
     def build_fusion(self) -> None:
         """Create what `fuse` needs beyond the modalities' classifiers."""

@@ -59,6 +59,32 @@ class DialogueModelOutput(ModelOutput):
 
 
 @dataclass
+class TokenFusionModelOutput(ModelOutput):
+    """What the latents have read of a sample.
+
+    Args:
+        embeddings (batch, hidden size): the mean of the latents.
+        presence (batch, modalities), bool: which modalities of the configuration are there.
+        modality_embeddings (batch, modalities, hidden size), on request: what each modality alone gives, 0 where
+            absent.
+        text_attentions, vision_attentions, text_hidden_states, vision_hidden_states: as in `TrimodalModelOutput`.
+        fusion_attentions: on request, (batch, heads, latents, latents + tokens) a layer and modality that was passed,
+            those of the first layer first: what the latents read of themselves and of the modality.
+        fusion_hidden_states: on request, one (batch, latents, hidden size) a layer.
+    """
+
+    embeddings: torch.FloatTensor | None = None
+    presence: torch.BoolTensor | None = None
+    modality_embeddings: torch.FloatTensor | None = None
+    text_attentions: tuple[torch.FloatTensor, ...] | None = None
+    vision_attentions: tuple[torch.FloatTensor, ...] | None = None
+    text_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    vision_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    fusion_attentions: tuple[torch.FloatTensor, ...] | None = None
+    fusion_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+
+
+@dataclass
 class TrimodalClassifierOutput(ModelOutput):
     """Class scores of an utterance.
 
@@ -72,6 +98,7 @@ class TrimodalClassifierOutput(ModelOutput):
         text_attentions, vision_attentions, text_hidden_states, vision_hidden_states: on request, as in
             `TrimodalModelOutput`.
         dialogue_attentions, dialogue_hidden_states: on request, of a dialogue model, as in `DialogueModelOutput`.
+        fusion_attentions, fusion_hidden_states: on request, of token fusion, as in `TokenFusionModelOutput`.
     """
 
     loss: torch.FloatTensor | None = None
@@ -86,6 +113,8 @@ class TrimodalClassifierOutput(ModelOutput):
     vision_hidden_states: tuple[torch.FloatTensor, ...] | None = None
     dialogue_attentions: tuple[torch.FloatTensor, ...] | None = None
     dialogue_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    fusion_attentions: tuple[torch.FloatTensor, ...] | None = None
+    fusion_hidden_states: tuple[torch.FloatTensor, ...] | None = None
 
 
 @dataclass

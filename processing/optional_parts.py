@@ -34,6 +34,8 @@ class OptionalPartsProcessor(ProcessorMixin):
     """Modality -> the part that takes it."""
     feature_extractor_class: type | None = None
     """Of the part "feature_extractor"; None where there is none."""
+    nested_parts: dict[str, type] = {}
+    """Part -> its class, where there is another part of its kind: no Auto class would find it in the saved folder."""
     crop_faces = False
     """Whether the model was made for faces that were cut out of their frames."""
     turns_before = turns_after = 0
@@ -53,12 +55,16 @@ class OptionalPartsProcessor(ProcessorMixin):
     @property
     def modalities(self) -> list[str]:
         """Of "text", "audio", "video" and "physio", those that it holds a part for."""
-        return [modality for modality, part in self.part_of.items() if getattr(self, part) is not None]
+        return [modality for modality in self.part_of if self.part_for(modality) is not None]
 
     @property
     def sampling_rate(self) -> int | None:
         """Hz of the audio that it takes; None without audio."""
         return self.feature_extractor.sampling_rate if "audio" in self.modalities else None
+
+    def part_for(self, modality: str) -> object | None:
+        """The part that takes a modality."""
+        return getattr(self, self.part_of[modality])
 
     def encode(self, samples: Sequence[dict[str, Any]]) -> BatchFeature:
         """Model inputs from samples as training, the pipeline and the endpoint hold them.
@@ -121,7 +127,12 @@ class OptionalPartsProcessor(ProcessorMixin):
         cls, pretrained_model_name_or_path: str, processor_dict: dict | None = None, **kwargs
     ) -> list[object | None]:
         held = (processor_dict or {}).get("parts", cls.part_names)
-        return [
-            PART_LOADERS[name].from_pretrained(pretrained_model_name_or_path, **kwargs) if name in held else None
+        loaded = {
+            name: PART_LOADERS[name].from_pretrained(pretrained_model_name_or_path, **kwargs)
             for name in cls.part_names
-        ]
+            if name in held and name not in cls.nested_parts
+        }
+        loaded |= {
+            name: part.from_dict(processor_dict[name]) for name, part in cls.nested_parts.items() if name in held
+        }
+        return [loaded.get(name) for name in cls.part_names]

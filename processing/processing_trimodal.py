@@ -175,6 +175,16 @@ class TrimodalProcessor(OptionalPartsProcessor):
         passed = {"text": as_batch(text, str), "audio": as_batch(audio), "videos": as_batch(videos)}
         passed = {name: batch for name, batch in passed.items() if batch is not None}
         check_batch(passed, self.contents)
+        return BatchFeature(self.encode_utterances(passed, sampling_rate, history, speaker))
+
+    def encode_utterances(
+        self,
+        passed: dict[str, list],
+        sampling_rate: int | None,
+        history: Sequence[Sequence[Turn]] | None,
+        speaker: Sequence[str | None] | None,
+    ) -> dict[str, torch.Tensor]:
+        """What a call returns of text, audio and videos, those of them that were passed."""
         if wrong := [entry for entry in passed.get("text", []) if not isinstance(entry, str | None)]:
             raise ValueError(f"text={wrong[0]!r} is no string; pass None for a sample without text.")
         output = {}
@@ -188,7 +198,7 @@ class TrimodalProcessor(OptionalPartsProcessor):
             output |= self._encode_audio(passed["audio"], sampling_rate)
         if "videos" in passed:
             output |= self._encode_videos(passed["videos"])
-        return BatchFeature(output)
+        return output
 
     def _encode_text(self, texts: list[str | None]) -> dict[str, torch.Tensor]:
         """Tokenize; a sample without text is tokenized as an empty one behind an absent mask."""

@@ -30,6 +30,7 @@ TINY_CONFIGS = {
     "trimodal_late_fusion": UTTERANCE,
     "trimodal_ensemble": UTTERANCE,
     "dialogue": dict(**UTTERANCE, turns_before=2, turns_after=1, dialogue_size=8, num_attention_heads=2),
+    "token_fusion": dict(**UTTERANCE, physio_size=5, num_latents=3, num_attention_heads=2),
     "frame_cnn": dict(channels=[4, 8], block_dropouts=[0.1], pooled_size=2, **HEAD, **EMOTIONS),
     "frame_vit": dict(**VIT, **EMOTIONS),
     "frame_resnet": dict(vision_config=RESNET, **HEAD, **EMOTIONS),

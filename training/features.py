@@ -8,6 +8,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, ProcessorMixin, set_seed
 
+from affecthub.architectures import architecture_named
 from affecthub.datasets_scripts.corpus import DataOptions, load_corpus
 from affecthub.datasets_scripts.prepared.clips import ClipForm, encode_array
 from affecthub.datasets_scripts.prepared.shards import Prepared, form_values
@@ -108,7 +109,12 @@ def check_recipe(recipe: Recipe, source: str, raw: Sequence[str] = ()) -> None:
         source: what the message is to name.
         raw: the modalities of which there are no features, but what they are made of.
     """
-    remedy = "or prepare the data without --features."
+    remedy, architecture = "or prepare the data without --features.", recipe.model.architecture
+    if not architecture_named(architecture).model_class.takes_vectors:
+        raise ValueError(
+            f"{source}: {architecture} takes more of its encoders than one vector a sample: choose another "
+            f"architecture, {remedy}"
+        )
     used = [name for name in modalities_of(recipe.model) if name not in raw]
     encoded = VIDEO in used or (AUDIO in used and encodes_audio(recipe.model))
     if encoded and not always_frozen(recipe.training.phases):

@@ -258,6 +258,8 @@ def build_model(recipe: Recipe, corpus: Corpus, processor: ProcessorMixin) -> Af
         **imbalance_values(model.imbalance, corpus),
         **model.config,
     }
+    if PHYSIO in processor.modalities:
+        values.setdefault("physio_size", len(corpus.feature_names))
     build = _utterance_model if TEXT in processor.part_of else _recording_model
     return build(recipe, corpus, processor, classifier, values)
 
@@ -312,11 +314,8 @@ def _recording_model(
 ) -> AffectPreTrainedModel:
     """The frame encoder is the architecture's own, changed where the recipe says so, and of the frames' size."""
     inputs, model, config_class = recipe.inputs, recipe.model, classifier.config_class
-    known = {field.name for field in fields(config_class)}
-    if "num_frames" in known:
+    if "num_frames" in {field.name for field in fields(config_class)}:
         values["num_frames"] = inputs.num_frames
-    if "physio_size" in known:
-        values.setdefault("physio_size", len(corpus.feature_names))
     if config_class.default_vision is not None and model.vision_encoder is None:
         vision = {**config_class.default_vision, **(model.vision_config or {})}
         if hasattr(AutoConfig.for_model(vision["model_type"]), "image_size"):

@@ -83,6 +83,6 @@ def blank_sample(processor: ProcessorMixin) -> dict[str, str | np.ndarray | None
         TEXT: lambda: "",
         AUDIO: lambda: np.zeros(processor.sampling_rate // 4, np.float32),
         VIDEO: lambda: np.zeros((1, 32, 32, 3), np.uint8),
-        PHYSIO: lambda: np.zeros((1, len(processor.feature_extractor.feature_names)), np.float32),
+        PHYSIO: lambda: np.zeros((1, len(processor.part_for(PHYSIO).feature_names)), np.float32),
     }
     return {name: blank[name]() if name in processor.modalities else None for name in MODALITIES}

@@ -50,7 +50,7 @@ def as_results(findings: Sequence[Finding], accepted: Collection[str]) -> list[d
 
 def _fitted_on(processor: ProcessorMixin, keys: pd.Series) -> list[str]:
     """Keys of the rows that the statistics were fitted on, which the processor remembers as a digest alone."""
-    digest = processor.feature_extractor.fitted_digest
+    digest = processor.part_for(PHYSIO).fitted_digest
     return list(keys) if digest == row_digest(keys) else [f"rows with the digest {digest}"]
 
 

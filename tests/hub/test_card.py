@@ -232,6 +232,7 @@ FAMILIES = [
     ("frame_cnn", ["video"]),
     ("physio_concat", ["video", "physio"]),
     ("audio_visual_fusion", ["audio", "video"]),
+    ("token_fusion", ["text", "audio", "video", "physio"]),
 ]
 
 

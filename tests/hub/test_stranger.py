@@ -20,16 +20,14 @@ from ..tiny_configs import TINY_CONFIGS, tiny_config
 
 def call_for(processor, raw):
     """Arguments for two samples, the second of which lacks something where the processor allows that."""
-    parts = {name: getattr(processor, name, None) for name in ("tokenizer", "video_processor", "feature_extractor")}
-    kind, alone = type(processor).__name__, sum(part is not None for part in parts.values()) == 1
-    call = {}
-    if parts["tokenizer"]:
-        call["text"] = ["hello world", "hello world" if alone else None]
-    if parts["video_processor"]:
+    held, call = processor.modalities, {}
+    if "text" in held:
+        call["text"] = ["hello world", "hello world" if held == ["text"] else None]
+    if "video" in held:
         call["videos"] = [raw["video"], raw["video"][:2]]
-    if kind == "PhysioVideoProcessor":
+    if "physio" in held:
         call["physio"] = [raw["physio"], None]
-    elif parts["feature_extractor"]:
+    if "audio" in held:
         call |= {"audio": [raw["audio"], raw["audio"][:5000]], "sampling_rate": 16_000}
     return call
 

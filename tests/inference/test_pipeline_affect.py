@@ -287,6 +287,9 @@ def test_physiology(folder):
     answer = pipe({"physio": [[1.0, 7.0], [2.0, 8.0]]})
     assert (answer["modalities"], answer["missing"]) == (["physio"], ["video"])
     assert answer["modality_weights"] == {"video": 0.0, "physio": 1.0}
+    several = piped(*build("token_fusion", None))([{"physio": [1.0, 7.0], "text": "hello"}, "hello"], batch_size=2)
+    assert [answer["modalities"] for answer in several] == [["text", "physio"], ["text"]]
+    assert list(several[0]["modality_scores"]) == ["text", "physio"]
     with pytest.raises(ValueError, match="physio: numbers"):
         pipe({"physio": "many"})
     with pytest.raises(ValueError, match="nothing of what this model takes"):

@@ -21,6 +21,7 @@ VARIANTS = {
         "unimodal_baseline", **{"modalities": ["audio"], **FUNCTIONALS, **kw}
     ),
     "trimodal_functionals": lambda **kw: tiny_config("trimodal_ensemble", **{**FUNCTIONALS, **kw}),
+    "token_fusion_cnn2d": lambda **kw: tiny_config("token_fusion", **{**CNN2D, **kw}),
     "unimodal_video": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["video"], **kw}),
     "trimodal_attention_pooling": lambda **kw: tiny_config("trimodal_ensemble", **{"pooling": "attention", **kw}),
     "physio_attention_pooling": lambda **kw: tiny_config("physio_concat", **{"pooling": "attention", **kw}),

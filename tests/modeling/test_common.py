@@ -187,6 +187,10 @@ ATTENTIONS = {"text_attentions": [(4, 2, 9, 9)] * 2, "vision_attentions": [(12, 
 HIDDEN_STATES = {"text_hidden_states": [(4, 9, 32)] * 3, "vision_hidden_states": [(12, 5, 32)] * 3}
 RECORDED = {
     "dialogue": {"dialogue_attentions": [(4, 2, 4, 4)], "dialogue_hidden_states": [(4, 4, 8)] * 2},
+    "token_fusion": {
+        "fusion_attentions": [(4, 2, 3, 3 + tokens) for tokens in (9, 7, 3, 3)] * 2,
+        "fusion_hidden_states": [(4, 3, 32)] * 2,
+    },
     "frame_cnn": {"vision_hidden_states": [(12, 4, 8, 8), (12, 8, 2, 2)]},
     "frame_resnet": {"vision_hidden_states": [(12, 8, 4, 4), (12, 8, 4, 4), (12, 16, 2, 2)]},
     "temporal_vit": {"temporal_attentions": [(4, 2, 3, 3)] * 2, "temporal_hidden_states": [(4, 3, 32)] * 3},
@@ -211,7 +215,10 @@ def recorded_fields(config):
     encoders = {"text": getattr(config, "text_config", None), "vision": config.vision_config}
     fields = ATTENTIONS | HIDDEN_STATES if attends(config) else {}
     fields = {name: shapes for name, shapes in fields.items() if encoders[name.split("_")[0]] is not None}
-    return fields | RECORDED.get(config.model_type, {})
+    fields |= RECORDED.get(config.model_type, {})
+    if config.model_type == "token_fusion" and config.audio_encoder == "cnn2d":  # which pools: one token
+        fields["fusion_attentions"] = [(4, 2, 3, 3 + tokens) for tokens in (9, 1, 3, 3)] * 2
+    return fields
 
 
 def shapes_of(output):

@@ -154,6 +154,19 @@ def test_models_with_features_in_columns_and_in_files(mine, tmp_path):
     assert {sample["physio"].shape[0] for sample in data["train"]} == {1, 2, 3, 4}
 
 
+def test_token_fusion_of_whatever_rows_hold(mine, tmp_path):
+    recipe = recipe_of(
+        *("token_fusion", mine, "--data.targets=[emotion]", '--data.columns={"features": "sequence"}'),
+        "--model.text_config={hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 37}",
+    )
+    results, corpus, data, model = trained(recipe, tmp_path)
+    assert model.config.modalities == ["text", "audio", "video", "physio"] and model.config.physio_size == 3
+    assert len(results["ablation"]) == 15
+    assert {sample["physio"].shape[0] for sample in data["train"]} == {1, 2, 3, 4}
+    present = np.concatenate([samples.present["video"] for samples in data.values()])
+    assert 0 < present.sum() < len(present)
+
+
 KINDS = {"emotion": "single_label", "valence": "regression", "tags": "multi_label", "votes": "soft"}
 
 

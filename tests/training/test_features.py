@@ -23,7 +23,7 @@ from affecthub.training.encoder_cache.run import plan_cache
 from affecthub.training.features import FeatureEncoder, as_npy, check_features, check_recipe, clips_of
 from affecthub.training.from_recipe import build_model, modalities_of
 from affecthub.training.prepare import write_clips
-from affecthub.training.recipe import write_recipe
+from affecthub.training.recipe import load_recipe, write_recipe
 from affecthub.training.trainer import make_trainer
 
 SIZES = ("--train-rows=48", "--validation-rows=16", "--test-rows=16")
@@ -206,6 +206,8 @@ def test_what_features_cannot_do_is_refused(tiny, sample_root, tmp_path, capsys)
     with pytest.raises(ValueError, match="pooling=attention learns from each step: set --model.config.pooling=mean"):
         check_recipe(tiny(*FROZEN, attention), "out")
     check_recipe(tiny("--model.modalities=[text, audio]", attention), "out")
+    with pytest.raises(ValueError, match="token_fusion takes more of its encoders than one vector a sample: choose"):
+        check_recipe(load_recipe("token_fusion"), "out")
     check_recipe(tiny("--model.modalities=[text, audio]"), "out")  # log-mel features have no encoder
     write_recipe(tiny("--model.modalities=[text]"), tmp_path)
     command = ["prepare", "sample_meld", str(sample_root), str(tmp_path / "out"), *SIZES]

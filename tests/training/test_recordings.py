@@ -26,7 +26,7 @@ from affecthub.training.recipe import load_recipe, recipe_names
 from affecthub.training.split_audit import as_results, audit_corpus, audit_once
 from affecthub.training.trainer import make_trainer
 
-from ..tiny_configs import tiny_overrides
+from ..tiny_configs import TINY_CONFIGS, tiny_overrides
 
 OF_RECORDINGS = [name for name in recipe_names() if isinstance(load_recipe(name).data, Genex)]
 """Every recipe whose data are recordings."""
@@ -75,6 +75,26 @@ def loaded(tiny_study):
 
 def samples_of(recipe, corpus, processor, split="train"):
     return make_dataset(corpus, split, processor, recipe.inputs.physio_steps)
+
+
+def test_token_fusion_takes_frames_features_and_sound_of_a_study(tiny_study, loaded):
+    fields = {name: TINY_CONFIGS["token_fusion"][name] for name in ("hidden_size", "num_attention_heads")}
+    recipe = tiny_study(
+        *("genex_quickstart", "--model.architecture=token_fusion", f"--model.config={fields}"),
+        *(f"--model.vision_config={TINY_CONFIGS['token_fusion']['vision_config']}", "--inputs.physio_steps=3"),
+    )
+    corpus = loaded(recipe)
+    recipe = settled(recipe, corpus)
+    processor = build_processor(recipe, corpus)
+    assert audit_corpus(corpus, processor) == []  # by the digest of the rows that the statistics come from, too
+    model = build_model(recipe, corpus, processor).eval()
+    assert model.config.modalities == ["audio", "video", "physio"] and model.config.physio_size == len(FEATURES)
+    samples = samples_of(recipe, corpus, processor)
+    batch = Collator(processor, recipe.augmentation.features)([samples[place] for place in (0, 5)])
+    assert batch["physio_values"].shape == (2, 3, len(FEATURES))
+    labels = batch.pop("labels")
+    with torch.no_grad():
+        assert torch.isfinite(model(**batch, labels=labels).loss)
 
 
 @pytest.mark.parametrize("name", OF_RECORDINGS)

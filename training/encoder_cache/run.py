@@ -15,7 +15,6 @@ from affecthub.architectures import architecture_named
 from affecthub.datasets_scripts.prepared.shards import open_prepared
 from affecthub.modeling.encoders import vision_output_size
 from affecthub.modeling.modalities import AUDIO, TEXT, VIDEO
-from affecthub.modeling.modeling_trimodal import TrimodalModel
 from affecthub.training.encoder_cache.encoders import (
     FrozenEncoders,
     digest,
@@ -50,7 +49,7 @@ def plan_cache(recipe: Recipe) -> tuple[list[str], str]:
         return [], "Encoder cache: off, because it finds samples by index, and the training split is streamed."
     if is_sharded():
         return [], "Encoder cache: off, because each process holds a part of the encoders."
-    if not issubclass(architecture_named(architecture).model_class, TrimodalModel):
+    if not architecture_named(architecture).model_class.takes_vectors:
         return [], f"Encoder cache: off, because {architecture} takes more of its encoder than one vector a sample."
     if pools_by_attention(recipe.model):
         return [], "Encoder cache: off, because pooling=attention learns from steps, of which it keeps the mean."

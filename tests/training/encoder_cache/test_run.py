@@ -357,6 +357,7 @@ def test_clips_that_could_not_be_decoded_are_counted_by_every_run(fill_for, corp
             [],
             "because pooling=attention learns from steps",
         ),
+        ("token_fusion", (), [], "off, because token_fusion takes more of its encoder than one vector"),
         ("frame_vit", (FROZEN,), [], "off, because frame_vit takes more of its encoder than one vector"),
     ],
 )
