@@ -17,7 +17,7 @@ TEMPLATE = "page.html.jinja"
 
 NAMES = "This page names rows and participants as the data set does: keep it where you keep the data."
 
-MOST = 30
+MOST = 12
 """Parts of a row that are drawn."""
 
 Block = dict[str, Any]
@@ -367,7 +367,7 @@ def _attributions(found: Mapping[str, Any], folder: str) -> Iterator[Block]:
     """What `insight.attribution` found."""
     if features := found.get("features"):
         dots = [(each["feature"], each["importance"], each.get("interval")) for each in features["features"]]
-        people = f", {features['participants']} participants" if "participants" in features else ""
+        people = f", participants: {features['participants']}" if "participants" in features else ""
         caption = f"Importance of features: mean size of what each adds to the output, {features['rows']} rows{people}"
         yield _chart(charts.dots(dots, caption, "mean |attribution|", line=0), caption)
     for example in found["examples"]:
