@@ -25,6 +25,7 @@ from ..evaluation.results import (
     ablation_table,
     baseline_name,
     metric_rows,
+    remarks,
     rows_left_out,
     units_of,
 )
@@ -219,6 +220,7 @@ def render_card(facts: CardFacts) -> ModelCard:
         recipe=_recipe_yaml(facts.recipe),
         metric_rows=metric_rows,
         baseline_name=baseline_name,
+        remarks=remarks,
         rows_left_out=rows_left_out,
         units_of=units_of,
         ablation_table=ablation_table,
