@@ -15,6 +15,10 @@ LEAST_ROWS = 20
 LEAST_OF_LABEL = 5
 """Rows with a label, and rows without it, below which its threshold stays 0.5."""
 
+SLACK = 0.5
+"""Standard errors of an F1, roughly that of a share of so many rows, by which a threshold may be worse than the best:
+after the rule of one standard error for pruned trees (Breiman et al. 1984)."""
+
 TEMPERATURES = (0.05, 20.0)
 """Bounds: where every row is answered rightly, the likelihood alone would have 0."""
 
@@ -24,8 +28,9 @@ def fit(kind: Kind, references: ArrayLike, outputs: ArrayLike, labels: Sequence[
 
     The temperature is the one of least NLL (Guo et al. 2017, "On Calibration of Modern Neural Networks"); one for all
     labels. A threshold is, at that temperature, the one of highest F1 of its label, of a binary target of highest
-    macro F1 of its two classes, halfway between two probabilities that occur; of equally good ones the nearest to
-    0.5, which a label also keeps that fewer than 5 rows have, or lack.
+    macro F1 of its two classes, halfway between two probabilities that occur. Of those within half a standard error
+    of the best, it is the nearest to 0.5, as the best of few rows is so by chance; and a label that fewer than 5 rows
+    have, or lack, keeps 0.5.
 
     Args:
         kind, references, outputs, labels: as for `answers.from_outputs`.
@@ -77,6 +82,8 @@ def _threshold(said: np.ndarray, true: np.ndarray, both: bool) -> float:
     hits, wrong = len(positives) - missed, len(negatives) - rejected
     quality = 2 * hits / (2 * hits + missed + wrong)
     if both:
-        quality = quality + 2 * rejected / (2 * rejected + missed + wrong)
-    best = cuts[quality >= quality.max() - 1e-12]
-    return round(float(best[np.argmin(abs(best - THRESHOLD))]), 6)
+        quality = (quality + 2 * rejected / (2 * rejected + missed + wrong)) / 2
+    best = quality.max()
+    slack = SLACK * np.sqrt(best * (1 - best) / (min(len(positives), len(negatives)) if both else len(positives)))
+    good = cuts[quality >= best - slack - 1e-12]
+    return round(float(good[np.argmin(abs(good - THRESHOLD))]), 6)
