@@ -29,7 +29,7 @@ from affecthub.training.collator import naming_stuck_workers
 from affecthub.training.data import samples_of
 from affecthub.training.encoder_cache.run import needs_preload, use_encoder_cache
 from affecthub.training.environment import write_environment
-from affecthub.training.evaluate import answer, evaluate
+from affecthub.training.evaluate import answer, calibrate, evaluate
 from affecthub.training.features import check_features
 from affecthub.training.from_recipe import build_model, build_processor, modalities_of, settled
 from affecthub.training.fsdp import whole_model
@@ -90,6 +90,8 @@ def _run(run: Run, state: PartialState) -> None:
         trainer.train(resume_from_checkpoint=checkpoint)
     seconds = time.perf_counter() - started
     predictions = answer(trainer, data, corpus)
+    if not run.eval_only:
+        calibrate(trainer.model, predictions)
     results = evaluate(trainer, predictions, data, corpus, recipe, as_results(findings, recipe.split.accept))
     results["training"] |= {"seconds": round(seconds, 1)}
     model = whole_model(trainer)

@@ -6,7 +6,7 @@ cannot tell, the weighted F1 then weighs by the predictions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +17,18 @@ from ..datasets_scripts.corpus import UNKNOWN, known_values
 Kind = Literal["single_label", "binary", "multi_label", "regression", "soft"]
 """What is judged: one label of several; one of two, by a probability; any number of labels; a number; the shares of
 raters, as their distribution and by its mode."""
+
+THRESHOLD = 0.5
+"""A label is said to be there where its probability exceeds this, unless one was fitted for it."""
+
+
+class Calibration(TypedDict):
+    """How raw outputs of a task become probabilities and labels, fitted on validation by `calibration.fit`."""
+
+    temperature: float
+    """What logits are divided by (Guo et al. 2017)."""
+    thresholds: NotRequired[list[float]]
+    """Of several labels, and of one that is there or not: the probability that a label has to exceed, one a label."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,8 @@ class Answers:
     unknown: int = 0
     """Rows that are left out, because nobody knows their truth."""
     probabilities: np.ndarray | None = None
-    """Of a binary target: of the second class (rows,)."""
+    """Of one label a row and of shares, those of all labels (rows, labels); of several, that of each; of a binary
+    target, that of the second class (rows,). None: ids are all that was given, or a number."""
     modes: tuple[np.ndarray, np.ndarray] | None = None
     """Of shares: ids of the raters' and of the model's most frequent label (rows,), without the rows where two labels
     are equally frequent among raters."""
@@ -121,7 +134,13 @@ def known_rows(kind: Kind, references: ArrayLike) -> np.ndarray:
     return known_values(values, ids=kind == "single_label", shares=kind == "soft")
 
 
-def from_outputs(kind: Kind, references: ArrayLike, outputs: ArrayLike, labels: Sequence[str]) -> Answers:
+def from_outputs(
+    kind: Kind,
+    references: ArrayLike,
+    outputs: ArrayLike,
+    labels: Sequence[str],
+    calibration: Calibration | None = None,
+) -> Answers:
     """Answers of a model's raw outputs.
 
     Args:
@@ -129,6 +148,7 @@ def from_outputs(kind: Kind, references: ArrayLike, outputs: ArrayLike, labels: 
         references: as for `answers_of`.
         outputs: logits (rows, labels), or values (rows,) or (rows, 1).
         labels: names of the labels in the order of their ids; of a binary target, of both classes.
+        calibration: temperature and thresholds of the task; None: 1 and 0.5.
 
     Raises:
         ValueError: as `answers_of`; a logit is NaN, which would be taken for the best.
@@ -138,18 +158,27 @@ def from_outputs(kind: Kind, references: ArrayLike, outputs: ArrayLike, labels: 
     if (bad := np.isnan(outputs).any(axis=1)).any():
         row = int(np.argmax(bad))
         raise ValueError(f"outputs[{row}] = {outputs[row].tolist()}: the training probably diverged (lower its rate).")
+    if kind == "regression":
+        return answers_of(kind, references, outputs[:, 0], labels)
+    calibration = calibration or {"temperature": 1.0}
+    outputs = outputs / calibration["temperature"]
     if kind == "single_label":
-        predictions = outputs.argmax(axis=1)
-    elif kind == "soft":
+        answers = answers_of(kind, references, outputs.argmax(axis=1), labels)
+        return replace(answers, probabilities=softmax(outputs, axis=1)[known_rows(kind, references)])
+    if kind == "soft":
         predictions = np.maximum(softmax(outputs, axis=1), np.finfo(np.float64).tiny)  # never 0, whose log is infinite
-    elif kind == "multi_label":
-        predictions = expit(outputs)
     else:
-        predictions = expit(outputs[:, 0]) if kind == "binary" else outputs[:, 0]
-    return answers_of(kind, references, predictions, labels)
+        predictions = expit(outputs) if kind == "multi_label" else expit(outputs[:, 0])
+    return answers_of(kind, references, predictions, labels, calibration.get("thresholds", THRESHOLD))
 
 
-def answers_of(kind: Kind, references: ArrayLike, predictions: ArrayLike, labels: Sequence[str]) -> Answers:
+def answers_of(
+    kind: Kind,
+    references: ArrayLike,
+    predictions: ArrayLike,
+    labels: Sequence[str],
+    thresholds: ArrayLike = THRESHOLD,
+) -> Answers:
     """Answers that were given, checked.
 
     Args:
@@ -157,9 +186,11 @@ def answers_of(kind: Kind, references: ArrayLike, predictions: ArrayLike, labels
         references: by the kind: ids, -100 = unknown (rows,); 0 or 1, NaN = unknown (rows,) or (rows, 1); likewise
             (rows, labels); values, NaN = unknown (rows,) or (rows, 1); shares that sum to 1, NaN = unknown (rows,
             labels).
-        predictions: by the kind: ids (rows,); probabilities of the second class (rows,), of which it takes more than
-            0.5; likewise of each label (rows, labels); values (rows,); probabilities that sum to 1 (rows, labels).
+        predictions: by the kind: ids (rows,); probabilities of the second class (rows,); likewise of each label (rows,
+            labels); values (rows,); probabilities that sum to 1 (rows, labels).
         labels: names of all labels in the order of their ids; of a binary target, of both classes.
+        thresholds: of several labels and of a binary target: the probability that has to be exceeded, one for all or
+            one a label.
 
     Raises:
         ValueError: no rows, or none that is known; shapes that do not fit; values that are no references; names that
@@ -180,20 +211,20 @@ def answers_of(kind: Kind, references: ArrayLike, predictions: ArrayLike, labels
         name = "predictions" if kind == "regression" else "probabilities"
         predictions = _finite(name, predictions, references.shape)
     unknown, references, predictions = int((~known).sum()), references[known], predictions[known]
-    return _as_kind(Answers(kind, labels, references, predictions, unknown))
+    return _as_kind(Answers(kind, labels, references, predictions, unknown), thresholds)
 
 
-def _as_kind(answers: Answers) -> Answers:
+def _as_kind(answers: Answers, thresholds: ArrayLike) -> Answers:
     """Probabilities become what they say."""
     said = answers.predictions
-    if answers.kind == "binary":
-        references = answers.references.astype(np.int64)
-        return replace(answers, references=references, predictions=(said > 0.5).astype(np.int64), probabilities=said)
-    if answers.kind == "multi_label":
-        return replace(answers, predictions=(said > 0.5).astype(np.float64))
+    if answers.kind in ("binary", "multi_label"):
+        ids = np.int64 if answers.kind == "binary" else np.float64
+        decided = (said > thresholds).astype(ids)
+        return replace(answers, references=answers.references.astype(ids), predictions=decided, probabilities=said)
     if answers.kind == "soft":
         modes = modes_of(answers.references)
-        return replace(answers, modes=(modes[modes >= 0], said.argmax(axis=1)[modes >= 0]))
+        pairs = (modes[modes >= 0], said.argmax(axis=1)[modes >= 0])
+        return replace(answers, modes=pairs, probabilities=said)
     return answers
 
 
@@ -201,7 +232,8 @@ def constant(answers: Answers, train_references: ArrayLike) -> tuple[Answers, di
     """The same rows, each answered by what is usual in the TRAINING rows, and what that is.
 
     It is the most frequent label (of equals, the one with the lowest id), those that more than half of the rows have,
-    the mean of the values, or the mean shares and the most frequent mode.
+    the mean of the values, or the mean shares and the most frequent mode; its probabilities are how often each label
+    occurs.
 
     Args:
         answers: to the rows that are judged.
@@ -216,8 +248,10 @@ def constant(answers: Answers, train_references: ArrayLike) -> tuple[Answers, di
     if not len(train):
         raise ValueError("train_references: no training row is known, and so there is no baseline.")
     if kind in ("single_label", "binary"):
-        usual = int(np.bincount(train.astype(np.int64)).argmax())
-        given = {"predictions": np.full(rows, usual), "probabilities": np.full(rows, float(usual))}
+        share = np.bincount(train.astype(np.int64), minlength=len(labels)) / len(train)
+        usual = int(share.argmax())
+        probabilities = np.full(rows, share[1]) if kind == "binary" else np.broadcast_to(share, (rows, len(labels)))
+        given = {"predictions": np.full(rows, usual), "probabilities": probabilities}
         return replace(answers, **given), {"majority_label": labels[usual]}
     if kind == "regression":
         mean = float(train.mean())
@@ -227,11 +261,13 @@ def constant(answers: Answers, train_references: ArrayLike) -> tuple[Answers, di
     if kind == "multi_label":
         usual = [label for label, of in zip(labels, share, strict=True) if of > 0.5]
         marks = np.broadcast_to((share > 0.5).astype(np.float64), answers.references.shape)
-        return replace(answers, predictions=marks), {"majority_labels": usual}
+        probabilities = np.broadcast_to(share, answers.references.shape)
+        return replace(answers, predictions=marks, probabilities=probabilities), {"majority_labels": usual}
     modes = modes_of(train)
     usual = int(np.bincount(modes[modes >= 0]).argmax()) if (modes >= 0).any() else int(share.argmax())
     given = {
         "predictions": np.broadcast_to(share, answers.references.shape),
+        "probabilities": np.broadcast_to(share, answers.references.shape),
         "modes": (answers.modes[0], np.full(len(answers.modes[0]), usual)),
     }
     named = {label: float(of) for label, of in zip(labels, share, strict=True)}

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.spatial.distance import jensenshannon
-from scipy.special import rel_entr
+from scipy.special import entr, rel_entr
 from scipy.stats import norm, t
 
 from .answers import Answers, joined, modes_of
@@ -224,15 +224,35 @@ def of_each_row(answers: Answers) -> dict[str, np.ndarray]:
         true, said = references == 1, (predictions == 1) & known
         right = (true == said) & known
         counts = {"known": known.sum(axis=1), "right": right.sum(axis=1), "exact": (right == known).all(axis=1)}
-        return {**counts, "hits": true & said, "support": true, "predicted": said}
+        losses = {name: np.where(known, of, 0).sum(axis=1) for name, of in _losses(answers).items()}
+        return {**counts, **losses, "hits": true & said, "support": true, "predicted": said}
     if answers.kind == "regression":
         error, x, y = predictions - references, references - references.mean(), predictions - references.mean()
         moments = {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
         return {"absolute_error": abs(error), "squared_error": error**2, **moments}
     if answers.kind == "soft":
         distance = jensenshannon(references, predictions, base=2, axis=1)
-        return {"divergence": rel_entr(references, predictions).sum(axis=1), "distance": np.nan_to_num(distance)}
-    return {}
+        divergence, among = rel_entr(references, predictions).sum(axis=1), entr(references).sum(axis=1)
+        losses = {"log_loss": divergence + among, "squared_error": ((references - predictions) ** 2).sum(axis=1)}
+        return {"divergence": divergence, "distance": np.nan_to_num(distance), "among_raters": among, **losses}
+    return _losses(answers)
+
+
+def _losses(answers: Answers) -> dict[str, np.ndarray]:
+    """-log of the probability of the truth, and the squared distance to it, each (rows,) or (rows, labels).
+
+    Of ids and marks; none without probabilities. Logarithms are of what float64 can tell from 0, as in scikit-learn.
+    """
+    if answers.probabilities is None:
+        return {}
+    said, true = answers.probabilities, answers.references
+    if answers.kind == "single_label":
+        right = said[np.arange(len(said)), true]
+        squares = (said**2).sum(axis=1) - 2 * right + 1
+    else:
+        right = np.where(true == 1, said, 1 - said)
+        squares = (1 - right) ** 2
+    return {"log_loss": -np.log(np.maximum(right, np.finfo(np.float64).eps)), "squared_error": squares}
 
 
 def interval(values: np.ndarray, confidence: float = 0.95, groups: int | None = None) -> list[float] | None:

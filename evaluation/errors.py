@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import TypedDict
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 
-from .answers import Kind, known_rows
+from .answers import Calibration, Kind, from_outputs, known_rows
 from .metrics import METRICS
 from .predictions import Predictions
 from .scores import headline, judged
@@ -89,14 +89,15 @@ def worst_rows(predictions: Predictions, task: str, count: int = 20) -> list[Wor
         task: which target.
         count: at most so many.
     """
-    kind, labels = predictions.tasks[task]["kind"], predictions.tasks[task]["labels"]
+    of = predictions.tasks[task]
+    kind, labels = of["kind"], of["labels"]
     references, logits = predictions.references(task), predictions.logits(task)
     losses = row_losses(kind, references, logits)
     order = np.argsort(-np.nan_to_num(losses, nan=-np.inf), kind="stable")
     keys, people = predictions.column("key"), predictions.column("participant")
     rows: list[WorstRow] = []
     for row in order[np.isfinite(losses[order])]:
-        truth, said = in_words(kind, labels, references[row], logits[row])
+        truth, said = in_words(kind, labels, references[row], logits[row], of.get("calibration"))
         if truth != said:
             whom = None if people is None else people[row]
             key = str(row if keys is None else keys[row])
@@ -106,18 +107,20 @@ def worst_rows(predictions: Predictions, task: str, count: int = 20) -> list[Wor
     return rows
 
 
-def in_words(kind: Kind, labels: list[str], reference: np.ndarray, logits: np.ndarray) -> tuple[str, str]:
+def in_words(
+    kind: Kind, labels: list[str], reference: np.ndarray, logits: np.ndarray, calibration: Calibration | None = None
+) -> tuple[str, str]:
     """Truth and answer of one row, so that they are equal where it was judged rightly."""
-    if kind == "single_label":
-        return labels[int(reference)], labels[int(logits.argmax())]
-    if kind == "binary":
-        return labels[int(np.ravel(reference)[0])], labels[int(logits[0] > 0)]
+    answers = from_outputs(kind, np.array([reference]), logits[None], labels, calibration)
+    true, said = answers.references[0], answers.predictions[0]
+    if kind in ("single_label", "binary"):
+        return labels[int(true)], labels[int(said)]
     if kind == "regression":
-        return f"{np.ravel(reference)[0]:.3g}", f"{logits[0]:.3g}"
+        return f"{true:.3g}", f"{said:.3g}"
     if kind == "multi_label":
-        known = ~np.isnan(reference)
-        return _named(labels, (reference == 1) & known), _named(labels, (logits > 0) & known)
-    return _shares(labels, reference), _shares(labels, softmax(logits))
+        known = ~np.isnan(true)
+        return _named(labels, (true == 1) & known), _named(labels, (said == 1) & known)
+    return _shares(labels, true), _shares(labels, said)
 
 
 def confused_pairs(predictions: Predictions, task: str, count: int = 10) -> list[ConfusedPair]:
@@ -210,7 +213,8 @@ def _groups(predictions: Predictions, task: str) -> Iterator[tuple[str, str, np.
 
 def _judged(predictions: Predictions, task: str) -> dict:
     of = predictions.tasks[task]
-    return judged(predictions.references(task), predictions.logits(task), of["labels"], of["kind"])
+    given = predictions.references(task), predictions.logits(task), of["labels"], of["kind"], of.get("calibration")
+    return judged(*given)
 
 
 def _named(labels: list[str], marked: np.ndarray) -> str:

@@ -46,7 +46,8 @@ def modality_importance(
         seed: of the resampling.
         groups: int (rows,), from 0 on without a gap: rows that are drawn together; None: each by itself.
     """
-    facts, (kind, labels) = predictions.facts, predictions.tasks[task].values()
+    facts, of = predictions.facts, predictions.tasks[task]
+    kind, labels, fitted = of["kind"], of["labels"], of.get("calibration")
     names, references = facts["modalities"], predictions.references(task)
     known, usual = known_rows(kind, references), prior_outputs(kind, train_references, len(labels))
     units = np.arange(int(known.sum())) if groups is None else np.unique(groups[known], return_inverse=True)[1]
@@ -54,7 +55,7 @@ def modality_importance(
     for subset in [(), *map(tuple, facts["subsets"]), tuple(names)]:
         outputs = predictions.logits(task, subset) if subset else np.full_like(predictions.logits(task), np.nan)
         outputs = np.where(np.isnan(outputs), usual, outputs)
-        answers = from_outputs(kind, references, outputs, labels)
+        answers = from_outputs(kind, references, outputs, labels, fitted)
         both = [Draws(answers), Draws(answers, seed, RESAMPLES, units)]
         worth[frozenset(subset)] = np.concatenate([METRICS[metric].of(draws) for draws in both])
     sign = -1 if METRICS[metric].lower_is_better else 1

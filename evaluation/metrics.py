@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 
 from .answers import Answers, Kind
 from .bootstrap import Draws
+from .ranking import area_under_roc, average_precision
+from .reliability import area_under_risk, calibration_error
 
 PERCENT = "%"
 
@@ -112,19 +114,17 @@ def _kappa(draws: Draws) -> np.ndarray:
     return _ratio(rows * draws.hits.sum(axis=1) - by_chance, rows**2 - by_chance)
 
 
-def _auc(draws: Draws) -> np.ndarray:
-    """Share of the pairs, one row of each class, that are ranked rightly; ties count half (Mann & Whitney)."""
-    probabilities = draws.answers.probabilities
-    order = np.argsort(probabilities)
-    marks, starts = draws.answers.references[order], np.unique(probabilities[order], return_index=True)[1]
+def _loss(name: str) -> Callable[[Draws], np.ndarray]:
+    """The mean of a loss by row, of several labels by element; NaN where ids are all that was given."""
 
-    def ranked(counts: np.ndarray) -> np.ndarray:
-        positives = np.add.reduceat(counts[:, order] * marks, starts, axis=1)
-        negatives = np.add.reduceat(counts[:, order] * (1 - marks), starts, axis=1)
-        right = (positives * (negatives.cumsum(axis=1) - negatives / 2)).sum(axis=1)
-        return _ratio(right, positives.sum(axis=1) * negatives.sum(axis=1))
+    def mean(draws: Draws) -> np.ndarray:
+        if draws.answers.probabilities is None:
+            return np.full(1, np.nan)
+        if draws.answers.kind == "multi_label":
+            return _ratio(draws.total(name), draws.total("known"))
+        return draws.mean(name)
 
-    return draws.by_rows(ranked) if 0 < marks.sum() < len(marks) else np.full(1, np.nan)
+    return mean
 
 
 def _variances(draws: Draws) -> tuple[np.ndarray, np.ndarray]:
@@ -151,6 +151,12 @@ def _ccc(draws: Draws) -> np.ndarray:
 
 ONE = ("single_label", "binary", "soft")
 """Kinds of which a row has one label; of shares it is their mode."""
+
+CLASSES = (*ONE, "multi_label")
+"""Kinds that are told by probabilities."""
+
+RANKING = {"pooled": False, "ranks": True}
+"""Of metrics for which nothing but the order of the probabilities counts."""
 
 METRICS: dict[str, Metric] = {
     # Kullback & Leibler 1951; both measures of shares are those of Uma et al. 2021, "Learning from Disagreement"
@@ -188,7 +194,28 @@ METRICS: dict[str, Metric] = {
     "f1_macro": Metric("macro F1", _f1_macro, (*ONE, "multi_label"), PERCENT, hub="f1", ablation=("multi_label",)),
     "f1_micro": Metric("micro F1", _f1_micro, ("multi_label",), PERCENT, hub="f1", curve=False),
     "kappa": Metric("Cohen's kappa", _kappa, ("single_label",), hub="cohen_kappa"),
-    "auc": Metric("AUC-ROC", _auc, ("binary",), PERCENT, hub="roc_auc", pooled=False, ranks=True),
+    # of several labels, and of each against all others: the mean over labels
+    "auc": Metric(
+        "AUC-ROC", area_under_roc, ("binary", "single_label", "multi_label"), PERCENT, hub="roc_auc", **RANKING
+    ),
+    "average_precision": Metric(
+        *("average precision", average_precision, ("binary", "multi_label"), PERCENT), curve=False, **RANKING
+    ),
+    # of shares, the mean over raters; less the divergence among them it is the KL divergence
+    "nll": Metric("NLL", _loss("log_loss"), CLASSES, "nats", lower_is_better=True, curve=False),
+    # Brier 1950: summed over the labels of one label a row, 0 to 2; of a label that is there or not half of that
+    "brier": Metric(
+        "Brier score", _loss("squared_error"), CLASSES, lower_is_better=True, hub="brier_score", curve=False
+    ),
+    "ece": Metric(
+        "ECE (L2, debiased)", calibration_error, CLASSES, PERCENT, lower_is_better=True, curve=False, pooled=False
+    ),
+    "aurc": Metric(
+        *("area under risk-coverage", area_under_risk, ("single_label", "binary"), PERCENT),
+        lower_is_better=True,
+        curve=False,
+        pooled=False,
+    ),
     "mae": Metric(
         *("MAE", lambda draws: draws.mean("absolute_error"), ("regression",)),
         lower_is_better=True,

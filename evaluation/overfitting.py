@@ -58,7 +58,7 @@ def overfitting(
         part = predictions.of(split)
         references, logits = part.references(task), part.logits(task)
         if known_rows(of["kind"], references).any():
-            report = judged(references, logits, of["labels"], of["kind"])
+            report = judged(references, logits, of["labels"], of["kind"], of.get("calibration"))
             loss = float(np.nanmean(row_losses(of["kind"], references, logits)))
             found["splits"][split] = {"rows": report["rows"], "loss": loss, "figures": headline(report)}
     splits = found["splits"]

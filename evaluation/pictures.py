@@ -153,6 +153,38 @@ def plot_agreement(scores: Scores, path: str | Path, title: str, *, synthetic: b
     return _save(figure, path, title, synthetic)
 
 
+def plot_reliability(scores: Scores, path: str | Path, title: str, *, synthetic: bool = False) -> Path:
+    """Draw how often answers are true over how sure the model is of them; where a row has one label, also the
+    accuracy over the share of rows that are answered, the surest first.
+
+    Args:
+        scores: of a classification.
+        path: the PNG file to write.
+        title: of the picture.
+        synthetic: say in the title that the data are.
+    """
+    curve = scores.get("coverage")
+    figure = Figure(figsize=(9.6 if curve else 5.2, 4.8), layout="constrained")
+    axes, *beside = np.ravel(figure.subplots(1, 2 if curve else 1))
+    axes.plot([0, 1], [0, 1], color="black", linewidth=1, label="calibrated")
+    named = {"model": "model", "uncalibrated": "before its calibration"}
+    for (name, label), style in zip(named.items(), ("o-", "s--"), strict=True):
+        if points := scores["reliability"].get(name):
+            said, true, _ = zip(*points, strict=True)
+            axes.plot(said, true, style, markersize=4, linewidth=1, label=label)
+    axes.set(
+        xlabel="probability that was given", ylabel="share that is true", xlim=(0, 1), ylim=(0, 1), aspect="equal"
+    )
+    for other in beside:
+        other.plot(*zip(*curve, strict=True), label="accuracy")
+        other.axhline(curve[-1][1], color="grey", linestyle="--", linewidth=1, label="of all rows")
+        other.set(xlabel="share of rows that are answered", ylabel="accuracy", xlim=(0, 1), ylim=(None, 1.01))
+    for each in (axes, *beside):
+        each.grid(alpha=0.3)
+        each.legend(fontsize=8)
+    return _save(figure, path, title, synthetic)
+
+
 def plot_confusion(
     matrix: ArrayLike, labels: Sequence[str], path: str | Path, title: str, *, synthetic: bool = False
 ) -> Path:

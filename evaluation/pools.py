@@ -184,12 +184,13 @@ def _of_run(run: Run, split: str, task: str | None) -> tuple[Predictions, Answer
         task = task or next(iter(rows.tasks))
         if task not in rows.tasks:
             raise ValueError(f"there is no target {task!r}; those there are: {', '.join(rows.tasks)}.")
-        kind, labels = rows.tasks[task]["kind"], rows.tasks[task]["labels"]
+        of = rows.tasks[task]
+        kind, labels, fitted = of["kind"], of["labels"], of.get("calibration")
         known = known_rows(kind, rows.references(task))
         if not known.any():
             return None
         rows = rows.take(known)
-        return rows, from_outputs(kind, rows.references(task), rows.logits(task), labels)
+        return rows, from_outputs(kind, rows.references(task), rows.logits(task), labels, fitted)
     except ValueError as error:
         raise ValueError(f"{run.folder}: {error}") from error
 

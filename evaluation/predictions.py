@@ -15,7 +15,7 @@ and says in its metadata, as JSON, what it is of: `PredictionFacts`.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..media.files import replacing
-from .answers import Kind
+from .answers import Calibration, Kind
 
 PREDICTIONS_FILE = "predictions.parquet"
 
@@ -42,6 +42,8 @@ class TaskFacts(TypedDict):
     kind: Kind
     labels: list[str]
     """In the order of the ids; of a binary target both classes; of a number its name."""
+    calibration: NotRequired[Calibration]
+    """What the model's configuration makes of the logits; absent: it was not calibrated."""
 
 
 class PredictionFacts(TypedDict):

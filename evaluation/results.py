@@ -11,7 +11,7 @@ from ..media.files import write_file
 from .answers import Kind
 from .findings import Finding, findings_table
 from .metrics import METRICS, PERCENT, Metric, percent
-from .scores import Scores, headline
+from .scores import Agreement, Scores, headline
 
 SYNTHETIC_NOTE = "SYNTHETIC DATA: rendered faces and voices; these figures say nothing about real people."
 
@@ -89,23 +89,23 @@ class MetricRow(NamedTuple):
     baseline: str
     interval: str
     """ "59.1 to 63.8", or empty."""
+    always_yes: str
+    """Of several labels: the figure where every label is given to every row; else empty."""
 
 
 def metric_rows(scores: Scores) -> list[MetricRow]:
     """The metrics and, of classifications, F1 per class with its support, each beside the baseline."""
-    baseline, intervals = scores["baseline"], scores["intervals"]
+    baseline, intervals, everything = scores["baseline"], scores["intervals"], scores.get("always_yes", {})
     rows = []
     for name, value in headline(scores).items():
         metric = METRICS[name]
-        usual = metric.shown(baseline[name]) if name in baseline else ""
+        usual, yes = (metric.shown(of[name]) if name in of else "" for of in (baseline, everything))
         ends = " to ".join(metric.shown(end) for end in intervals.get(name, []))
-        rows.append(MetricRow(metric.title, metric.shown(value), usual, ends))
-    return rows + [
-        MetricRow(
-            f"F1 {label} ({of['support']:,})", percent(of["f1"]), percent(baseline["per_class"][label]["f1"]), ""
-        )
-        for label, of in scores.get("per_class", {}).items()
-    ]
+        rows.append(MetricRow(metric.title, metric.shown(value), usual, ends, yes))
+    for label, of in scores.get("per_class", {}).items():
+        usual, yes = (percent(other["per_class"][label]["f1"]) if other else "" for other in (baseline, everything))
+        rows.append(MetricRow(f"F1 {label} ({of['support']:,})", percent(of["f1"]), usual, "", yes))
+    return rows
 
 
 def baseline_name(scores: Scores) -> str:
@@ -116,6 +116,29 @@ def baseline_name(scores: Scores) -> str:
     if kind == "multi_label":
         return "majority of each label"
     return f"{'mean shares' if kind == 'soft' else 'majority'} ({baseline['majority_label']})"
+
+
+def remarks(scores: Scores) -> list[str]:
+    """What the table does not say, a sentence each: calibration, raters, agreement."""
+    said = []
+    if fitted := scores.get("calibration"):
+        thresholds = fitted.get("thresholds", [])
+        ends = [f"{end:.2f}" for end in sorted({min(thresholds), max(thresholds)})] if thresholds else []
+        before = ", ".join(f"{METRICS[name].name} {METRICS[name].shown(v)}" for name, v in fitted["before"].items())
+        said.append(
+            f"Calibrated on validation: temperature {fitted['temperature']:.2f}"
+            + (f", thresholds {' to '.join(ends)}" if ends else "")
+            + (f"; before, {before}" if before else "")
+        )
+    if "among_raters" in scores:
+        said.append(
+            f"The divergence of a rater's own answer from all raters of its row is {scores['among_raters']:.3f} nats: "
+            "no model's NLL can be less"
+        )
+    if found := scores.get("agreement"):
+        mean, low, high = ("{:z.3f} ({:z.3f} to {:z.3f})".format(*found[name]) for name in Agreement.__annotations__)
+        said.append(f"Predicted less true is {mean} on average; 95 % limits of agreement: {low} and {high}")
+    return said
 
 
 def rows_left_out(scores: Scores) -> str:
@@ -174,13 +197,17 @@ def _scores_table(title: str, scores: Scores) -> str:
     width = max(24, *(len(row.name) + 1 for row in rows))
     lines = [
         f"{title}: {scores['rows']:,} rows",
-        f"{'%' if units else '':<{width}}{'model':>8}  {'95 % interval':<16}{baseline_name(scores):>24}",
+        f"{'%' if units else '':<{width}}{'model':>8}  {'95 % interval':<16}{baseline_name(scores):>24}"
+        + ("  always yes" if "always_yes" in scores else ""),
     ]
-    lines += [f"{row.name:<{width}}{row.value:>8}  {row.interval:<16}{row.baseline:>24}" for row in rows]
+    lines += [
+        f"{row.name:<{width}}{row.value:>8}  {row.interval:<16}{row.baseline:>24}{row.always_yes:>12}".rstrip()
+        for row in rows
+    ]
     lines += [f"Figures are {units}"] if "except" in units else []
     if scores.get("absent_labels"):
         lines.append(f"In no row, yet in macro F1 as 0: {', '.join(scores['absent_labels'])}")
-    return "\n".join([*lines, *filter(None, [interval_note(scores), rows_left_out(scores)])])
+    return "\n".join([*lines, *remarks(scores), *filter(None, [interval_note(scores), rows_left_out(scores)])])
 
 
 def ablation_metrics(rows: list[AblationRow]) -> dict[str, Metric]:

@@ -3,6 +3,8 @@
     judged(references, outputs, labels, kind)               # a report of point figures, fast: once an epoch
     score(references, outputs, train_references, labels, kind, seed=0)       # beside the baseline, with intervals
 
+Both take a `calibration`, temperature and thresholds; without one they are 1 and 0.5.
+
 `outputs` are the model's raw outputs: LOGITS (rows, labels) of classifications, values (rows,) or (rows, 1) of a
 number. `references` are ids, 0 or 1, values or shares, as `answers.answers_of` has them; rows without one are left
 out, and counted.
@@ -10,6 +12,7 @@ out, and counted.
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NotRequired, TypedDict
 
 import datasets
@@ -17,10 +20,11 @@ import evaluate
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .answers import Answers, Kind, constant, from_outputs, known_rows
+from .answers import Answers, Calibration, Kind, constant, from_outputs, known_rows
 from .bootstrap import RESAMPLES, Draws, interval
 from .clusters import Clusters
 from .metrics import metrics_of
+from .reliability import Bins, coverage_curve
 
 POINTS = 300
 """Rows of a number that are kept for its picture."""
@@ -80,6 +84,22 @@ class ClusterFacts(TypedDict):
     """How many of them were judged; of 1 there is no interval."""
 
 
+class Calibrated(Calibration):
+    """What was fitted, and what it changed."""
+
+    before: dict[str, float]
+    """Metric -> its figure with temperature 1 and thresholds of 0.5, of those that are another one now."""
+
+
+class Agreement(TypedDict):
+    """Bland & Altman 1986 of the differences, predicted less true; with 95 % intervals: [value, low, high]."""
+
+    mean_difference: list[float]
+    lower_limit: list[float]
+    """Mean - 1.96 standard deviations."""
+    upper_limit: list[float]
+
+
 class Scores(Report):
     """The model's report, and what to read it by."""
 
@@ -91,6 +111,19 @@ class Scores(Report):
     recordings), and not what another seed or other training rows would change."""
     intervals_by_row: NotRequired[dict[str, list[float]]]
     """The same over rows, as if they were independent, which is too narrow; only beside clusters."""
+    always_yes: NotRequired[Report]
+    """Of several labels: the report of the same rows, each answered with all of them."""
+    calibration: NotRequired[Calibrated]
+    """Where outputs were calibrated."""
+    reliability: NotRequired[dict[str, list[list[float]]]]
+    """Of classifications, as `Bins.diagram` has it: of the "model", and "uncalibrated" as it was before."""
+    coverage: NotRequired[list[list[float]]]
+    """Of one label a row, as `reliability.coverage_curve` has it."""
+    among_raters: NotRequired[float]
+    """Of shares, nats: mean divergence of a rater's own answer from the shares of all raters of the row; less than
+    this no model's NLL can be."""
+    agreement: NotRequired[Agreement]
+    """Of a number."""
     points: NotRequired[list[list[float]]]
     """Of a number: [reference, prediction] of at most 300 rows, evenly spread over the split."""
 
@@ -103,6 +136,7 @@ class AffectMetric(evaluate.Metric):
     Args:
         kind: of the target.
         labels: names of its labels in the order of their ids; of a binary target, of both classes.
+        calibration: temperature and thresholds, such as a model's `config.calibration[task]`.
         kwargs: of `evaluate.Metric`.
 
     Example:
@@ -116,8 +150,8 @@ class AffectMetric(evaluate.Metric):
     ```
     """
 
-    def __init__(self, kind: Kind, labels: Sequence[str], **kwargs):
-        self.kind, self.labels = kind, list(labels)
+    def __init__(self, kind: Kind, labels: Sequence[str], calibration: Calibration | None = None, **kwargs):
+        self.kind, self.labels, self.calibration = kind, list(labels), calibration
         # it makes a folder even where all is kept in memory, and a home may be read-only
         super().__init__(**{"keep_in_memory": True, "cache_dir": tempfile.gettempdir()} | kwargs)
 
@@ -134,17 +168,23 @@ class AffectMetric(evaluate.Metric):
 
     def _compute(self, predictions: Sequence, references: Sequence) -> Report:
         """Called by `compute`, which takes its inputs by name only."""
-        return report(from_outputs(self.kind, references, predictions, self.labels))
+        return report(from_outputs(self.kind, references, predictions, self.labels, self.calibration))
 
 
-def judged(references: ArrayLike, outputs: ArrayLike, labels: Sequence[str], kind: Kind) -> Report:
+def judged(
+    references: ArrayLike,
+    outputs: ArrayLike,
+    labels: Sequence[str],
+    kind: Kind,
+    calibration: Calibration | None = None,
+) -> Report:
     """The report of raw outputs, without baseline and intervals; arguments and errors as `answers.from_outputs`."""
     given = {"predictions": outputs, "references": references}
     columns = {name: np.asarray(values, dtype=np.float64) for name, values in given.items()}
     flat = () if kind == "single_label" else ("references",)
     for name in ("predictions", *flat):
         columns[name] = columns[name].reshape(len(columns[name]), -1)
-    return AffectMetric(kind, labels).compute(**columns)
+    return AffectMetric(kind, labels, calibration).compute(**columns)
 
 
 def score(
@@ -156,19 +196,33 @@ def score(
     *,
     seed: int,
     clusters: Clusters | None = None,
+    calibration: Calibration | None = None,
 ) -> Scores:
     """Everything that results hold of one split and target.
 
     Args:
-        references, outputs, labels, kind: as for `answers.from_outputs`.
+        references, outputs, labels, kind, calibration: as for `answers.from_outputs`.
         train_references: as the references, of the training rows: for the baseline.
         seed: of the bootstrap.
         clusters: of the rows; None: each is its own.
     """
-    answers = from_outputs(kind, references, outputs, labels)
+    answers = from_outputs(kind, references, outputs, labels, calibration)
     scores = {**report(answers), "baseline": baseline(answers, train_references)}
     scores |= _intervals(answers, clusters and clusters.take(known_rows(kind, references)), seed)
+    if kind != "regression":
+        scores |= confidence_of(answers)
+    if calibration:
+        raw = from_outputs(kind, references, outputs, labels)
+        scores["reliability"]["uncalibrated"] = Bins(raw).diagram()
+        before = {name: value for name, value in headline(report(raw)).items() if value != scores.get(name)}
+        scores["calibration"] = {**calibration, "before": before}
+    if kind == "multi_label":
+        everything = np.where(np.isnan(answers.references), 0.0, 1.0)
+        scores["always_yes"] = report(replace(answers, predictions=everything, probabilities=None, unknown=0))
+    if kind == "soft":
+        scores["among_raters"] = float(Draws(answers).mean("among_raters")[0])
     if kind == "regression":
+        scores["agreement"] = agreement(answers, seed=seed)
         kept = np.linspace(0, len(answers) - 1, min(POINTS, len(answers))).astype(int)
         pairs = np.column_stack([answers.references[kept], answers.predictions[kept]])
         scores["points"] = pairs.round(4).tolist()
@@ -245,6 +299,32 @@ def intervals(
     number = None if groups is None else draws.units
     found = {name: interval(metric.of(draws), confidence, number) for name, metric in metrics_of(answers.kind).items()}
     return {name: ends for name, ends in found.items() if ends}
+
+
+def confidence_of(answers: Answers) -> dict[str, object]:
+    """`reliability` of a classification and, where a row has one label, `coverage`, as `Scores` has them."""
+    found = {"reliability": {"model": Bins(answers).diagram()}}
+    return found | ({"coverage": coverage_curve(answers)} if answers.kind in ("single_label", "binary") else {})
+
+
+def agreement(answers: Answers, *, seed: int) -> Agreement:
+    """Mean difference and limits of agreement of a number, with intervals; see `Agreement`.
+
+    Args:
+        answers: of a regression.
+        seed: of the resampling.
+    """
+    rows = len(answers)
+
+    def figures(draws: Draws) -> np.ndarray:
+        mean = draws.mean("y") - draws.mean("x")
+        square = draws.mean("xx") + draws.mean("yy") - 2 * draws.mean("xy")
+        deviation = np.sqrt(np.maximum(square - mean**2, 0) * rows / max(rows - 1, 1))
+        return np.stack([mean, mean - 1.96 * deviation, mean + 1.96 * deviation])
+
+    found, drawn = figures(Draws(answers)), figures(Draws(answers, seed))
+    names = ("mean_difference", "lower_limit", "upper_limit")
+    return {name: [float(found[i, 0]), *interval(drawn[i])] for i, name in enumerate(names)}
 
 
 def headline(report: Report) -> dict[str, float]:

@@ -26,6 +26,7 @@ from ..evaluation.results import (
     baseline_name,
     interval_note,
     metric_rows,
+    remarks,
     rows_left_out,
     units_of,
 )
@@ -220,6 +221,7 @@ def render_card(facts: CardFacts) -> ModelCard:
         recipe=_recipe_yaml(facts.recipe),
         metric_rows=metric_rows,
         baseline_name=baseline_name,
+        remarks=remarks,
         rows_left_out=rows_left_out,
         interval_note=interval_note,
         units_of=units_of,

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, ProcessorMixin, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from affecthub.datasets_scripts.corpus import Corpus
-from affecthub.evaluation.pictures import SCORES_PICTURE, plot_ablation, plot_curves, plot_scores
+from affecthub.evaluation.pictures import SCORES_PICTURE, plot_ablation, plot_curves, plot_reliability, plot_scores
 from affecthub.evaluation.results import Results, write_results
 from affecthub.hub.card import CardFacts, write_card
 from affecthub.hub.remote_code import add_travelling_code
@@ -99,6 +99,10 @@ def draw(folder: Path, run: Finished) -> dict[str, str]:
             name, caption = f"{stem}_{split}_{task}.png", f"{what}, {split}, {task}"
             plot_scores(scores, folder / name, caption, synthetic=synthetic)
             pictures[caption] = name
+            if "reliability" in scores:
+                name, caption = f"reliability_{split}_{task}.png", f"Reliability, {split}, {task}"
+                plot_reliability(scores, folder / name, caption, synthetic=synthetic)
+                pictures[caption] = name
     if "ablation" in run.results:
         plot_ablation(run.results["ablation"], folder / "ablation.png", synthetic=synthetic)
         pictures["The same model given only some modalities"] = "ablation.png"

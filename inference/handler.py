@@ -50,7 +50,8 @@ class EndpointHandler:
             data: inputs, and parameters if any; see above.
 
         Returns:
-            The pipeline's answer, or a list of answers for a long recording; of a list of inputs a list of these.
+            The pipeline's answer, calibrated as the model's configuration says; a list of answers for a long
+            recording; of a list of inputs a list of these.
 
         Raises:
             ValueError: a request that is none, or holds nothing that the model takes.

@@ -22,9 +22,12 @@ from affecthub.media.windows import Picture, Sound, merged, pictures_of, spans_o
 TASK = "affect-recognition"
 
 THRESHOLD = 0.5
-"""Probability from which on a label of a multi-label model is given."""
+"""Probability that a label of a multi-label model has to exceed, unless its configuration says another."""
 
 Answer = dict[str, Any]
+
+Calibration = dict[str, Any]
+"""Of a task, as `config.calibration` has it: its temperature and, of several labels, thresholds."""
 
 
 class Task(Protocol):
@@ -41,8 +44,9 @@ class AffectRecognitionPipeline(Pipeline):
 
     - start, end: s; None where the input has no time (a text, physiology, frames);
     - label: the likeliest one; of a binary model its label or "not" with it; None of a regression;
-    - labels: of a multi-label model, those with a probability of 0.5 and more;
+    - labels: of a multi-label model, those whose probability exceeds 0.5, or the threshold fitted for it;
     - scores: label -> probability, or value of a regression;
+    - calibrated: True where the model was; its scores are then by the temperature fitted on validation;
     - tasks: of a model with several, task -> label, labels and scores as above, of all but the main one;
     - modalities, missing: which of the model's modalities were found, and which were not;
     - modality_scores: of a model with several, modality -> scores of it alone, of those that were found;
@@ -206,20 +210,30 @@ class AffectRecognitionPipeline(Pipeline):
         """The answer of one sample."""
         names = self.model.config.modalities
         main, *further = self.model.config.tasks
-        answer = _verdict(main, output["logits"][row])
+        fitted = self.model.config.calibration or {}
+        answer = _verdict(main, output["logits"][row], fitted.get(main.name))
         if further:
-            answer["tasks"] = {task.name: _verdict(task, output["task_logits"][task.name][row]) for task in further}
+            answer["tasks"] = {
+                task.name: _verdict(task, output["task_logits"][task.name][row], fitted.get(task.name))
+                for task in further
+            }
+        if fitted:
+            answer["calibrated"] = True
         answer |= {"modalities": found, "missing": [name for name in names if name not in found]}
         if (alone := output.get("modality_logits")) is not None:
-            answer["modality_scores"] = {n: _scores(main, alone[row][i]) for i, n in enumerate(names) if n in found}
+            answer["modality_scores"] = {
+                n: _scores(main, alone[row][i], fitted.get(main.name)) for i, n in enumerate(names) if n in found
+            }
         if (weights := output.get("modality_weights")) is not None:
             answer["modality_weights"] = dict(zip(names, weights[row].float().tolist(), strict=True))
         return answer
 
 
-def _scores(task: Task, logits: torch.Tensor) -> dict[str, float]:
+def _scores(task: Task, logits: torch.Tensor, fitted: Calibration | None = None) -> dict[str, float]:
     """Label -> probability, or value of a regression, from logits (labels,)."""
     logits = logits.float()
+    if fitted:
+        logits = logits / fitted["temperature"]
     if task.problem_type == "single_label_classification":
         logits = logits.softmax(-1)
     elif task.problem_type == "multi_label_classification":
@@ -227,14 +241,16 @@ def _scores(task: Task, logits: torch.Tensor) -> dict[str, float]:
     return dict(zip(task.labels, logits.tolist(), strict=True))
 
 
-def _verdict(task: Task, logits: torch.Tensor) -> Answer:
+def _verdict(task: Task, logits: torch.Tensor, fitted: Calibration | None = None) -> Answer:
     """Label and scores from logits (labels,)."""
-    scores = _scores(task, logits)
+    scores = _scores(task, logits, fitted)
     best = max(scores, key=scores.get)
     if task.problem_type == "regression":
         return {"label": None, "scores": scores}
     if task.problem_type == "single_label_classification":
         return {"label": best, "scores": scores}
+    thresholds = (fitted or {}).get("thresholds") or [THRESHOLD] * len(scores)
+    exceeded = [name for (name, score), least in zip(scores.items(), thresholds, strict=True) if score > least]
     if len(scores) == 1:
-        return {"label": best if scores[best] >= THRESHOLD else f"not {best}", "scores": scores}
-    return {"label": best, "labels": [n for n, value in scores.items() if value >= THRESHOLD], "scores": scores}
+        return {"label": best if exceeded else f"not {best}", "scores": scores}
+    return {"label": best, "labels": exceeded, "scores": scores}

@@ -1,5 +1,6 @@
 """What the configurations of all architectures share: modalities, tasks, losses."""
 
+import math
 from dataclasses import dataclass, field, fields
 
 from huggingface_hub.dataclasses import strict
@@ -46,6 +47,10 @@ class AffectConfig(PreTrainedConfig):
         pooling: how tokens, frames and steps in time become one vector: "mean", or "attention", learned weights of the
             steps (`AttentionPooling`).
         initializer_range: standard deviation of freshly drawn weights.
+        calibration: what turns logits into the probabilities and labels that are told, by the name of a task, as
+            {"emotion": {"temperature": 1.3}}: logits are divided by the temperature (Guo et al. 2017), and of several
+            labels, or of one that is there or not, "thresholds" say by label which probability it has to exceed;
+            None: 1 and 0.5. `forward` gives logits as they are.
     """
 
     _auto_class = "AutoConfig"  # saving copies the code, for those who do not have this package
@@ -65,6 +70,7 @@ class AffectConfig(PreTrainedConfig):
     focal_gamma: float | int = 0.0
     pooling: str = "mean"
     initializer_range: float | int = 0.02
+    calibration: dict[str, dict] | None = None
 
     def __post_init__(self, **kwargs):
         if self.id2label is None and self.num_labels is None:
@@ -110,6 +116,10 @@ class AffectConfig(PreTrainedConfig):
         names = [task.name for task in self.tasks]
         if len(set(names)) < len(names):
             raise ValueError(f"task and further_tasks are named {names}: each needs a name of its own.")
+        if foreign := [name for name in self.calibration or {} if name not in names]:
+            raise ValueError(f"calibration of {foreign[0]!r}: the tasks are {names}.")
+        for task in self.tasks:
+            _check_calibration(task, (self.calibration or {}).get(task.name, {"temperature": 1}))
 
     def validate_losses(self) -> None:
         """Refuse weights or probabilities that no loss could use."""
@@ -125,6 +135,29 @@ class AffectConfig(PreTrainedConfig):
                 raise ValueError(f"{name}={weights}: numbers of at least 0 are needed.")
         if not 0 <= self.modality_dropout < 1:
             raise ValueError(f"modality_dropout={self.modality_dropout}: a probability in [0, 1) is needed.")
+
+
+def _check_calibration(task: Task, fitted: dict) -> None:
+    """ValueError for a temperature or thresholds that no probability could be made or judged by."""
+    if unknown := sorted(set(fitted) - {"temperature", "thresholds"}):
+        raise ValueError(f"calibration of {task.name!r} has {unknown}: there are temperature and thresholds.")
+    temperature, thresholds = fitted.get("temperature"), fitted.get("thresholds")
+    if not (_is_number(temperature) and temperature > 0):
+        raise ValueError(f"calibration of {task.name!r}: temperature={temperature!r}: a number above 0 is needed.")
+    if thresholds is None:
+        return
+    if task.problem_type != PROBLEM_TYPES[1]:
+        raise ValueError(f"calibration of {task.name!r}: thresholds are for problem_type={PROBLEM_TYPES[1]!r}.")
+    if len(thresholds) != len(task.labels) or not all(_is_number(value) and 0 <= value < 1 for value in thresholds):
+        raise ValueError(
+            f"calibration of {task.name!r}: thresholds={thresholds}: {len(task.labels)} numbers in [0, 1) are needed, "
+            "one a label."
+        )
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is one, and finite."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check_task(task: Task) -> None:

@@ -214,6 +214,24 @@ def test_eval_only_remembers_the_recipe_and_gives_the_same_figures(launched, run
     assert again["ablation"] == first["ablation"]
 
 
+def test_eval_only_uses_the_calibration_that_the_folder_holds_and_fits_none(launched, run, tmp_path):
+    shutil.copytree(launched[1].parent, tmp_path, dirs_exist_ok=True)
+    config = tmp_path / "model" / "config.json"
+    values, first = figures(config), figures(launched[1] / "metrics.json")["results"]["test"]["emotion"]
+    assert values["calibration"] is None and "calibration" not in first  # so few rows are not fitted
+    config.write_text(json.dumps(values | {"calibration": {"emotion": {"temperature": 3.0}}}), encoding="utf-8")
+    run("--eval-only", f"--output-dir={tmp_path}")
+    scores = figures(tmp_path / "eval_metrics.json")["results"]["test"]["emotion"]
+    assert scores["calibration"]["temperature"] == 3 and scores["accuracy"] == first["accuracy"]
+    assert scores["nll"] != first["nll"] == scores["calibration"]["before"]["nll"]
+    predictions = read_predictions(tmp_path / "eval_predictions.parquet")
+    assert predictions.tasks["emotion"]["calibration"] == {"temperature": 3.0}
+    assert predictions.table.equals(read_predictions(launched[1].parent).table)  # the logits are raw
+    config.write_text(json.dumps(values | {"calibration": {"emotion": {"temperature": 0}}}), encoding="utf-8")
+    with pytest.raises(SystemExit, match="calibration of 'emotion': temperature=0: a number above 0 is needed."):
+        run("--eval-only", f"--output-dir={tmp_path}")
+
+
 def test_eval_only_without_a_model_says_what_to_do(run, place):
     with pytest.raises(SystemExit, match="nowhere/model: no model to evaluate; train it, or give another"):
         run(*TINY, "--eval-only", f"--output-dir={place / 'nowhere'}")

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from affecthub.datasets_scripts.corpus import Corpus, Target, column_of
 from affecthub.evaluation.answers import known_rows
+from affecthub.evaluation.calibration import fit
 from affecthub.evaluation.clusters import clusters_of
 from affecthub.evaluation.predictions import ABOUT_ROWS, Predictions, list_column, predictions_of
 from affecthub.evaluation.results import AblationRow, Results
@@ -54,7 +55,11 @@ def answer(trainer: AffectTrainer, data: dict[str, SampleDataset], corpus: Corpu
                 parts[split][f"logits.{name}.{'+'.join(subset)}"] = list_column(logits, places, len(samples))
     return predictions_of(
         parts,
-        {task.name: {"kind": kind_of_target(task), "labels": task.classes} for task in tasks},
+        {
+            task.name: {"kind": kind_of_target(task), "labels": task.classes}
+            | ({"calibration": fitted} if (fitted := (config.calibration or {}).get(task.name)) else {})
+            for task in tasks
+        },
         data=corpus.name,
         synthetic=corpus.synthetic,
         unit=corpus.unit,
@@ -63,6 +68,22 @@ def answer(trainer: AffectTrainer, data: dict[str, SampleDataset], corpus: Corpu
         modalities=list(config.modalities),
         subsets=[list(subset) for subset in subsets],
     )
+
+
+def calibrate(model: PreTrainedModel, predictions: Predictions) -> None:
+    """Fit temperature and thresholds of each task on validation; keep them in the configuration and beside the logits.
+
+    A task with too few known rows there has none.
+
+    Args:
+        model: whose configuration it is.
+        predictions: what it answered.
+    """
+    rows, found = predictions.of("validation"), {}
+    for name, task in predictions.tasks.items():
+        if fitted := fit(task["kind"], rows.references(name), rows.logits(name), task["labels"]):
+            found[name] = task["calibration"] = fitted
+    model.config.calibration = found or None
 
 
 def answered(
@@ -157,7 +178,8 @@ def score_split(predictions: Predictions, split: str, corpus: Corpus, seed: int)
         references, kind = rows.references(task.name), kind_of_target(task)
         if known_rows(kind, references).any():
             usual, logits = task.values(corpus.splits["train"]), rows.logits(task.name)
-            scores[task.name] = score(references, logits, usual, task.classes, kind, seed=seed, clusters=clusters)
+            options = {"clusters": clusters, "calibration": rows.tasks[task.name].get("calibration")}
+            scores[task.name] = score(references, logits, usual, task.classes, kind, seed=seed, **options)
         else:
             logger.warning("No %s row has a known %s: it is not judged there.", split, task.name)
     return scores
@@ -215,7 +237,8 @@ def ablate(predictions: Predictions, bayes: Mapping[frozenset[str], float]) -> l
         seen = predictions.take(predictions.holding(subset))
         if not len(seen) or not known_rows(task["kind"], seen.references(name)).any():
             continue
-        report = judged(seen.references(name), seen.logits(name, subset), task["labels"], task["kind"])
+        outputs, fitted = seen.logits(name, subset), task.get("calibration")
+        report = judged(seen.references(name), outputs, task["labels"], task["kind"], fitted)
         row: AblationRow = {"modalities": list(subset), "rows": report["rows"], "figures": ablation_figures(report)}
         if frozenset(subset) in bayes:
             row["bayes_accuracy"] = bayes[frozenset(subset)]

@@ -225,6 +225,8 @@ def sentence(pipe: Pipeline, windows: list[Answer], scores: dict[str, float]) ->
         lines.append(f"Mean of {len(windows)} windows, {windows[0]['start']:.0f} to {windows[-1]['end']:.0f} s.")
         if windows[-1]["end"] >= MAX_SECONDS:
             lines.append(f"No more than {MAX_SECONDS // 60} minutes are looked at.")
+    if windows[0].get("calibrated"):
+        lines.append("Probabilities are calibrated: scaled on recordings that the model did not learn from.")
     lacking = {name: sum(name in window["missing"] for window in windows) for name in pipe.model.config.modalities}
     lines.append(f"Judged by {listing([name for name, count in lacking.items() if count < len(windows)])}.")
     for name, count in lacking.items():

@@ -9,10 +9,13 @@ from scipy.special import softmax
 from scipy.stats import bootstrap, entropy, pearsonr
 from sklearn.metrics import (
     accuracy_score,
+    average_precision_score,
     balanced_accuracy_score,
+    brier_score_loss,
     cohen_kappa_score,
     confusion_matrix,
     f1_score,
+    log_loss,
     matthews_corrcoef,
     mean_absolute_error,
     precision_recall_fscore_support,
@@ -20,7 +23,10 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from affecthub.evaluation.answers import answers_of
+from affecthub.datasets_scripts.synthetic.bayes import joint_probability
+from affecthub.datasets_scripts.synthetic.plan import PRIOR, RELIABILITY
+from affecthub.evaluation.answers import answers_of, from_outputs
+from affecthub.evaluation.bootstrap import Draws, interval
 from affecthub.evaluation.metrics import METRICS, Metric, metric_logged, metrics_of, of_rows
 from affecthub.evaluation.scores import AffectMetric, baseline, headline, intervals, judged, report
 
@@ -203,7 +209,16 @@ def test_binary_is_a_classification_with_the_area_under_the_curve(ranked):
     found = report_of("binary", references, probabilities, TWO)
     expected = report_of("single_label", references, probabilities > 0.5, TWO)
     del expected["kappa"]
-    assert found == {**expected, "kind": "binary", "auc": pytest.approx(roc_auc_score(references, probabilities))}
+    assert {name: found.get(name) for name in expected} == {**expected, "kind": "binary"}
+    two = np.column_stack([1 - probabilities, probabilities])
+    assert {name: found[name] for name in ("auc", "average_precision", "nll", "brier")} == pytest.approx(
+        {
+            "auc": roc_auc_score(references, probabilities),
+            "average_precision": average_precision_score(references, probabilities),
+            "nll": log_loss(references, two),
+            "brier": brier_score_loss(references, probabilities),
+        }
+    )
     assert baseline_of("binary", [0, 1, 1], references, TWO)["auc"] == 0.5
 
 
@@ -223,12 +238,18 @@ def test_several_labels_are_scikit_learns(marked):
     references, probabilities = marked
     predictions = probabilities > 0.5
     found = report_of("multi_label", references, probabilities, ["rare", "usual", "never", "often"])
+    held = [0, 1, 3]  # the third never occurs
     assert headline(found) == pytest.approx(
         {
             "element_accuracy": accuracy_score(references.ravel(), predictions.ravel()),
             "exact_match": accuracy_score(references, predictions),
             "f1_macro": f1_score(references, predictions, average="macro", zero_division=0),
             "f1_micro": f1_score(references, predictions, average="micro", zero_division=0),
+            "auc": roc_auc_score(references[:, held], probabilities[:, held]),
+            "average_precision": average_precision_score(references[:, held], probabilities[:, held]),
+            "nll": log_loss(references.ravel(), probabilities.ravel()),
+            "brier": brier_score_loss(references.ravel(), probabilities.ravel()),
+            "ece": found["ece"],
         },
         abs=1e-12,
     )
@@ -321,6 +342,9 @@ def test_shares_are_scipys_and_their_mode_scikit_learns(shared):
             "balanced_accuracy": balanced_accuracy_score(modes, said),
             "f1_weighted": f1_score(modes, said, average="weighted"),
             "f1_macro": f1_score(modes, said, average="macro"),
+            "nll": -(shares * np.log(given)).sum(axis=1).mean(),
+            "brier": ((shares - given) ** 2).sum(axis=1).mean(),
+            "ece": found["ece"],
         },
         abs=1e-7,
     )
@@ -352,8 +376,108 @@ def test_intervals_of_shares_are_scipys(shared):
 
 def test_shares_without_any_mode_are_judged_as_shares_alone():
     found = report_of("soft", [[0.5, 0.5]], [[0.25, 0.75]], ["a", "b"])
-    assert list(headline(found)) == ["kl_divergence", "js_distance"] and found["tied"] == 1
-    assert list(intervals_of("soft", [[0.5, 0.5]], [[0.25, 0.75]], ["a", "b"])) == ["kl_divergence", "js_distance"]
+    expected = ["kl_divergence", "js_distance", "nll", "brier", "ece"]
+    assert list(headline(found)) == expected and found["tied"] == 1
+    assert list(intervals_of("soft", [[0.5, 0.5]], [[0.25, 0.75]], ["a", "b"])) == expected
+
+
+@pytest.fixture
+def outputs():
+    """References of three labels, and logits that know something of them, rounded so that some are equal."""
+    rng = np.random.default_rng(8)
+    references = rng.choice(3, 400, p=[0.6, 0.3, 0.1])
+    return references, np.round(np.eye(3)[references] + rng.normal(size=(400, 3)), 1)
+
+
+def of_outputs(name, outputs, *labels):
+    """A metric of the rows as they are, and its interval."""
+    answers = from_outputs("single_label", *outputs, ABC)
+    metric = METRICS[name].of
+    return metric(Draws(answers))[0], interval(metric(Draws(answers, seed=0)))
+
+
+def test_probabilities_of_one_label_are_scikit_learns(outputs):
+    references, probabilities = outputs[0], softmax(outputs[1], axis=1)
+    found = headline(judged(*outputs, ABC, "single_label"))
+    assert {name: found[name] for name in ("auc", "nll", "brier")} == pytest.approx(
+        {
+            "auc": roc_auc_score(references, probabilities, multi_class="ovr"),
+            "nll": log_loss(references, probabilities),
+            "brier": brier_score_loss(references, probabilities, scale_by_half=False),
+        },
+        abs=1e-12,
+    )
+
+
+def test_intervals_of_probabilities_are_scipys(outputs, marked):
+    references, probabilities = outputs[0], softmax(outputs[1], axis=1)
+    rows, labels = np.arange(400), [0, 1, 3]
+    losses = lambda chosen: log_loss(references[chosen], probabilities[chosen])  # noqa: E731
+    areas = lambda chosen: roc_auc_score(references[chosen], probabilities[chosen], multi_class="ovr")  # noqa: E731
+    assert of_outputs("nll", outputs)[1] == pytest.approx(confidence(losses, rows), abs=0.02)
+    assert of_outputs("auc", outputs)[1] == pytest.approx(confidence(areas, rows), abs=0.012)
+    found = intervals_of("multi_label", *marked, list("abcd"))["average_precision"]
+    precision = lambda chosen: average_precision_score(*(part[np.ix_(chosen, labels)] for part in marked))  # noqa: E731
+    assert found == pytest.approx(confidence(precision, rows), abs=0.012)
+
+
+def test_unknown_labels_are_ranked_and_lost_by_nobody(marked):
+    references, probabilities = marked[0].astype(float), marked[1]
+    references[::3, 1] = np.nan
+    known = ~np.isnan(references)
+    found = report_of("multi_label", references, probabilities, list("abcd"))
+    assert found["nll"] == pytest.approx(log_loss(references[known], probabilities[known]))
+    areas = [roc_auc_score(references[known[:, i], i], probabilities[known[:, i], i]) for i in (0, 1, 3)]
+    assert found["auc"] == pytest.approx(np.mean(areas))
+
+
+def test_area_under_risk_and_coverage_is_the_plain_sum(outputs):
+    untied = outputs[1] + np.random.default_rng(0).normal(0, 1e-3, (400, 3))
+    references, probabilities = outputs[0], softmax(untied, axis=1)
+    order = np.argsort(-probabilities.max(axis=1))
+    wrong = (probabilities.argmax(axis=1) != references)[order]
+    found = judged(references, np.log(probabilities), ABC, "single_label")
+    assert found["aurc"] == pytest.approx((wrong.cumsum() / np.arange(1, 401)).mean())
+    assert found["aurc"] < 1 - found["accuracy"]
+    usual = baseline(from_outputs("single_label", *outputs, ABC), outputs[0])
+    assert usual["aurc"] == pytest.approx(1 - usual["accuracy"])  # it is as sure of every row
+
+
+def calibrated_rows(rows, seed):
+    """Labels of the sample corpus, drawn as its plan draws them, and the log posterior of the Bayes-optimal rule."""
+    rng, classes = np.random.default_rng(seed), len(PRIOR)
+    labels = rng.choice(classes, rows, p=PRIOR)
+    values = list(RELIABILITY.values())
+    hit = rng.random((rows, len(values))) < values
+    cues = np.where(hit, labels[:, None], (labels[:, None] + rng.integers(1, classes, hit.shape)) % classes)
+    return labels, np.log(joint_probability(PRIOR, values, cues))
+
+
+def test_the_best_rule_of_the_sample_corpus_has_no_calibration_error():
+    names, ece = MELD_LABELS, METRICS["ece"].of
+    found = [from_outputs("single_label", *calibrated_rows(500, seed), names) for seed in range(40)]
+    ends = [interval(ece(Draws(answers, seed, 200))) for seed, answers in enumerate(found)]
+    assert sum(low == 0 for low, _ in ends) >= 38 and min(high for _, high in ends) > 0
+    labels, logits = calibrated_rows(500, 0)
+    assert interval(ece(Draws(from_outputs("single_label", labels, logits / 2, names), 0, 200)))[0] > 0.02
+
+
+def test_calibration_error_is_not_raised_by_chance():
+    """The mean of squares over many samples is that of one large sample; the usual estimate is far above."""
+
+    def sharpened(rows, seed, scale=1.5):
+        labels, logits = calibrated_rows(rows, seed)
+        return from_outputs("single_label", labels, scale * logits, MELD_LABELS)
+
+    def plug_in(answers):
+        said, true = answers.probabilities.max(axis=1), answers.predictions == answers.references
+        parts = np.array_split(np.argsort(said), 15)
+        return sum(len(part) * (said[part] - true[part]).mean() ** 2 for part in parts) / len(said)
+
+    ece, samples = METRICS["ece"].of, [sharpened(300, seed) for seed in range(1, 101)]
+    truth = ece(Draws(sharpened(100_000, 0)))[0] ** 2
+    assert np.mean([ece(Draws(answers))[0] ** 2 for answers in samples]) == pytest.approx(truth, rel=0.2)
+    assert np.mean([plug_in(answers) for answers in samples]) > 1.3 * truth
 
 
 def test_a_metric_of_ones_own_is_a_row_of_the_table(skewed, own_metric):
@@ -377,6 +501,7 @@ def test_module_adds_up_batches_of_raw_outputs(skewed):
     for part in np.array_split(np.arange(400), 3):
         metric.add_batch(references=references[part], predictions=logits[part])
     expected = report_of("single_label", references, predictions, ABC)
-    assert metric.compute() == expected == judged(references, logits, ABC, "single_label")
+    found = metric.compute()
+    assert found == judged(references, logits, ABC, "single_label") and found | expected == found
     with pytest.raises(ValueError, match=r"references\[0\] = 1.7"):
         metric.compute(predictions=[[0.0, 0.0, 1.0]], references=[1.7])

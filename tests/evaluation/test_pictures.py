@@ -138,6 +138,22 @@ def test_scores_of_one_label_a_row_are_a_confusion_matrix(figures, tmp_path):
     assert [text.get_text() for text in figures[0].axes[0].texts] == ["1", "1", "0", "1"]
 
 
+def test_reliability_is_drawn_before_and_after_beside_the_coverage(figures, tmp_path):
+    references, logits = np.arange(90) % 3, 3 * np.eye(3)[(np.arange(90) % 3 + (np.arange(90) % 5 == 0)) % 3]
+    scores = score(references, logits, [0], list("abc"), "single_label", seed=0, calibration={"temperature": 2.0})
+    path = pictures.plot_reliability(scores, tmp_path / "r.png", "Test", synthetic=True)
+    assert cv2.imread(str(path)).std() > 1
+    reliability, coverage = figures[0].axes
+    diagonal, model, before = (line.get_xydata().tolist() for line in reliability.lines)
+    assert diagonal == [[0, 0], [1, 1]]
+    assert [model, before] == [[point[:2] for point in points] for points in scores["reliability"].values()]
+    assert before[0][0] > model[0][0]
+    assert coverage.lines[0].get_xydata()[-1].tolist() == [1.0, 0.8]
+    two = score(references[:, None] == [0, 1], logits[:, :2], [[0, 1]], ["a", "b"], "multi_label", seed=0)
+    pictures.plot_reliability(two, tmp_path / "r.png", "Test")
+    assert len(figures[1].axes) == 1
+
+
 def test_pyplot_stays_out(tmp_path):
     before = "matplotlib.pyplot" in sys.modules
     pictures.plot_curves(LOG, tmp_path / "curves.png")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import entropy
 
 from affecthub.evaluation.metrics import METRICS, Metric, metrics_of
 from affecthub.evaluation.results import metric_rows, results_table, units_of, write_results
@@ -119,6 +120,41 @@ def test_points_of_a_regression_are_few_and_from_the_whole_split(cases):
     assert points[-1] == pytest.approx([references[-1, 0], outputs[-1, 0]], abs=1e-4)
 
 
+def test_table_says_how_it_was_calibrated_and_what_always_yes_reaches(cases, results):
+    references, outputs, train, labels = cases["multi_label"]
+    fitted = {"temperature": 1.25, "thresholds": [0.2, 0.5, 0.3]}
+    scores = score(references, outputs, train, labels, "multi_label", seed=0, calibration=fitted)
+    results["results"] = {"test": {"affect": scores}}
+    table = results_table(results)
+    before = f"{100 * scores['calibration']['before']['f1_macro']:.1f}"
+    assert "\nCalibrated on validation: temperature 1.25, thresholds 0.20 to 0.50; before, " in table
+    assert f", macro F1 {before}, " in table
+    (head,) = [line for line in table.splitlines() if line.endswith("always yes")]
+    (macro,) = [line for line in table.splitlines() if line.startswith("macro F1")]
+    assert macro.split()[-1] == f"{100 * scores['always_yes']['f1_macro']:.1f}" and len(head) == len(macro)
+
+
+def test_agreement_is_bland_and_altmans(cases):
+    references, outputs, train, labels = cases["regression"]
+    found = score(references, outputs, train, labels, "regression", seed=0)["agreement"]
+    differences = (outputs - references)[:, 0]
+    mean, reach = differences.mean(), 1.96 * differences.std(ddof=1)
+    assert [of[0] for of in found.values()] == pytest.approx([mean, mean - reach, mean + reach])
+    error = differences.std(ddof=1) / np.sqrt(len(differences))
+    assert found["mean_difference"][1:] == pytest.approx([mean - 1.96 * error, mean + 1.96 * error], abs=0.002)
+    assert found["upper_limit"][1] < found["upper_limit"][0] < found["upper_limit"][2]
+
+
+def test_a_rater_diverges_from_all_raters_by_their_entropy(cases):
+    references, outputs, train, labels = cases["soft"]
+    scores = score(references, outputs, train, labels, "soft", seed=0)
+    assert scores["among_raters"] == pytest.approx(entropy(references, axis=1).mean())
+    assert scores["nll"] - scores["kl_divergence"] == pytest.approx(scores["among_raters"])
+    assert score(references, np.log(references), train, labels, "soft", seed=0)["nll"] == pytest.approx(
+        scores["among_raters"]
+    )
+
+
 def test_table_of_a_regression_is_not_in_percent(cases, results):
     references, outputs, train, labels = cases["regression"]
     scores = score(references, outputs, train, labels, "regression", seed=0)
@@ -132,7 +168,7 @@ def test_table_of_a_regression_is_not_in_percent(cases, results):
 def test_table_says_what_is_not_in_percent_and_not_judged(cases, results):
     (kappa,) = [line for line in results_table(results).splitlines() if line.startswith("Cohen's kappa")]
     assert kappa.split()[2] == f"{results['results']['test']['emotion']['kappa']:.3f}"
-    assert "\nFigures are in percent, except Cohen's kappa\n" in results_table(results)
+    assert "\nFigures are in percent, except Cohen's kappa, NLL and Brier score\n" in results_table(results)
     assert units_of(["accuracy", "mae", "kappa", "ccc"]) == "in percent, except MAE, Cohen's kappa and CCC"
     assert (units_of(["accuracy"]), units_of(["mae"])) == ("in percent", "")
     references, outputs, train, labels = cases["soft"]

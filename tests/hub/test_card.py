@@ -124,7 +124,7 @@ def test_card_on_disk_parses_and_keeps_every_figure(full, tmp_path):
         for label in LABELS:
             assert kept[split, "f1", f"emotion: F1 {label}"] == round(scores["per_class"][label]["f1"], 4)
         assert kept[split, "cohen_kappa", "emotion: Cohen's kappa"] == round(scores["kappa"], 4)
-    assert len(kept) == 2 * (5 + len(LABELS))
+    assert len(kept) == 2 * (10 + len(LABELS))
     assert {r.dataset_type for r in card.data.eval_results} == {"someone/sample"}
     assert ModelCard(str(card)).data.to_dict() == card.data.to_dict()
 
@@ -140,7 +140,7 @@ def test_front_matter(full):
     assert "synthetic" in data.tags
     assert (data.language, data.datasets, data.metrics) == (
         *(["en"], ["someone/sample"]),
-        ["accuracy", "f1", "cohen_kappa"],
+        ["accuracy", "f1", "cohen_kappa", "roc_auc", "brier_score"],
     )
     assert data.base_model == ["google-bert/bert-base-uncased"]
     assert data["inference"] is False
@@ -153,7 +153,7 @@ def test_full_card_has_every_section(full):
     assert headings(card) == [*SECTIONS[:2], "Protocol and leakage audit", "Results", *expected]
     for said in (
         "| accuracy | 66.7 |",
-        "Figures are in percent, except Cohen's kappa. An interval is a 95 % bootstrap",
+        "Figures are in percent, except Cohen's kappa, NLL and Brier score. An interval",
         "Intervals are by row",
         "| Cohen's kappa | 0.455 |",
         "majority (neutral)",
@@ -292,12 +292,22 @@ def of_kind(bare, kind):
 @pytest.mark.parametrize(
     ("kind", "metrics", "said"),
     [
-        ("binary", ["accuracy", "f1", "roc_auc"], ["AUC-ROC", "logits.sigmoid()", "majority ("]),
-        ("multi_label", ["accuracy", "exact_match", "f1"], ["element accuracy", "logits.sigmoid()", "gives to every"]),
-        ("regression", ["mae", "pearsonr"], ["Pearson r", "answers = logits ", "training mean (", "| MAE | CCC |"]),
         (
-            *("soft", ["accuracy", "f1"]),
-            ["KL divergence (nats)", "logits.softmax(-1)", "mean shares (", "Left out: ", "(as shares)"],
+            *("binary", ["accuracy", "f1", "roc_auc", "brier_score"]),
+            ["AUC-ROC", "logits.sigmoid()", "majority (", "Its probabilities are the frequencies"],
+        ),
+        (
+            *("multi_label", ["accuracy", "exact_match", "f1", "roc_auc", "brier_score"]),
+            ["element accuracy", "logits.sigmoid()", "gives to every", "| always yes |"],
+        ),
+        (
+            "regression",
+            ["mae", "pearsonr"],
+            ["Pearson r", "answers = logits ", "limits of agreement", "| MAE | CCC |"],
+        ),
+        (
+            *("soft", ["accuracy", "f1", "brier_score"]),
+            ["KL divergence (nats)", "logits.softmax(-1)", "mean shares (", "Left out: ", "no model's NLL can be"],
         ),
     ],
 )
@@ -401,7 +411,7 @@ def test_two_tasks_have_their_own_tables_and_figures(bare, scores):
         "- Output, emotion: neutral, joy, fear\n",
         "- Output, valence: valence (a number)\n",
         "answers = logits.softmax(-1)",
-        "in percent, except Cohen's kappa, MAE, RMSE, Pearson r and CCC.",
+        "in percent, except Cohen's kappa, NLL, Brier score, MAE, RMSE, Pearson r and CCC.",
         "the most frequent training label (emotion), the most frequent training label (sentiment), the mean of the "
         "training values (valence).",
     ):

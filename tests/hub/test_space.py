@@ -197,6 +197,9 @@ def test_a_regression_is_no_percentage_and_further_tasks_are_told_by_name():
     }
     one = window(0, tasks=told) | {"scores": {"attention": 0.4126}}
     sentence, table, _, _ = last(app.judge(fake_pipe([one], "regression", further), "clip.mp4", None))
+    assert "calibrated" not in sentence
+    calibrated = last(app.judge(fake_pipe([one | {"calibrated": True}], "regression", further), "clip.mp4", None))[0]
+    assert "Probabilities are calibrated" in calibrated
     assert sentence.startswith("## attention: 0.413")
     assert cells(table) == [["", "score"], ["attention", "0.413"]]
     assert "Sentiment: positive 75.0 %, negative 25.0 %." in sentence

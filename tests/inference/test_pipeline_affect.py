@@ -346,9 +346,26 @@ def test_further_tasks_are_told_beside_the_main_one(case, clip):
         assert list(verdict["scores"].values()) == expected[name]
     sentiment, affect, attentive, valence = answer["tasks"].values()
     assert sentiment["label"] == max(sentiment["scores"], key=sentiment["scores"].get)
-    assert affect["labels"] == [label for label, score in affect["scores"].items() if score >= 0.5]
-    assert attentive["label"] == ("attentive" if expected["attentive"][0] >= 0.5 else "not attentive")
-    assert valence["label"] is None and valence["scores"]["valence"] < -1
+    assert affect["labels"] == [label for label, score in affect["scores"].items() if score > 0.5]
+    assert attentive["label"] == ("attentive" if expected["attentive"][0] > 0.5 else "not attentive")
+    assert valence["label"] is None and valence["scores"]["valence"] < -1 and "calibrated" not in answer
+    fitted = {"temperature": 2.0, "thresholds": [0.0, 0.99]}
+    model.config.calibration = {name: {"temperature": 2.0} for name in (model.config.task, "sentiment")}
+    model.config.calibration |= {"affect": fitted, "attentive": {"temperature": 2.0, "thresholds": [0.99]}}
+    softened = pipe(str(clip))
+    assert softened["calibrated"] is True and softened["tasks"]["valence"] == valence
+    for name, verdict in list(softened["tasks"].items())[:3]:
+        halves = logits[name] / 2
+        expected = halves.softmax(-1) if name == "sentiment" else halves.sigmoid()
+        assert list(verdict["scores"].values()) == expected.tolist()
+    assert softened["tasks"]["affect"]["labels"] == ["joy"]
+    assert softened["tasks"]["attentive"]["label"] == "not attentive"
+    with torch.no_grad():
+        raw = model(**processor.encode([{"audio": decoded.audio, "video": decoded.frames}])).logits
+    torch.testing.assert_close(raw[0], output.logits[0])
+    assert list(softened["scores"].values()) == pytest.approx((raw[0] / 2).softmax(-1).tolist(), abs=1e-6) or (
+        list(softened["scores"].values()) == pytest.approx((raw[0] / 2).sigmoid().tolist(), abs=1e-6)
+    )
 
 
 def test_live_frames_and_sounds(pipe):

@@ -16,6 +16,7 @@ AFFECT = {"name": "affect", "labels": ["joy", "fear"], "problem_type": "multi_la
 VALENCE = {"name": "valence", "labels": ["valence"], "problem_type": "regression"}
 FURTHER = [SENTIMENT, AFFECT, VALENCE]
 TASKS = dict(task="emotion", task_weight=1.5, further_tasks=FURTHER)
+CALIBRATION = {"emotion": {"temperature": 1.3}, "affect": {"temperature": 0.7, "thresholds": [0.2, 0.5]}}
 LABELS = {
     "emotion": torch.tensor([0, 1, 6, -100]),
     "sentiment": torch.tensor([2, -100, 1, 0]),
@@ -81,10 +82,11 @@ def test_the_main_task_is_what_it_is_alone(make_config, inputs_for):
 
 
 def test_tasks_are_saved_and_loaded(model, inputs_for, tmp_path):
+    model.config.calibration = CALIBRATION
     model.save_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["further_tasks"] == FURTHER
     loaded = AutoModelForVideoClassification.from_pretrained(tmp_path).eval()
-    assert loaded.config.tasks == model.config.tasks
+    assert loaded.config.tasks == model.config.tasks and loaded.config.calibration == CALIBRATION
     assert loaded.config.tasks[1:3] == [
         Task("sentiment", ("neutral", "positive", "negative"), "single_label_classification", 0.5),
         Task("affect", ("joy", "fear"), "multi_label_classification", 2.0),
@@ -131,6 +133,33 @@ def test_labels_that_belong_to_no_task_are_refused(model, inputs_for):
 def test_tasks_that_are_none_are_refused_with_their_values(make_config, values, message):
     with pytest.raises(StrictDataclassError, match=message):
         make_config(**values)
+
+
+@pytest.mark.parametrize(
+    ("calibration", "message"),
+    [
+        ({"mood": {"temperature": 1.0}}, r"calibration of 'mood': the tasks are \['emotion', "),
+        ({"emotion": {"temperature": 0}}, "calibration of 'emotion': temperature=0: a number above 0 is needed"),
+        ({"emotion": {"temperature": float("nan")}}, "'emotion': temperature=nan: a number above 0"),
+        ({"emotion": {"temperature": float("inf")}}, "'emotion': temperature=inf: a number above 0"),
+        ({"emotion": {}}, "'emotion': temperature=None: a number above 0"),
+        ({"emotion": {"temperature": "1"}}, "'emotion': temperature='1': a number above 0"),
+        (
+            {"emotion": {"temperature": 1, "thresholds": [0.5] * 7}},
+            "'emotion': thresholds are for problem_type='multi",
+        ),
+        (
+            {"emotion": {"temperature": 1, "bias": 0}},
+            r"'emotion' has \['bias'\]: there are temperature and thresholds",
+        ),
+        ({"affect": {"temperature": 1, "thresholds": [0.5]}}, r"'affect': thresholds=\[0.5\]: 2 numbers in \[0, 1\)"),
+        ({"affect": {"temperature": 1, "thresholds": [0.5, float("nan")]}}, r"thresholds=\[0.5, nan\]: 2 numbers"),
+        ({"affect": {"temperature": 1, "thresholds": [0.5, 1]}}, r"thresholds=\[0.5, 1\]: 2 numbers"),
+    ],
+)
+def test_a_calibration_that_is_none_is_refused_with_its_values(make_config, calibration, message):
+    with pytest.raises(StrictDataclassError, match=message):
+        make_config(**TASKS, calibration=calibration)
 
 
 def test_only_models_of_utterances_are_built_of_any_subset(make_config):

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from transformers import set_seed
+from transformers import AutoConfig, pipeline, set_seed
 
 from affecthub.datasets_scripts.corpus import load_corpus
 from affecthub.evaluation.metrics import METRICS, Metric, of_rows
@@ -13,7 +13,7 @@ from affecthub.evaluation.results import results_table
 from affecthub.evaluation.scores import headline
 from affecthub.hub.model_folder import Finished, save_run
 from affecthub.training.data import make_dataset
-from affecthub.training.evaluate import answer, evaluate
+from affecthub.training.evaluate import answer, calibrate, evaluate
 from affecthub.training.from_recipe import build_model, build_processor, modalities_of, settled
 from affecthub.training.recipe import load_recipe
 from affecthub.training.trainer import make_trainer
@@ -61,7 +61,9 @@ def trained(said, tmp_path):
         data = {split: make_dataset(corpus, split, processor, 1, None, 0, True) for split in corpus.splits}
         trainer = make_trainer(model, recipe, tmp_path, corpus, data["train"], data["validation"])
         trainer.train()
-        results = evaluate(trainer, answer(trainer, data, corpus), data, corpus, recipe, [])
+        predictions = answer(trainer, data, corpus)
+        calibrate(trainer.model, predictions)
+        results = evaluate(trainer, predictions, data, corpus, recipe, [])
         save_run(tmp_path / "model", Finished(trainer, model, processor, corpus, recipe, results, 1.0))
         assert json.loads((tmp_path / "model" / "metrics.json").read_text(encoding="utf-8")) == results
         return results, trainer, (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
@@ -88,7 +90,11 @@ def test_a_metric_of_ones_own_goes_the_whole_way(trained, monkeypatch):
     line = next(line for line in lines if line.startswith("joy said (of 100)"))
     assert line.split()[4] == shown
     assert f"| joy said (of 100) | {shown} | {low:.3f} to {high:.3f} |" in card
-    assert "metric" in card and "- type: toy\n" in card and "in percent, except Cohen's kappa and joy said." in card
+    assert (
+        "metric" in card
+        and "- type: toy\n" in card
+        and "in percent, except Cohen's kappa, NLL, Brier score and joy said." in card
+    )
 
 
 def test_unknown_labels_are_counted_and_not_judged(trained):
@@ -113,6 +119,48 @@ def test_shares_of_raters_are_learned_and_judged(trained):
     assert loss == pytest.approx(logged, rel=0.2)  # the mean of batches, of which the last one is smaller
     assert sum(scores["baseline"]["training_shares"].values()) == pytest.approx(1)
     assert "| KL divergence (nats) |" in card and "between the shares of the raters" in card
+
+
+@pytest.fixture(scope="module")
+def rare(tmp_path_factory):
+    """Lines that hint at feelings, none of which is likelier than not."""
+    rng, path = np.random.default_rng(0), tmp_path_factory.mktemp("rare") / "rare.csv"
+    cues = {"joy": ("gladly", 0.5, 0.45), "fear": ("trembling", 0.25, 0.4), "envy": ("green", 0.2, 0.35)}
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["text", "participant", "feelings"])
+        for i in range(700):
+            hinted = {label: rng.random() < often for label, (_, often, _) in cues.items()}
+            held = [label for label, (*_, right) in cues.items() if hinted[label] and rng.random() < right]
+            words = [word for label, (word, *_) in cues.items() if hinted[label]]
+            table.writerow([" ".join(words) or "nothing", f"p{i % 20}", "|".join(held) or "|"])
+    return path
+
+
+def test_rare_labels_are_found_by_thresholds_fitted_on_validation(trained, rare, tmp_path):
+    """T3 of the findings: with 0.5 for every label, rare ones are never given, and always-yes is better."""
+    learn = (
+        "--training.epochs=6",
+        "--training.learning_rate=1e-2",
+        "--training.encoder_learning_rate=1e-2",
+        "--training.best_metric=loss",
+    )
+    results, trainer, card = trained(f"--data.root={rare}", "--data.targets=[feelings]", *learn)
+    scores = results["results"]["test"]["feelings"]
+    fitted, always = scores["calibration"], scores["always_yes"]["f1_macro"]
+    assert fitted["before"]["f1_macro"] < always < scores["f1_macro"]
+    assert fitted["before"]["nll"] > 0 and min(fitted["thresholds"]) < 0.4
+    assert f"| macro F1 | {100 * scores['f1_macro']:.1f} |" in card and f" | {100 * always:.1f} |\n" in card
+    assert card.count("Calibrated on validation: temperature") == 2
+    assert card.count("so that its figures on validation are the best of many.") == 1
+    folder = tmp_path / "model"
+    saved = AutoConfig.from_pretrained(folder).calibration["feelings"]
+    assert saved == {name: fitted[name] for name in ("temperature", "thresholds")}
+    assert (folder / "reliability_test_feelings.png").is_file()
+    answer = pipeline(model=str(folder), trust_remote_code=True)("gladly trembling")
+    exceeded = zip(answer["scores"].items(), fitted["thresholds"], strict=True)
+    assert answer["labels"] == [label for (label, score), least in exceeded if score > least]
+    assert answer["calibrated"] is True and "fear" in answer["labels"] and answer["scores"]["fear"] < 0.5
 
 
 def test_two_numbers_are_two_targets(trained):
