@@ -63,3 +63,15 @@ def test_the_plain_baseline_tells_voices_apart_that_differ(benchmark, tmp_path, 
     assert "train and validation" in capsys.readouterr().out
     figures = pd.read_csv(output, index_col="fold")
     assert figures.loc["mean"].min() == 1 and len(figures) == 5
+
+
+def test_intervals_by_people_hold_the_truth_and_those_by_rows_do_not(benchmark):
+    found = benchmark("coverage")
+    for study in found.STUDIES:
+        for row in found.coverage(study, people=20, studies=100):
+            assert 90 <= row["by people, %"] <= 99 and row["by rows, %"] <= 85, row
+
+
+def test_models_that_are_alike_are_seldom_said_to_differ(benchmark):
+    row = benchmark("coverage").level(people=20, studies=100)
+    assert row["permutation by people, %"] <= 9 and row["McNemar over rows, %"] > 20, row

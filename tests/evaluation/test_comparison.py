@@ -85,7 +85,7 @@ def test_an_exchange_of_people_is_that_of_their_rows():
 def test_every_kind_of_target_is_compared(kind, tmp_path):
     for name, noise in (("sharp", 0.2), ("blurred", 3.0)):
         write_sweep(tmp_path / name, kind=kind, noise=noise, name=name, seeds=1)
-    for metric in metrics_of(kind):
+    for metric in metrics_of(kind).keys() - {"ece"}:  # who knows less is not less calibrated
         found = compare_runs([tmp_path / "sharp", tmp_path / "blurred"], metric=metric)
         (pair,) = found["pairs"]
         assert pair["better"] == "sharp" and pair["p"] < 0.05, metric

@@ -83,18 +83,17 @@ def test_a_metric_of_ones_own_goes_the_whole_way(trained, monkeypatch):
     assert trainer.args.greater_is_better is False
     scores = results["results"]["validation"]["emotion"]
     assert trainer.state.best_metric == pytest.approx(scores["toy"])
-    low, high = scores["intervals"]["toy"]
+    assert scores["clusters"] == {"by": "participant", "number": 1} and scores["intervals"] == {}
+    low, high = scores["intervals_by_row"]["toy"]
     assert low <= scores["toy"] <= high and scores["baseline"]["toy"] in (0, 100)
     shown = f"{scores['toy']:.3f}"
     lines = results_table(results).splitlines()
     line = next(line for line in lines if line.startswith("joy said (of 100)"))
     assert line.split()[4] == shown
-    assert f"| joy said (of 100) | {shown} | {low:.3f} to {high:.3f} |" in card
-    assert (
-        "metric" in card
-        and "- type: toy\n" in card
-        and "in percent, except Cohen's kappa, NLL, Brier score and joy said." in card
-    )
+    assert f"| joy said (of 100) | {shown} |  |" in card and "No interval: all rows are of one participant" in card
+    assert "metric" in card and "- type: toy
+" in card
+    assert "in percent, except Cohen's kappa, NLL, Brier score and joy said." in card
 
 
 def test_unknown_labels_are_counted_and_not_judged(trained):
