@@ -91,8 +91,7 @@ def test_a_metric_of_ones_own_goes_the_whole_way(trained, monkeypatch):
     line = next(line for line in lines if line.startswith("joy said (of 100)"))
     assert line.split()[4] == shown
     assert f"| joy said (of 100) | {shown} |  |" in card and "No interval: all rows are of one participant" in card
-    assert "metric" in card and "- type: toy
-" in card
+    assert "metric" in card and "- type: toy\n" in card
     assert "in percent, except Cohen's kappa, NLL, Brier score and joy said." in card
 
 
