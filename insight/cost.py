@@ -104,7 +104,7 @@ def made_sample(processor: Processor, seconds: float = SECONDS, seed: int = 0) -
         TEXT: lambda: WORDS,
         AUDIO: lambda: rng.normal(0, 0.1, round(seconds * processor.sampling_rate)).astype(np.float32),
         VIDEO: lambda: _made_frames(processor, rng),
-        PHYSIO: lambda: rng.normal(size=(1, len(processor.feature_extractor.feature_names))).astype(np.float32),
+        PHYSIO: lambda: rng.normal(size=(1, len(processor.part_for("physio").feature_names))).astype(np.float32),
     }
     return {name: made[name]() if name in processor.modalities else None for name in MODALITIES}
 
