@@ -5,9 +5,10 @@ need nothing but gradients and are complete, so that the parts of all modalities
 output, and can be set beside one another; methods that change the backward pass of each layer (DeepLIFT, LRP) would
 need a rule for every kind of attention and norm.
 
-The path begins where nothing is known: pixels and log-mel energies of 0, which is what they were normalised to,
-silence, the training mean of each feature, and [MASK] for each token (0 would be where the norm behind an embedding
-turns round, and no step meets what happens there).
+Paths begin where nothing is known: in silence, with log-mel energies of 0, which is what they were normalised to, at
+the training mean of each feature, with [MASK] for each token; and for pictures in black and in white, of which the
+mean is taken, so that neither dark nor bright pixels go unseen (Kapishnikov et al. 2019, "XRAI", ICCV). Pixels and
+vectors of tokens do not begin at 0, since a norm behind them would turn round there, between the steps of the path.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +39,9 @@ CONTINUOUS = {
     "audio_features": AUDIO,
 }
 """Input that gradients reach -> its modality; text is reached by the embeddings of its tokens."""
+
+SHADES = (0.0, 1.0)
+"""Of the pictures at which paths begin: black and white."""
 
 STEPS = 32
 """Of the path, at the nodes of Gauss and Legendre."""
@@ -96,10 +100,12 @@ def attribute(
     with torch.no_grad():
         place = _place(task.labels, label, model(**inputs).logits[0])
     names = [name for name, of in CONTINUOUS.items() if name in inputs and of in (modalities or CONTINUOUS.values())]
-    given, base = [inputs[name] for name in names], [torch.zeros_like(inputs[name]) for name in names]
+    given = [inputs[name] for name in names]
+    starts = [[_start(processor, name, inputs[name], shade) for name in names] for shade in SHADES]
     if text and TEXT in (modalities or (TEXT,)):
-        embedded, ends = _embedded(processor, inputs, text)
-        given, base = [*given, embedded], [*base, ends]
+        embedded, masked = _embedded(processor, inputs, text)
+        given, starts = [*given, embedded], [[*start, masked] for start in starts]
+    starts = starts if MAIN_INPUTS[VIDEO] in names else starts[:1]
     if not given:
         raise ValueError(f"Nothing of {modalities or 'the sample'} is there, or nothing that gradients reach.")
 
@@ -112,21 +118,22 @@ def attribute(
         one_of_several = task.problem_type == "single_label_classification"
         return logits[:, place] - (logits.mean(dim=1) if one_of_several else 0)  # a shift of all changes no answer
 
-    found = IntegratedGradients(output).attribute(
-        tuple(given), baselines=tuple(base), n_steps=steps, internal_batch_size=AT_ONCE
-    )
+    method = IntegratedGradients(output)
+    paths = [
+        method.attribute(tuple(given), tuple(start), n_steps=steps, internal_batch_size=AT_ONCE) for start in starts
+    ]
+    found = [torch.stack(values).mean(dim=0).detach() for values in zip(*paths, strict=True)]
     with torch.no_grad():
-        ends = [float(output(*parts)) for parts in (given, base)]
+        end, *begins = [float(output(*parts)) for parts in (given, *starts)]
     modality_of = [*(CONTINUOUS[name] for name in names), TEXT]
     totals = {of: float(values.sum()) for of, values in zip(modality_of, found, strict=False)}
-    found = [values.detach() for values in found]
     rows, judged = judged_inputs(processor, dict(inputs) | dict(zip(names, found, strict=False)))
     parts = {CONTINUOUS[name]: rows[name][judged].cpu().numpy() for name in names}
     if len(found) > len(names):
         parts[TEXT] = found[-1][0, judged].sum(dim=-1).cpu().numpy()
     if VIDEO in parts and parts[VIDEO].ndim == 4:
         parts[VIDEO] = parts[VIDEO].sum(axis=1)
-    return Attribution(task.labels[place], ends[0], ends[1], totals, parts)
+    return Attribution(task.labels[place], end, sum(begins) / len(begins), totals, parts)
 
 
 def _place(labels: Sequence[str], label: str | None, logits: Tensor) -> int:
@@ -136,6 +143,15 @@ def _place(labels: Sequence[str], label: str | None, logits: Tensor) -> int:
     if label not in labels:
         raise ValueError(f"label={label!r}: the model's main task has {', '.join(labels)}.")
     return list(labels).index(label)
+
+
+def _start(processor: ProcessorMixin, name: str, values: Tensor, shade: float) -> Tensor:
+    """Where the path of an input begins; of pixels in an even shade, 0..1, normalised as theirs."""
+    of = processor.video_processor if name == MAIN_INPUTS[VIDEO] else None
+    if of is None or not of.do_normalize:
+        return torch.full_like(values, shade if of else 0.0)
+    mean, std = (values.new_tensor(part).view(-1, 1, 1) for part in (of.image_mean, of.image_std))
+    return ((shade - mean) / std).expand_as(values)
 
 
 def _embeddings(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> nn.Module | None:
