@@ -285,7 +285,7 @@ def feature_importance(run: OpenedRun, rows: int = 100, label: str | None = None
     if people is not None:
         found["participants"] = int(groups.max()) + 1
     draws = mean_draws(np.abs(table), groups, seed)
-    for place, name in enumerate(run.processor.feature_extractor.feature_names):
+    for place, name in enumerate(run.processor.part_for("physio").feature_names):
         figures: FeatureFigures = {
             "feature": name,
             "importance": float(np.abs(table[:, place]).mean()),
@@ -350,7 +350,7 @@ def _named(
         rows, judged = judged_inputs(processor, inputs)
         labels = processor.tokenizer.convert_ids_to_tokens(rows[MAIN_INPUTS[TEXT]][judged].tolist())
     elif modality == PHYSIO:
-        labels, values = processor.feature_extractor.feature_names, values.sum(axis=0)
+        labels, values = processor.part_for("physio").feature_names, values.sum(axis=0)
     elif modality == VIDEO and values.ndim == 3:
         labels, values = [str(place) for place in range(len(values))], values.sum(axis=(1, 2))
     elif modality == AUDIO and isinstance(sample[AUDIO], np.ndarray):
