@@ -94,7 +94,7 @@ def calibration_error(draws: Draws) -> np.ndarray:
         pairs = drawn**2 - itself @ number**2
         products = (counts @ excess) ** 2 - itself @ excess**2
         squared = np.divide(products, pairs, out=np.zeros_like(products), where=pairs > 0)
-        return np.sqrt(np.maximum((squared * drawn).sum(axis=1) / drawn.sum(axis=1), 0))
+        return np.sqrt(np.maximum(_share((squared * drawn).sum(axis=1), drawn.sum(axis=1)), 0))
 
     return draws.by_rows(figure)
 
@@ -131,7 +131,7 @@ def area_under_risk(draws: Draws) -> np.ndarray:
 
     def figure(counts: np.ndarray) -> np.ndarray:
         drawn, risks = rows.risks(counts)
-        return (np.diff(drawn, axis=1, prepend=0) * risks).sum(axis=1) / drawn[:, -1]
+        return _share((np.diff(drawn, axis=1, prepend=0) * risks).sum(axis=1), drawn[:, -1])
 
     return draws.by_rows(figure)
 
@@ -141,3 +141,8 @@ def coverage_curve(answers: Answers) -> list[list[float]]:
     drawn, risks = (part[0] for part in _BySureness(answers).risks(np.ones((1, len(answers)))))
     steps = np.unique(np.searchsorted(drawn, np.linspace(0, len(answers), STEPS + 1)[1:]))
     return np.column_stack([drawn[steps] / len(answers), 1 - risks[steps]]).round(4).tolist()
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole, NaN where no row was drawn."""
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ..media.files import write_file
+from .answers import Kind
 from .clusters import Clusters
 from .comparison import Comparison, compare
 from .errors import by_group, confused_pairs, worst_group, worst_rows
@@ -60,7 +61,7 @@ def report_of(
 
     Args:
         paths: folders of runs, and folders of such, as for `runs.open_models`.
-        metric: by which models and groups are compared, a key of `METRICS`; None: the first that curves show.
+        metric: by which models and groups are compared, a key of `METRICS`; None: by which the epoch was chosen.
         task: that models are compared by; None: the main one.
         extra: asked for the first run of each model: "cost", "attention", "attribution" and "robustness", as far as it
             gives them.
@@ -79,7 +80,7 @@ def report_of(
     compared = None
     if len(models) > 1:
         pools = [pooled(model, split, task) for model in models]
-        compared = compare(pools, metric or main_metric(pools[0].first.kind))
+        compared = compare(pools, _chosen(models[0], pools[0].first.kind, metric))
     first = models[0].runs[0]
     facts = first.predictions.facts
     worse = {
@@ -121,8 +122,7 @@ def _model(
         except ValueError as error:
             unsaid.append(f"{model.name}, {task}: {error}")
             continue
-        chosen = metric if metric in metrics_of(facts["kind"]) else main_metric(facts["kind"])
-        tasks[task] = _task(model, rows, pool, chosen, history)
+        tasks[task] = _task(model, rows, pool, _chosen(model, facts["kind"], metric), history)
     if history is None:
         unsaid.append(f"{model.name}: no history of its training was kept.")
     return {
@@ -145,6 +145,12 @@ def _model(
         "unfinished": [folder.name for folder in model.unfinished],
         **extra,
     }
+
+
+def _chosen(model: Model, kind: Kind, metric: str | None) -> str:
+    """By which a target is judged: what was asked for, else what chose the epoch, else the first that curves show."""
+    wanted = metric or model.recipe["training"].get("best_metric")
+    return wanted if wanted in metrics_of(kind) else main_metric(kind)
 
 
 def _task(model: Model, rows: Predictions, pool: Pool, metric: str, history: pd.DataFrame | None) -> dict[str, Any]:

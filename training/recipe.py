@@ -352,10 +352,10 @@ def default_folder(name: str, fold: object, split_seed: object, seed: object) ->
     return Path("runs", "-".join([name, *(f"{part}{value}" for part, value in parts.items() if str(value) != "0")]))
 
 
-def write_recipe(recipe: Recipe, output_dir: Path) -> None:
+def write_recipe(recipe: Recipe, output_dir: Path, name: str = RECIPE_FILE) -> None:
     """Keep a run's recipe in its folder, where --resume and --eval_only find it again."""
     output_dir.mkdir(parents=True, exist_ok=True)
-    write_file(output_dir / RECIPE_FILE, yaml.safe_dump(recipe.to_dict(), sort_keys=False).encode())
+    write_file(output_dir / name, yaml.safe_dump(recipe.to_dict(), sort_keys=False).encode())
 
 
 def load_recipe(name: str, *overrides: str) -> Recipe:

@@ -19,7 +19,10 @@ from transformers.trainer_utils import get_last_checkpoint
 from affecthub.datasets_scripts.corpus import fold_names
 from affecthub.training.from_recipe import modalities_of
 from affecthub.training.launch import ASKED
-from affecthub.training.recipe import RECIPE_FILE, Recipe, load_recipe, write_recipe
+from affecthub.training.recipe import Recipe, load_recipe, write_recipe
+
+SWEEP_FILE = "sweep.yaml"
+"""In a sweep's folder: the recipe that all of its runs share."""
 
 OF_LAUNCH = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_", "ACCELERATE_", "FSDP_")
 """How names of the environment begin by which a launch tells its processes of each other; a run is alone."""
@@ -87,12 +90,12 @@ def planned(recipe: Recipe, folder: Path, folds: Sequence[int] | None, seeds: Se
 def keep_recipe(recipe: Recipe, folder: Path) -> None:
     """Note what is swept; ValueError where the folder holds runs of another recipe."""
     whole = replace(recipe, split=replace(recipe.split, fold=0), training=replace(recipe.training, seed=0))
-    kept = folder / RECIPE_FILE
+    kept = folder / SWEEP_FILE
     if kept.is_file() and load_recipe(str(kept)).to_dict() != whole.to_dict():
         raise ValueError(
             f"{folder} holds runs of another recipe ({kept}): sweep into another --output-dir, or delete the folder."
         )
-    write_recipe(whole, folder)
+    write_recipe(whole, folder, SWEEP_FILE)
 
 
 def train(run: SweptRun, name: str, options: Sequence[str]) -> int:

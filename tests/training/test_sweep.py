@@ -56,7 +56,7 @@ def test_two_folds_are_trained_for_real_and_each_row_is_judged_once(options, tmp
     out = tmp_path / "swept"
     command = ["sweep", "meld_text", "--folds", "0,2", "--output-dir", str(out), *options]
     assert main(command) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["fold0-seed0", "fold2-seed0", "recipe.yaml"]
+    assert sorted(path.name for path in out.iterdir()) == ["fold0-seed0", "fold2-seed0", "sweep.yaml"]
     parts = [read_predictions(out / name).of("test") for name in ("fold0-seed0", "fold2-seed0")]
     people = [set(part.column("participant")) for part in parts]
     assert people[0] and people[1] and not people[0] & people[1]
@@ -64,6 +64,10 @@ def test_two_folds_are_trained_for_real_and_each_row_is_judged_once(options, tmp
     written = (out / "fold0-seed0" / "model" / "metrics.json").stat().st_mtime_ns
     assert main(command) == 0  # everything is there already
     assert (out / "fold0-seed0" / "model" / "metrics.json").stat().st_mtime_ns == written
+    assert main(["report", str(out), "--no-cost"]) == 0
+    (model,) = json.loads((out / "report.json").read_text(encoding="utf-8"))["models"]
+    figure = model["tasks"]["emotion"]["figures"]["accuracy"]
+    assert figure["rows"] == sum(map(len, parts)) and figure["clusters"]["number"] == len(people[0] | people[1])
 
 
 def test_what_is_complete_is_kept_and_what_fails_is_tried_again(options, trained, tmp_path):
