@@ -11,7 +11,7 @@ mean is taken, so that neither dark nor bright pixels go unseen (Kapishnikov et 
 vectors of tokens do not begin at 0, since a norm behind them would turn round there, between the steps of the path.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
@@ -45,6 +45,12 @@ SHADES = (0.0, 1.0)
 
 STEPS = 32
 """Of the path, at the nodes of Gauss and Legendre."""
+
+FINER = (1, 4, 16)
+"""Times as many steps are tried, one after the other, while the parts do not sum to the change of the output."""
+
+TOLERANCE, SMALL = 0.05, 0.01
+"""Share of that change which may be missed, and what it counts as at least, in logits."""
 
 AT_ONCE = 8
 """Of them in one pass."""
@@ -91,7 +97,7 @@ def attribute(
         inputs: a batch of the one sample.
         label: whose; None: the likeliest.
         modalities: those that are asked about, the others stay as they are; None: all.
-        steps: of the path; more make `error` smaller.
+        steps: of the path, at first.
 
     Raises:
         ValueError: there is no such label, or nothing that gradients reach.
@@ -118,13 +124,10 @@ def attribute(
         one_of_several = task.problem_type == "single_label_classification"
         return logits[:, place] - (logits.mean(dim=1) if one_of_several else 0)  # a shift of all changes no answer
 
-    method = IntegratedGradients(output)
-    paths = [
-        method.attribute(tuple(given), tuple(start), n_steps=steps, internal_batch_size=AT_ONCE) for start in starts
-    ]
-    found = [torch.stack(values).mean(dim=0).detach() for values in zip(*paths, strict=True)]
     with torch.no_grad():
         end, *begins = [float(output(*parts)) for parts in (given, *starts)]
+    paths = [_path(output, given, start, end - begin, steps) for start, begin in zip(starts, begins, strict=True)]
+    found = [torch.stack(values).mean(dim=0) for values in zip(*paths, strict=True)]
     modality_of = [*(CONTINUOUS[name] for name in names), TEXT]
     totals = {of: float(values.sum()) for of, values in zip(modality_of, found, strict=False)}
     rows, judged = judged_inputs(processor, dict(inputs) | dict(zip(names, found, strict=False)))
@@ -143,6 +146,18 @@ def _place(labels: Sequence[str], label: str | None, logits: Tensor) -> int:
     if label not in labels:
         raise ValueError(f"label={label!r}: the model's main task has {', '.join(labels)}.")
     return list(labels).index(label)
+
+
+def _path(
+    output: Callable[..., Tensor], given: Sequence[Tensor], start: Sequence[Tensor], change: float, steps: int
+) -> list[Tensor]:
+    """Integrated gradients from `start` to `given`; of more steps while they miss too much of the change."""
+    method = IntegratedGradients(output)
+    for finer in FINER:
+        found = method.attribute(tuple(given), tuple(start), n_steps=finer * steps, internal_batch_size=AT_ONCE)
+        if abs(sum(float(values.sum()) for values in found) - change) <= TOLERANCE * max(abs(change), SMALL):
+            break
+    return [values.detach() for values in found]
 
 
 def _start(processor: ProcessorMixin, name: str, values: Tensor, shade: float) -> Tensor:
