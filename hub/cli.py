@@ -169,9 +169,7 @@ def add_report(commands: argparse._SubParsersAction) -> None:
     command.set_defaults(run=report)
     command.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or of several")
     command.add_argument("--output", type=Path, metavar="HTML", help="default: report.html in the first RUN")
-    command.add_argument(
-        "--metric", help="by which models and groups are compared; default: what chose the epoch"
-    )
+    command.add_argument("--metric", help="by which models and groups are compared; default: what chose the epoch")
     command.add_argument("--task", help="by which models are compared; default: the main one")
     command.add_argument("--no-cost", action="store_true", help="do not load the models to time them")
     command.add_argument(

@@ -7,7 +7,15 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, f1_score
+from scipy.special import softmax
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    cohen_kappa_score,
+    f1_score,
+    log_loss,
+    roc_auc_score,
+)
 from transformers import EvalPrediction, TrainerCallback, set_seed
 
 from affecthub.datasets_scripts.corpus import MULTI, REGRESSION, SINGLE, Target, load_corpus
@@ -313,14 +321,17 @@ def test_metrics_of_one_and_two_tasks_agree_with_scikit_learn():
             f"{prefix}f1_weighted": f1_score(ids, chosen, average="weighted"),
             f"{prefix}f1_macro": f1_score(ids, chosen, average="macro"),
             f"{prefix}kappa": cohen_kappa_score(ids, chosen),
+            f"{prefix}auc": roc_auc_score(ids, softmax(scores, axis=1), multi_class="ovr"),
+            f"{prefix}nll": log_loss(ids, softmax(scores, axis=1)),
+            f"{prefix}brier": ((softmax(scores, axis=1) - np.eye(scores.shape[1])[ids]) ** 2).sum(axis=1).mean(),
         }
     scores = {"emotion": logits[0], "sentiment": logits[1]}
     labels = {"emotion": emotion, "sentiment": sentiment}
     found = two(EvalPrediction(predictions=(logits[0], scores), label_ids=labels))
-    assert found == pytest.approx(expected)
+    assert {key: found[key] for key in expected} == pytest.approx(expected)
     assert list(found) == list(two.targets)
     single = one(EvalPrediction(predictions=logits[0], label_ids=emotion))
-    assert single == pytest.approx({key: expected[key] for key in one.targets})
+    assert single == pytest.approx({key: found[key] for key in one.targets})
 
 
 def test_two_tasks_train_and_are_judged(trainer_for, tiny):
