@@ -152,9 +152,7 @@ def read_predictions(path: str | Path) -> Predictions:
     path = Path(path)
     path = path / PREDICTIONS_FILE if path.is_dir() else path
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such file; a run leaves it beside its model, so train or --eval_only anew."
-        )
+        raise FileNotFoundError(f"{path}: no such file; a run leaves it beside its model; train anew.")
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
@@ -166,9 +164,7 @@ def read_predictions(path: str | Path) -> Predictions:
         raise ValueError(f"{path} holds no predictions of affecthub: pass the folder of a run.")
     facts = json.loads(stated)
     if facts["version"] != VERSION:
-        raise ValueError(
-            f"{path} is of version {facts['version']}, and this reads version {VERSION}: make it anew by --eval_only."
-        )
+        raise ValueError(f"{path} is of version {facts['version']}, and this reads version {VERSION}: train anew.")
     return Predictions(table, facts)
 
 

@@ -80,7 +80,7 @@ def test_a_subset_says_nothing_of_rows_without_it(predictions):
 
 
 def test_what_is_no_file_of_predictions_is_named(predictions, tmp_path):
-    with pytest.raises(FileNotFoundError, match="train or --eval_only anew"):
+    with pytest.raises(FileNotFoundError, match="train anew"):
         read_predictions(tmp_path)
     path = predictions.write(tmp_path / "predictions.parquet")
     whole = path.read_bytes()
