@@ -18,8 +18,8 @@ def comparison_table(comparison: Comparison) -> str:
     drawn = f"Intervals (95 %) draw, and tests exchange, whole clusters by {by}: {number:,} of them."
     blocks.append("\n".join([drawn, *said]))
     if pairs:
-        blocks.append(_aligned([_PAIR_HEAD, *(_pair_line(pair, metric) for pair in pairs)]))
-        blocks.append("\n".join(_verdict(pair, metric) for pair in pairs))
+        blocks.append(_aligned([PAIR_HEAD, *(pair_line(pair, metric) for pair in pairs)]))
+        blocks.append("\n".join(verdict(pair, metric) for pair in pairs))
         kind = "all exchanges of clusters" if pairs[0]["exact"] else "random exchanges of clusters"
         blocks.append(
             f"Decided by p after Holm's correction for {len(pairs)} pair{'s' if len(pairs) > 1 else ''} (below "
@@ -32,7 +32,7 @@ def comparison_table(comparison: Comparison) -> str:
 
 
 _MODEL_HEAD = ["model", "figure", "95 % interval", "over rows", "sd of seeds", "mean of folds (sd)", "rows"]
-_PAIR_HEAD = ["pair", "difference", "95 % interval", "p", "p (Holm)", "d_z", "McNemar", "resampled t"]
+PAIR_HEAD = ["pair", "difference", "95 % interval", "p", "p (Holm)", "d_z", "McNemar", "resampled t"]
 
 
 def _model_line(model: Figures, metric: Metric) -> list[str]:
@@ -43,7 +43,8 @@ def _model_line(model: Figures, metric: Metric) -> list[str]:
     return [model["model"], metric.shown(model["value"]), *ends, spread, folds, f"{model['rows']:,}"]
 
 
-def _pair_line(pair: Pair, metric: Metric) -> list[str]:
+def pair_line(pair: Pair, metric: Metric) -> list[str]:
+    """A pair under `PAIR_HEAD`."""
     size = f"{pair['effect_size']:+.2f}" if "effect_size" in pair else ""
     by_seed = " / ".join(_p(test["p"]) for test in pair.get("mcnemar", {}).values())
     resampled = _p(pair["resampled_t"]["p"]) if "resampled_t" in pair else ""
@@ -55,7 +56,7 @@ def _pair_line(pair: Pair, metric: Metric) -> list[str]:
     ]
 
 
-def _verdict(pair: Pair, metric: Metric) -> str:
+def verdict(pair: Pair, metric: Metric) -> str:
     """The decision in words."""
     if pair["better"] is None:
         return f"{pair['first']} and {pair['second']}: no difference shown (p {_p(pair['p_holm'])})"

@@ -9,10 +9,11 @@ from typing import TypedDict
 import numpy as np
 from scipy.special import log_softmax
 
-from .answers import Calibration, Kind, from_outputs, known_rows
+from .answers import Answers, Kind, known_rows
 from .metrics import METRICS
 from .predictions import Predictions
-from .scores import headline, judged
+from .scores import headline
+from .scores import report as scores_of
 
 QUANTILES = 4
 """Parts of about equal numbers of rows, into which durations are cut."""
@@ -89,30 +90,27 @@ def worst_rows(predictions: Predictions, task: str, count: int = 20) -> list[Wor
         task: which target.
         count: at most so many.
     """
-    of = predictions.tasks[task]
-    kind, labels = of["kind"], of["labels"]
-    references, logits = predictions.references(task), predictions.logits(task)
-    losses = row_losses(kind, references, logits)
-    order = np.argsort(-np.nan_to_num(losses, nan=-np.inf), kind="stable")
+    references, kind = predictions.references(task), predictions.tasks[task]["kind"]
+    places = np.flatnonzero(known_rows(kind, references))
+    answers = predictions.answers(task) if len(places) else None
+    losses = row_losses(kind, references, predictions.logits(task))[places]
     keys, people = predictions.column("key"), predictions.column("participant")
     rows: list[WorstRow] = []
-    for row in order[np.isfinite(losses[order])]:
-        truth, said = in_words(kind, labels, references[row], logits[row], of.get("calibration"))
+    for known in np.argsort(-losses, kind="stable"):
+        truth, said = in_words(answers, known)
         if truth != said:
+            row = places[known]
             whom = None if people is None else people[row]
             key = str(row if keys is None else keys[row])
-            rows.append({"key": key, "participant": whom, "truth": truth, "said": said, "loss": float(losses[row])})
+            rows.append({"key": key, "participant": whom, "truth": truth, "said": said, "loss": float(losses[known])})
         if len(rows) == count:
             break
     return rows
 
 
-def in_words(
-    kind: Kind, labels: list[str], reference: np.ndarray, logits: np.ndarray, calibration: Calibration | None = None
-) -> tuple[str, str]:
+def in_words(answers: Answers, row: int) -> tuple[str, str]:
     """Truth and answer of one row, so that they are equal where it was judged rightly."""
-    answers = from_outputs(kind, np.array([reference]), logits[None], labels, calibration)
-    true, said = answers.references[0], answers.predictions[0]
+    kind, labels, true, said = answers.kind, answers.labels, answers.references[row], answers.predictions[row]
     if kind in ("single_label", "binary"):
         return labels[int(true)], labels[int(said)]
     if kind == "regression":
@@ -131,7 +129,7 @@ def confused_pairs(predictions: Predictions, task: str, count: int = 10) -> list
         task: which target; of several labels and of numbers there are no pairs.
         count: at most so many.
     """
-    report = _judged(predictions, task)
+    report = scores_of(predictions.answers(task))
     if "confusion_matrix" not in report:
         return []
     matrix, labels = np.array(report["confusion_matrix"]), report["labels"]
@@ -160,7 +158,7 @@ def by_group(predictions: Predictions, task: str, metric: str) -> list[GroupFigu
     for by, name, rows in _groups(predictions, task):
         part = predictions.take(rows)
         if known_rows(predictions.tasks[task]["kind"], part.references(task)).any():
-            report = _judged(part, task)
+            report = scores_of(part.answers(task))
             if metric in (figures := headline(report)):
                 found.append(GroupFigure(by=by, name=name, rows=report["rows"], figure=figures[metric]))
     return found
@@ -209,12 +207,6 @@ def _groups(predictions: Predictions, task: str) -> Iterator[tuple[str, str, np.
         held = np.array([" + ".join(present) or "nothing" for present in predictions.table["present"].to_pylist()])
         for name in sorted(set(held.tolist())):
             yield "held", name, held == name
-
-
-def _judged(predictions: Predictions, task: str) -> dict:
-    of = predictions.tasks[task]
-    given = predictions.references(task), predictions.logits(task), of["labels"], of["kind"], of.get("calibration")
-    return judged(*given)
 
 
 def _named(labels: list[str], marked: np.ndarray) -> str:

@@ -10,7 +10,8 @@ from .answers import known_rows
 from .errors import row_losses
 from .metrics import direction_of
 from .predictions import Predictions
-from .scores import headline, judged
+from .scores import headline
+from .scores import report as scores_of
 
 LARGE_GAP = 0.2
 """Of the training loss: a validation loss that is higher by more is called overfitting."""
@@ -58,7 +59,7 @@ def overfitting(
         part = predictions.of(split)
         references, logits = part.references(task), part.logits(task)
         if known_rows(of["kind"], references).any():
-            report = judged(references, logits, of["labels"], of["kind"], of.get("calibration"))
+            report = scores_of(part.answers(task))
             loss = float(np.nanmean(row_losses(of["kind"], references, logits)))
             found["splits"][split] = {"rows": report["rows"], "loss": loss, "figures": headline(report)}
     splits = found["splits"]

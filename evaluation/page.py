@@ -9,9 +9,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..media.files import write_file
 from . import charts
+from .comparison_table import PAIR_HEAD, pair_line, verdict
 from .errors import FEWEST
-from .metrics import METRICS, PERCENT, Metric, percent
-from .results import SYNTHETIC_NOTE, ablation_table, rows_left_out, units_of
+from .metrics import METRICS, PERCENT, percent
+from .results import SYNTHETIC_NOTE, ablation_table, interval_note, rows_left_out, units_of
 
 TEMPLATE = "page.html.jinja"
 
@@ -100,11 +101,9 @@ def _results(report: Mapping[str, Any]) -> Iterator[Block]:
         usual = of["baseline"]["usual"]
         head = ["metric", "model", "95 % interval", "over rows", "sd of seeds", "mean of folds (sd)"]
         head.append(f"baseline ({usual})" if usual else "baseline")
-        caption = (
-            f"{of['split']}, {main['rows']:,} rows; {units_of(of['figures']) or 'figures as they are'}; intervals "
-        )
-        caption += f"by {main['clusters']['by']}, of which there are {main['clusters']['number']:,}"
+        caption = f"{of['split']}, {main['rows']:,} rows; {units_of(of['figures']) or 'figures as they are'}"
         yield _table(caption, *_said(head, rows))
+        yield _text(f"{interval_note(main)}.")
         yield from (_text(f"{note}.") for note in of["notes"])
         if left := rows_left_out(found):
             yield _text(f"{left}.")
@@ -155,11 +154,9 @@ def _comparison(report: Mapping[str, Any]) -> Iterator[Block]:
     axis = f"difference of {metric.name} ({'points' if unit == 100 else metric.unit or 'as it is'})"
     drawn = charts.dots(dots, "Differences of the models, with their intervals", axis, line=0)
     yield _chart(drawn, "Differences with their 95 % intervals; one that holds 0 shows no difference")
-    head = ["pair", "difference", "95 % interval", "p", "p (Holm)", "d_z", "McNemar p", "resampled t p", "verdict"]
-    yield _table(
-        f"{metric.title} of {compared['task']}, {compared['split']}",
-        *_said(head, list(map(_pair_row, compared["pairs"], [metric] * len(dots)))),
-    )
+    caption = f"{metric.title} of {compared['task']}, {compared['split']}"
+    yield _table(caption, *_said(PAIR_HEAD, [pair_line(pair, metric) for pair in compared["pairs"]]))
+    yield {"kind": "list", "entries": [verdict(pair, metric) for pair in compared["pairs"]]}
     yield from (_text(f"{note}.") for note in compared["notes"])
     yield _text(
         "Decided by a permutation test that exchanges the answers of two models by whole cluster, after Holm's "
@@ -168,22 +165,6 @@ def _comparison(report: Mapping[str, Any]) -> Iterator[Block]:
         "deviation of clusters' differences.",
         rule=True,
     )
-
-
-def _pair_row(pair: Mapping[str, Any], metric: Metric) -> list[str]:
-    size = f"{pair['effect_size']:+.2f}" if "effect_size" in pair else ""
-    mcnemar = " / ".join(f"{test['p']:.3f}" for test in pair.get("mcnemar", {}).values())
-    return [
-        f"{pair['first']} - {pair['second']}",
-        metric.shown(pair["difference"]),
-        " to ".join(map(metric.shown, pair.get("interval", ()))),
-        f"{pair['p']:.4f}",
-        f"{pair['p_holm']:.4f}",
-        size,
-        mcnemar,
-        f"{pair['resampled_t']['p']:.3f}" if "resampled_t" in pair else "",
-        f"{pair['better']} is better" if pair["better"] else "no difference shown",
-    ]
 
 
 def _confidence(report: Mapping[str, Any]) -> Iterator[Block]:

@@ -46,7 +46,7 @@ def plot_curves(
     Raises:
         ValueError: nothing was logged.
     """
-    panels = {name: lines for name, lines in _panels(log_history).items() if lines}
+    panels = panels_of(log_history)
     if not panels:
         raise ValueError(
             f"{path}: log_history has {len(log_history)} entries and none with loss, eval_ metrics or learning rates; "
@@ -64,8 +64,11 @@ def plot_curves(
     return _save(figure, path, title, synthetic)
 
 
-def _panels(log_history: LogHistory) -> dict[str, dict[str, tuple[list[float], list[float]]]]:
-    """Panel -> line -> (epochs, values); shares have a panel of their own, for other metrics have other scales."""
+def panels_of(log_history: LogHistory) -> dict[str, dict[str, tuple[list[float], list[float]]]]:
+    """What is drawn over the epochs: panel -> line -> (epochs, values).
+
+    Shares have a panel of their own, for other metrics have other scales.
+    """
     keys = sorted({key for entry in log_history for key in entry})
     wanted = {
         "loss": {"train": "loss", "validation": "eval_loss"},
@@ -78,10 +81,11 @@ def _panels(log_history: LogHistory) -> dict[str, dict[str, tuple[list[float], l
         if metric and metric.curve:
             panel = "validation metric" if metric.unit == PERCENT else "validation metric, as it is"
             wanted[panel][key.removeprefix("eval_")] = key
-    return {
+    drawn = {
         panel: {label: _series(log_history, key) for label, key in lines.items() if key in keys}
         for panel, lines in wanted.items()
     }
+    return {panel: lines for panel, lines in drawn.items() if lines}
 
 
 def _series(log_history: LogHistory, key: str) -> tuple[list[float], list[float]]:

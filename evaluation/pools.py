@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .answers import Answers, from_outputs, joined, known_rows
+from .answers import Answers, joined, known_rows
 from .clusters import Clusters, clustered, people_apart, usual_clusters
 from .predictions import ABOUT_ROWS, Predictions
 from .runs import Model, Run
@@ -184,13 +184,11 @@ def _of_run(run: Run, split: str, task: str | None) -> tuple[Predictions, Answer
         task = task or next(iter(rows.tasks))
         if task not in rows.tasks:
             raise ValueError(f"there is no target {task!r}; those there are: {', '.join(rows.tasks)}.")
-        of = rows.tasks[task]
-        kind, labels, fitted = of["kind"], of["labels"], of.get("calibration")
-        known = known_rows(kind, rows.references(task))
+        known = known_rows(rows.tasks[task]["kind"], rows.references(task))
         if not known.any():
             return None
         rows = rows.take(known)
-        return rows, from_outputs(kind, rows.references(task), rows.logits(task), labels, fitted)
+        return rows, rows.answers(task)
     except ValueError as error:
         raise ValueError(f"{run.folder}: {error}") from error
 

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..media.files import replacing
-from .answers import Calibration, Kind
+from .answers import Answers, Calibration, Kind, from_outputs
 
 PREDICTIONS_FILE = "predictions.parquet"
 
@@ -107,6 +107,11 @@ class Predictions:
         if subset is None or set(subset) == set(self.facts["modalities"]):
             return _numbers(self.table[f"logits.{task}"])
         return _numbers(self.table[f"logits.{task}.{'+'.join(subset)}"])
+
+    def answers(self, task: str, subset: Sequence[str] | None = None) -> Answers:
+        """What was answered to the rows whose truth is known, calibrated as the model is; errors as `from_outputs`."""
+        of, outputs = self.tasks[task], self.logits(task, subset)
+        return from_outputs(of["kind"], self.references(task), outputs, of["labels"], of.get("calibration"))
 
     def column(self, name: str) -> np.ndarray | None:
         """A column about the rows (rows,), None in a row without it; or None: the data set has no such thing."""

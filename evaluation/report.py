@@ -17,13 +17,14 @@ import pyarrow as pa
 
 from ..media.files import write_file
 from .answers import Kind
-from .clusters import Clusters
 from .comparison import Comparison, compare
+from .comparison_table import verdict
 from .errors import by_group, confused_pairs, worst_group, worst_rows
 from .figures import figures
 from .importance import modality_importance
-from .metrics import METRICS, PERCENT, main_metric, metric_logged, metrics_of
+from .metrics import METRICS, PERCENT, main_metric, metrics_of
 from .overfitting import overfitting
+from .pictures import panels_of
 from .pools import Pool, pooled
 from .predictions import Predictions
 from .runs import Model, Run, open_models
@@ -49,6 +50,9 @@ CHEAPEST = (
     "Rule: of the models that beat the baseline and are not shown to be worse than the best one, the one that takes "
     "the least time for a clip is recommended. A model beats the baseline where its whole interval does."
 )
+
+OF_RUN = ("reliability", "coverage", "calibration", "agreement", "always_yes", "among_raters")
+"""Of a run's own scores, what is shown where it is the only one."""
 
 Extra = Callable[[Run], Mapping[str, Any]]
 """What only the model itself can tell, of a run: its cost, what it looks at."""
@@ -112,7 +116,6 @@ def _model(
 ) -> dict[str, Any]:
     """What there is to say of one model."""
     first, results = model.runs[0], model.runs[0].results
-    history = _history(first)
     of_seed = [run for run in model.runs if run.seed == first.seed]
     rows = _together([run.predictions for run in of_seed], split)
     tasks = {}
@@ -122,15 +125,15 @@ def _model(
         except ValueError as error:
             unsaid.append(f"{model.name}, {task}: {error}")
             continue
-        tasks[task] = _task(model, rows, pool, _chosen(model, facts["kind"], metric), history)
-    if history is None:
+        tasks[task] = _task(model, rows, pool, _chosen(model, facts["kind"], metric))
+    if first.history is None:
         unsaid.append(f"{model.name}: no history of its training was kept.")
     return {
         "name": model.name,
         "architecture": rows.facts["architecture"],
         "modalities": rows.facts["modalities"],
         "tasks": tasks,
-        "curves": curves_of(history),
+        "curves": curves_of(first.history),
         "ablation": results.get("ablation", []) if len(of_seed) == 1 else [],
         "runs": [
             {
@@ -153,7 +156,7 @@ def _chosen(model: Model, kind: Kind, metric: str | None) -> str:
     return wanted if wanted in metrics_of(kind) else main_metric(kind)
 
 
-def _task(model: Model, rows: Predictions, pool: Pool, metric: str, history: pd.DataFrame | None) -> dict[str, Any]:
+def _task(model: Model, rows: Predictions, pool: Pool, metric: str) -> dict[str, Any]:
     """What there is to say of one target of a model."""
     first, kind = model.runs[0], pool.first.kind
     groups = by_group(rows, pool.task, metric)
@@ -176,21 +179,15 @@ def _task(model: Model, rows: Predictions, pool: Pool, metric: str, history: pd.
         "pairs": confused_pairs(rows, pool.task),
         "worst": worst_rows(rows, pool.task),
         "overfitting": overfitting(
-            first.predictions, pool.task, history, first.recipe["training"].get("best_metric") or metric
+            first.predictions, pool.task, first.history, first.recipe["training"].get("best_metric") or metric
         ),
     }
     if rows.facts["subsets"] and "train" in first.predictions.splits:
         known = first.predictions.of("train").references(pool.task)
-        clusters = Clusters(pool.clusters.by, pool.clusters.ids)
-        order = _places(rows, pool)
-        found["importance"] = modality_importance(
-            rows.take(order), pool.task, metric, known, seed=0, groups=clusters.ids if len(clusters) > 1 else None
-        )
+        groups = pool.clusters.ids if len(pool.clusters) > 1 else None
+        of_pool = rows.take(_places(rows, pool))
+        found["importance"] = modality_importance(of_pool, pool.task, metric, known, seed=0, groups=groups)
     return found
-
-
-OF_RUN = ("reliability", "coverage", "calibration", "agreement", "always_yes", "among_raters")
-"""Of a run's own scores, what is shown where it is the only one."""
 
 
 def _places(rows: Predictions, pool: Pool) -> np.ndarray:
@@ -217,45 +214,17 @@ def _baselines(stated: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def curves_of(history: pd.DataFrame | None) -> dict[str, dict[str, tuple[list[float], list[float]]]]:
-    """What is drawn over the epochs: panel -> line -> epochs and values.
-
-    Args:
-        history: `history.parquet`; None: there is none.
-    """
+    """What is drawn over the epochs, as `pictures.panels_of` has it; nothing where no history was kept."""
     if history is None:
         return {}
-    shares = {
-        column.removeprefix("eval_"): column
-        for column in history
-        if column.startswith("eval_") and (one := metric_logged(column)) and one.curve and one.unit == PERCENT
-    }
-    panels = {
-        "loss": {"train": "loss", "validation": "eval_loss"},
-        "metrics on validation": shares,
-        "learning rate": {column: column for column in history if column.startswith(("learning_rate", "lr_"))},
-    }
-    return {
-        panel: {
-            line: (held["epoch"].tolist(), held[column].tolist())
-            for line, column in of.items()
-            if column in history and len(held := history.dropna(subset=[column]))
-        }
-        for panel, of in panels.items()
-    }
-
-
-def _history(run: Run) -> pd.DataFrame | None:
-    """The epochs of a run; None where they were not kept."""
-    path = run.folder / "history.parquet"
-    return pd.read_parquet(path) if path.is_file() else None
+    return panels_of([row.dropna().to_dict() for _, row in history.iterrows()])
 
 
 def _environment(run: Run) -> dict[str, str]:
     """System, hardware, and the versions that matter most."""
-    path = run.folder / "environment.json"
-    if not path.is_file():
+    found = run.environment
+    if not found:
         return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
     packages = {name: found["packages"].get(name, "") for name in ("affecthub", "torch", "transformers", "datasets")}
     hardware = ", ".join(found["gpus"]) or f"{found['cores']} cores"
     return {"python": found["python"], "system": found["system"], "hardware": hardware} | packages
@@ -275,7 +244,9 @@ def _lead(models: Sequence[Mapping[str, Any]], compared: Comparison | None) -> l
                 + (f"; the baseline {metric.shown(usual)}" if usual is not None else "")
                 + "."
             )
-    return lines + [verdict(pair, METRICS[compared["metric"]]) for pair in (compared["pairs"] if compared else ())]
+    return lines + [
+        f"{verdict(pair, METRICS[compared['metric']])}." for pair in (compared["pairs"] if compared else ())
+    ]
 
 
 def _advice(models: Sequence[Mapping[str, Any]], worse: set[str]) -> dict[str, list[str]]:
@@ -317,15 +288,6 @@ def _cautions(of: Mapping[str, Any]) -> list[str]:
                 f"{metric.shown(figure['value'])} of all."
             )
     return lines
-
-
-def verdict(pair: Mapping[str, Any], metric: Any) -> str:
-    """What is said of a pair."""
-    if pair["better"] is None:
-        return f"{pair['first']} and {pair['second']}: no difference shown (p {pair['p_holm']:.3f})."
-    other = pair["second"] if pair["better"] == pair["first"] else pair["first"]
-    size = metric.shown(abs(pair["difference"]))
-    return f"{pair['better']} is better than {other}, by {size} of {metric.name} (p {pair['p_holm']:.3f})."
 
 
 def _count(number: int, word: str) -> str:

@@ -2,6 +2,8 @@
 
     recipe.yaml            what was asked for
     predictions.parquet    what the model answered
+    history.parquet        what each epoch gave and took
+    environment.json       what the run was made by
     model/metrics.json     what the run said of itself
 
 Runs whose recipes differ in `split.fold` and `training.seed` alone are one model, tried several times.
@@ -14,12 +16,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from .predictions import PREDICTIONS_FILE, Predictions, read_predictions
 
 RECIPE_FILE = "recipe.yaml"
 """In a run's folder: the recipe that it was started with, overrides included."""
+
+HISTORY_FILE = "history.parquet"
+"""Beside it: what each epoch gave and took."""
+
+ENVIRONMENT_FILE = "environment.json"
+"""Beside it: by what system, hardware and packages the run was made."""
 
 TRIED = ("split.fold", "training.seed")
 """Keys of a recipe in which runs of one model differ."""
@@ -55,6 +64,18 @@ class Run:
     def results(self) -> dict[str, Any]:
         """What the run said of itself, as `results.Results`; empty where that is not there."""
         path = self.folder / "model" / "metrics.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    @cached_property
+    def history(self) -> pd.DataFrame | None:
+        """A row an epoch of its training; None where that was not kept."""
+        path = self.folder / HISTORY_FILE
+        return pd.read_parquet(path) if path.is_file() else None
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """What it was made by; empty where that was not kept."""
+        path = self.folder / ENVIRONMENT_FILE
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 

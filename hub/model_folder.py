@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, ProcessorMixin, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -19,6 +18,7 @@ from affecthub.evaluation.pictures import SCORES_PICTURE, plot_ablation, plot_cu
 from affecthub.evaluation.results import Results, write_results
 from affecthub.hub.card import CardFacts, write_card
 from affecthub.hub.remote_code import add_travelling_code
+from affecthub.training.environment import hardware
 from affecthub.training.from_recipe import pretrained_audio
 from affecthub.training.recipe import Recipe
 
@@ -133,6 +133,6 @@ def card_facts(run: Finished, pictures: dict[str, str]) -> CardFacts:
         recipe=recipe.to_dict(),
         pictures=pictures,
         versions={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
-        hardware=torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU",
+        hardware=hardware(),
         seconds=run.seconds,
     )

@@ -1,6 +1,5 @@
 """What a model costs to run: parameters, size, operations, time and memory of a clip, on the machine at hand."""
 
-import platform
 import timeit
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,11 +9,13 @@ import numpy as np
 import psutil
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoModelForVideoClassification, AutoProcessor, PreTrainedModel
+from transformers import PreTrainedModel
 
+from affecthub.insight.opened import load
 from affecthub.media.for_processor import Processor, shorter_side
 from affecthub.modeling.modalities import AUDIO, MODALITIES, PHYSIO, TEXT, VIDEO
 from affecthub.training.encoder_cache.samples import encode_samples
+from affecthub.training.environment import hardware
 
 WORDS = "well i never thought that you would come all this way to see me today"
 """What is said in the clip that is timed."""
@@ -68,15 +69,12 @@ def measure_cost(folder: str | Path, batches: Sequence[int] = (1, 8), seconds: f
         batches: clips at once.
         seconds: of a clip.
     """
-    model = AutoModelForVideoClassification.from_pretrained(folder).eval()
-    processor = AutoProcessor.from_pretrained(folder)
-    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    model.to(device)
+    model, processor = load(folder)
     sample = made_sample(processor, seconds)
     with torch.inference_mode():
-        held = _held(device)
+        held = _held(model.device)
         costs = [_cost_of_batch(model, processor, [sample] * count, seconds, held) for count in batches]
-        inputs = encode_samples(processor, [sample]).to(device)
+        inputs = encode_samples(processor, [sample]).to(model.device)
         with FlopCounterMode(display=False) as counter:
             model(**inputs)
     files = Path(folder).glob("*.safetensors")
@@ -86,7 +84,7 @@ def measure_cost(folder: str | Path, batches: Sequence[int] = (1, 8), seconds: f
         "gflops": round(counter.get_total_flops() / 1e9, 4),
         "batches": costs,
         "clip_seconds": seconds,
-        "hardware": torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()} {device.type}",
+        "hardware": hardware(),
         "threads": torch.get_num_threads(),
     }
 

@@ -63,11 +63,15 @@ def open_run(folder: str | Path) -> OpenedRun:
     recipe = load_recipe(str(folder / RECIPE_FILE))
     corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split)
     split = "test" if "test" in corpus.splits else "validation"
-    processor = AutoProcessor.from_pretrained(folder / "model")
-    model = AutoModelForVideoClassification.from_pretrained(folder / "model").eval()
+    model, processor = load(folder / "model")
+    return OpenedRun(folder, recipe, corpus, model, processor, split, samples_of(recipe, corpus, split, processor))
+
+
+def load(folder: str | Path) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """The model of a folder, in eval mode, on the accelerator where there is one; and its processor."""
+    model = AutoModelForVideoClassification.from_pretrained(folder).eval()
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    samples = samples_of(recipe, corpus, split, processor)
-    return OpenedRun(folder, recipe, corpus, model.to(device), processor, split, samples)
+    return model.to(device), AutoProcessor.from_pretrained(folder)
 
 
 def usable(samples: SampleDataset) -> Iterator[tuple[int, dict]]:

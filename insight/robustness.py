@@ -15,12 +15,12 @@ import torch
 
 from affecthub.evaluation.answers import from_outputs, known_rows
 from affecthub.evaluation.bootstrap import Draws, interval
-from affecthub.evaluation.metrics import METRICS
+from affecthub.evaluation.metrics import METRICS, main_metric, metrics_of
 from affecthub.insight.opened import OpenedRun, inputs_of, usable
 from affecthub.media.for_processor import Processor
 from affecthub.modeling.modalities import AUDIO, MODALITIES, PHYSIO, TEXT, VIDEO
 from affecthub.training.augmentation import AudioAugmentation, augment_audio
-from affecthub.training.trainer import Metrics, kind_of_target
+from affecthub.training.trainer import kind_of_target
 
 ROBUSTNESS_FILE = "robustness.json"
 
@@ -162,9 +162,9 @@ def write_robustness(run: OpenedRun, rows: int = ROWS, metric: str | None = None
         ValueError: a metric that the main task is not judged by, or no row whose truth is known.
     """
     task = run.corpus.targets[0]
-    kind, metric = kind_of_target(task), metric or Metrics(run.corpus.targets).main
-    if metric not in METRICS or kind not in METRICS[metric].kinds:
-        known = [name for name, row in METRICS.items() if kind in row.kinds]
+    kind = kind_of_target(task)
+    metric, known = metric or main_metric(kind), metrics_of(kind)
+    if metric not in known:
         raise ValueError(f"metric={metric!r}: {task.name} is judged by {', '.join(known)}.")
     samples = run.some(rows)
     met = [each for each in DISTURBANCES if fits(each, run.processor)]

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import torch
 
+from affecthub.evaluation.runs import ENVIRONMENT_FILE
 from affecthub.media.files import write_file
-
-ENVIRONMENT_FILE = "environment.json"
 
 
 def environment() -> dict[str, object]:
@@ -26,6 +25,11 @@ def environment() -> dict[str, object]:
         "cuda": torch.version.cuda,
         "packages": dict(sorted({found.name.lower(): found.version for found in distributions()}.items())),
     }
+
+
+def hardware() -> str:
+    """What a model runs on here, in words."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
 
 
 def write_environment(folder: Path) -> None:

@@ -14,7 +14,8 @@ from affecthub.evaluation.calibration import fit
 from affecthub.evaluation.clusters import clusters_of
 from affecthub.evaluation.predictions import ABOUT_ROWS, Predictions, list_column, predictions_of
 from affecthub.evaluation.results import AblationRow, Results
-from affecthub.evaluation.scores import Scores, ablation_figures, judged, score
+from affecthub.evaluation.scores import Scores, ablation_figures, score
+from affecthub.evaluation.scores import report as scores_of
 from affecthub.modeling.fusion import ModalityWeights, PathWeights
 from affecthub.training.clips import StreamedDataset
 from affecthub.training.recipe import Recipe
@@ -237,8 +238,7 @@ def ablate(predictions: Predictions, bayes: Mapping[frozenset[str], float]) -> l
         seen = predictions.take(predictions.holding(subset))
         if not len(seen) or not known_rows(task["kind"], seen.references(name)).any():
             continue
-        outputs, fitted = seen.logits(name, subset), task.get("calibration")
-        report = judged(seen.references(name), outputs, task["labels"], task["kind"], fitted)
+        report = scores_of(seen.answers(name, subset))
         row: AblationRow = {"modalities": list(subset), "rows": report["rows"], "figures": ablation_figures(report)}
         if frozenset(subset) in bayes:
             row["bayes_accuracy"] = bayes[frozenset(subset)]

@@ -9,9 +9,8 @@ import psutil
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from affecthub.evaluation.runs import HISTORY_FILE
 from affecthub.media.files import replacing
-
-HISTORY_FILE = "history.parquet"
 
 SUMMARY = "train_runtime"
 """In the last entry of a Trainer's log, which is of the whole run."""

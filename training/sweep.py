@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from transformers.trainer_utils import get_last_checkpoint
 
 from affecthub.datasets_scripts.corpus import fold_names
+from affecthub.evaluation.runs import ENVIRONMENT_FILE
 from affecthub.training.from_recipe import modalities_of
 from affecthub.training.launch import ASKED
 from affecthub.training.recipe import Recipe, load_recipe, write_recipe
@@ -39,7 +40,7 @@ class SweptRun:
     @property
     def complete(self) -> bool:
         """Whether everything that a run leaves is there; its model's folder is renamed to its place at the end."""
-        return (self.folder / "environment.json").is_file() and (self.folder / "model" / "metrics.json").is_file()
+        return (self.folder / ENVIRONMENT_FILE).is_file() and (self.folder / "model" / "metrics.json").is_file()
 
 
 class SweepError(ValueError):
