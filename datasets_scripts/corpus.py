@@ -34,7 +34,7 @@ from datasets import ClassLabel, Dataset, Value, concatenate_datasets
 
 from affecthub.datasets_scripts.prepared.shards import Prepared, open_prepared
 from affecthub.datasets_scripts.prepared.stream import ShardStream
-from affecthub.datasets_scripts.splits import SplitOptions, make_folds, train_validation_test
+from affecthub.datasets_scripts.splits import SplitOptions, make_folds, share_of, train_validation_test
 
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 
@@ -328,7 +328,8 @@ def load_corpus(
     Raises:
         ValueError: it was prepared with other options; no row can be used; a protocol that it lacks the columns for.
     """
-    corpus = _divided(_undivided(data, modalities, streaming is not None), split or SplitOptions())
+    split = split or SplitOptions()
+    corpus = _fewer(_divided(_undivided(data, modalities, streaming is not None), split), split)
     limited = {name: _limit(rows, data.limit) for name, rows in corpus.splits.items()}
     corpus = replace(corpus, splits=limited)
     if streaming is None:
@@ -423,6 +424,18 @@ def _as_it_says(corpus: Corpus, split: SplitOptions) -> Corpus:
     dealt = make_folds(protocol, table, **options)[0]
     splits |= {"train": rows.select(dealt.train), "validation": rows.select(dealt.held_out)}
     return replace(corpus, splits=splits, protocol=f"fixed; the validation is dealt from train, {protocol}")
+
+
+def _fewer(corpus: Corpus, split: SplitOptions) -> Corpus:
+    """With a share of those who learn; how many rows are left out is said."""
+    if split.share == 1:
+        return corpus
+    rows = corpus.splits["train"]
+    places = share_of(strictest(rows.column_names), _to_deal(corpus, rows, split)[0], split.share, split.seed)
+    skipped = corpus.skipped | {
+        f"train {corpus.unit} left out by split.share={split.share:g}": len(rows) - len(places)
+    }
+    return replace(corpus, splits=corpus.splits | {"train": rows.select(places)}, skipped=skipped)
 
 
 def strictest(columns: Collection[str]) -> str:

@@ -42,6 +42,13 @@ class SplitOptions:
     """Deals rows, recordings or people to folds."""
     stratify: bool = True
     """Balance the classes of the main target over the folds, as far as whole people and recordings allow."""
+    share: float = 1.0
+    """How many of the people that would learn do, above 0 and up to 1, for learning curves: of recordings where no
+    people are known, of rows where neither is. A smaller share is part of each larger one."""
+
+    def __post_init__(self):
+        if not 0 < self.share <= 1:
+            raise ValueError(f"split.share={self.share}: it has to be above 0, up to 1.")
 
 
 @dataclass(frozen=True)
@@ -86,8 +93,7 @@ def make_folds(
         return _fixed(names[codes])
     if protocol == "by_row":
         return _by_row(table, folds, seed, None if label is None else _column(table, label, protocol))
-    names = {"by_recording": "source_recording" if "source_recording" in table else "recording"}
-    groups, found = _group(table, names.get(protocol, "participant"), protocol)
+    groups, found = _group(table, _apart(protocol, table), protocol)
     if protocol == "leave_one_participant_out":
         pairs = LeaveOneGroupOut().split(groups, groups=groups)
         return [Fold(str(found[groups[held_out[0]]]), train, held_out) for train, held_out in pairs]
@@ -127,6 +133,33 @@ def train_validation_test(
     rest = outer[fold].train
     inner = make_folds(protocol, table.iloc[rest], folds=folds, seed=seed, label=label)[0]
     return {"train": rest[inner.train], "validation": rest[inner.held_out], "test": outer[fold].held_out}
+
+
+def share_of(protocol: str, columns: Columns, share: float, seed: int = 0) -> np.ndarray:
+    """Positions of the rows of some people, recordings or rows, drawn at random.
+
+    Args:
+        protocol: which of these it is, as `make_folds` keeps them apart: "grouped_k_fold", "by_recording" or "by_row".
+        columns: as for `make_folds`; rows without a value belong together.
+        share: of them, above 0 and up to 1; one at least. With the same seed, a smaller one is part of a larger one.
+        seed: of the draw.
+
+    Returns:
+        int (rows,), ascending.
+    """
+    table = pd.DataFrame(columns)
+    groups = np.arange(len(table))
+    if protocol != "by_row":
+        groups = pd.factorize(table[_apart(protocol, table)], use_na_sentinel=False)[0]
+    number = int(groups.max()) + 1
+    drawn = np.random.default_rng(seed).permutation(number)[: max(1, round(share * number))]
+    return np.flatnonzero(np.isin(groups, drawn))
+
+
+def _apart(protocol: str, table: pd.DataFrame) -> str:
+    """The column whose values a protocol keeps apart."""
+    names = {"by_recording": "source_recording" if "source_recording" in table else "recording"}
+    return names.get(protocol, "participant")
 
 
 def _column(table: pd.DataFrame, name: str, protocol: str) -> pd.Series:

@@ -255,6 +255,23 @@ def _losses(answers: Answers) -> dict[str, np.ndarray]:
     return {"log_loss": -np.log(np.maximum(right, np.finfo(np.float64).eps)), "squared_error": squares}
 
 
+def mean_draws(values: np.ndarray, groups: np.ndarray, seed: int, number: int = RESAMPLES) -> np.ndarray:
+    """Means of columns over resamples of groups of rows, (draws, columns).
+
+    Args:
+        values: float (rows, columns).
+        groups: int (rows,), from 0 on: rows that are drawn together, with replacement.
+        seed: of the resampling.
+        number: of resamples.
+    """
+    table = np.column_stack([values, np.ones(len(values))])
+    units = int(groups.max()) + 1
+    sums = _counts(np.random.default_rng(seed), units, number) @ (
+        _grouping(groups, np.arange(len(table)), (units, len(table))) @ table
+    )
+    return sums[:, :-1] / sums[:, -1:]
+
+
 def interval(values: np.ndarray, confidence: float = 0.95, groups: int | None = None) -> list[float] | None:
     """Percentiles [low, high] of a figure's resamples (draws,), NaN where one has no such figure; None: none has.
 

@@ -91,6 +91,35 @@ def dots(
         return _svg(figure, title)
 
 
+def curve(
+    steps: Sequence[tuple[float, float, Sequence[float] | None]],
+    title: str,
+    x: str,
+    y: str,
+    *,
+    line: float | None = None,
+) -> str:
+    """A line through figures with their intervals as whiskers.
+
+    Args:
+        steps: x, y, and [low, high] of y or None.
+        title: for who cannot see it.
+        x, y: what the axes are, with units.
+        line: where a horizontal line stands.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _axes(6.2, 3.6)
+        across, up, ends = zip(*steps, strict=True)
+        if line is not None:
+            axes.axhline(line, color=INK, linewidth=0.8, linestyle="--")
+        axes.plot(across, up)
+        for place, end in zip(across, ends, strict=True):
+            if end:
+                axes.vlines(place, *end, color=COLOURS[0], linewidth=1.2)
+        axes.set(xlabel=x, ylabel=y)
+        return _svg(figure, title)
+
+
 def points(named: Mapping[str, tuple[float, float]], title: str, x: str, y: str) -> str:
     """A named point each, the horizontal axis by powers of ten.
 

@@ -3,7 +3,7 @@
 Everything is made of `predictions.Predictions` of one split, and of one target.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypedDict
 
 import numpy as np
@@ -49,7 +49,7 @@ class GroupFigure(TypedDict):
     """What a metric is for some of the rows."""
 
     by: str
-    """"participant", "label", "duration" or "held"."""
+    """"participant", "label", "duration", "held", or what was measured of the rows."""
     name: str
     rows: int
     figure: float
@@ -146,16 +146,27 @@ def confused_pairs(predictions: Predictions, task: str, count: int = 10) -> list
     ]
 
 
-def by_group(predictions: Predictions, task: str, metric: str) -> list[GroupFigure]:
-    """A metric of each participant, label, span of durations, and of what the rows held.
+class Measured(TypedDict):
+    """Something that was measured of rows, such as how loud they are."""
+
+    unit: str
+    rows: dict[str, float]
+    """Key -> value, of some rows or all."""
+
+
+def by_group(
+    predictions: Predictions, task: str, metric: str, measures: Mapping[str, Measured] | None = None
+) -> list[GroupFigure]:
+    """A metric of each participant, label, span of durations and of other measures, and of what the rows held.
 
     Args:
         predictions: of one split.
         task: which target.
         metric: a key of `metrics.METRICS`.
+        measures: by name; None: there are none.
     """
     found = []
-    for by, name, rows in _groups(predictions, task):
+    for by, name, rows in [*_groups(predictions, task), *_by_measure(predictions, measures or {})]:
         part = predictions.take(rows)
         if known_rows(predictions.tasks[task]["kind"], part.references(task)).any():
             report = scores_of(part.answers(task))
@@ -198,15 +209,29 @@ def _groups(predictions: Predictions, task: str) -> Iterator[tuple[str, str, np.
         for i, label in enumerate(labels):
             yield "label", label, references == i
     seconds = durations(predictions)
-    if seconds is not None and np.isfinite(seconds).sum() >= QUANTILES:
-        edges = np.unique(np.nanquantile(seconds, np.linspace(0, 1, QUANTILES + 1)))
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
-            name = f"{low:.1f} to {high:.1f} s"
-            yield "duration", name, (seconds >= low) & ((seconds < high) | (high == edges[-1]))
+    if seconds is not None:
+        yield from _spans("duration", seconds, "s")
     if len(predictions.facts["modalities"]) > 1:
         held = np.array([" + ".join(present) or "nothing" for present in predictions.table["present"].to_pylist()])
         for name in sorted(set(held.tolist())):
             yield "held", name, held == name
+
+
+def _by_measure(predictions: Predictions, measures: Mapping[str, Measured]) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Likewise, by what was measured of the rows."""
+    keys = predictions.column("key") if measures else None
+    for name, measure in measures.items() if keys is not None else ():
+        values = np.array([measure["rows"].get(str(key), np.nan) for key in keys])
+        yield from _spans(name, values, measure["unit"])
+
+
+def _spans(by: str, values: np.ndarray, unit: str) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Parts of about equal numbers of rows, by a value (rows,), NaN where it is not known."""
+    if np.isfinite(values).sum() < QUANTILES:
+        return
+    edges = np.unique(np.nanquantile(values, np.linspace(0, 1, QUANTILES + 1)))
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        yield by, f"{low:.1f} to {high:.1f} {unit}", (values >= low) & ((values < high) | (high == edges[-1]))
 
 
 def _named(labels: list[str], marked: np.ndarray) -> str:

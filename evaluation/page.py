@@ -24,14 +24,6 @@ MOST = 12
 Block = dict[str, Any]
 """What a section holds: `kind` says what it is, as the template reads it."""
 
-SORTS = {
-    "participant": "By participant",
-    "label": "By label",
-    "duration": "By duration",
-    "held": "By what the rows held",
-}
-"""Sorts of groups, and what their tables are called."""
-
 
 def write_page(report: Mapping[str, Any], path: Path) -> Path:
     """Write a report as HTML, whole or not at all.
@@ -236,7 +228,8 @@ def _groups(report: Mapping[str, Any]) -> Iterator[Block]:
     for title, _, of in _models(report):
         metric, groups = METRICS[of["metric"]], of["groups"]
         whole = of["figures"][of["metric"]]["value"]
-        for sort, caption in SORTS.items():
+        for sort in dict.fromkeys(group["by"] for group in groups):
+            caption = "By what the rows held" if sort == "held" else f"By {sort}"
             found = [group for group in groups if group["by"] == sort]
             if len(found) < 2:
                 continue
@@ -298,10 +291,41 @@ def _learning(report: Mapping[str, Any]) -> Iterator[Block]:
         if "best_epoch" in fit:
             yield _text(f"Epoch {fit['best_epoch']} of {fit['last_epoch']} was the best, and is the one that is kept.")
     for model in report["models"]:
+        for curve in model["learning_curves"]:
+            yield from _learning_curve(curve)
+    for model in report["models"]:
         for name, series in model.get("curves", {}).items():
             if series:
                 drawn = charts.lines(series, f"{name}, {model['name']}", "epoch", name, whole=True)
                 yield _chart(drawn, f"{name} over the epochs, {model['name']}")
+
+
+def _learning_curve(curve: Mapping[str, Any]) -> Iterator[Block]:
+    """A figure by how many people, or rows, it was learned from."""
+    metric, steps = METRICS[curve["metric"]], curve["steps"]
+    unit = 100 if metric.unit == PERCENT else 1
+    by = "participants" if all("participants" in step for step in steps) else "rows"
+    heading = f"{metric.title} of {curve['task']} by how many learn, {curve['model']}"
+    points = [
+        (step[by], unit * step["value"], [unit * end for end in step["interval"]] if "interval" in step else None)
+        for step in steps
+    ]
+    axis = metric.title + (" (%)" if unit == 100 else "")
+    yield {"kind": "heading", "text": heading}
+    yield _chart(charts.curve(points, heading, f"{by} that learn", axis), f"{heading}; whiskers: 95 % intervals")
+    lines = [
+        [
+            f"{percent(step['share'])} %",
+            f"{step['participants']:,.1f}" if "participants" in step else "",
+            f"{step['rows']:,.0f}",
+            metric.shown(step["value"]),
+            " to ".join(map(metric.shown, step.get("interval", []))),
+            metric.shown(step["spread"]) if "spread" in step else "",
+        ]
+        for step in steps
+    ]
+    head = ["share", "participants", "rows", metric.title, "95 % interval", "sd of seeds"]
+    yield _table("What learned, the mean of the runs, and the figure that it gave", *_said(head, lines))
 
 
 def _inside(report: Mapping[str, Any]) -> Iterator[Block]:
@@ -379,13 +403,15 @@ def _robustness(report: Mapping[str, Any]) -> Iterator[Block]:
             yield _text(says)
         for curve in found["curves"]:
             held = [level for level in curve["levels"] if level["value"] is not None]
-            levels, values = [level["level"] for level in held], [unit * level["value"] for level in held]
-            series = {
-                "disturbed": (levels, values),
-                "undisturbed": (levels, [unit * found["undisturbed"]["value"]] * len(held)),
-            }
+            if not held:
+                continue
+            ends = [[unit * end for end in level["interval"]] if "interval" in level else None for level in held]
+            steps = [(level["level"], unit * level["value"], end) for level, end in zip(held, ends, strict=True)]
             name = f"{curve['disturbance']}, {model['name']}"
-            yield _chart(charts.lines(series, name, curve["unit"], axis), f"{name}: {curve['touched']:,} rows hold it")
+            usual = found["undisturbed"]["value"]
+            drawn = charts.curve(steps, name, curve["unit"], axis, line=None if usual is None else unit * usual)
+            caption = f"{name}: {curve['touched']:,} rows hold it; dashed: undisturbed; whiskers: 95 % intervals by"
+            yield _chart(drawn, f"{caption} {found['clusters']}")
 
 
 def _cost(report: Mapping[str, Any]) -> Iterator[Block]:

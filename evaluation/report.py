@@ -7,7 +7,7 @@ groups are those of its first seed, over all folds.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ from ..media.files import write_file
 from .answers import Kind
 from .comparison import Comparison, compare
 from .comparison_table import verdict
-from .errors import by_group, confused_pairs, worst_group, worst_rows
+from .errors import Measured, by_group, confused_pairs, worst_group, worst_rows
 from .figures import figures
 from .importance import modality_importance
-from .metrics import METRICS, PERCENT, main_metric, metrics_of
+from .learning_curve import LearningCurve, families, learning_curve
+from .metrics import METRICS, PERCENT, main_metric, metrics_of, percent
 from .overfitting import overfitting
 from .pictures import panels_of
 from .pools import Pool, pooled
@@ -67,13 +68,14 @@ def report_of(
         paths: folders of runs, and folders of such, as for `runs.open_models`.
         metric: by which models and groups are compared, a key of `METRICS`; None: by which the epoch was chosen.
         task: that models are compared by; None: the main one.
-        extra: asked for the first run of each model: "cost", "attention", "attribution" and "robustness", as far as it
-            gives them.
+        extra: asked for the first run of each model: "cost", "attention", "attribution", "robustness", and "measures"
+            of its rows by which errors are shown, as far as it gives them.
 
     Raises:
         FileNotFoundError, ValueError: as `runs.open_models`, `pools.pooled` and `comparison.compare`.
     """
-    models, unsaid = open_models(paths), []
+    of_family, unsaid = families(open_models(paths)), []
+    models = [family[-1] for family in of_family]
     tested = all("test" in run.predictions.splits for model in models for run in model.runs)
     split = "test" if tested else "validation"
     if not tested:
@@ -81,6 +83,8 @@ def report_of(
             "There is no test split: figures are of validation, which also chose the epoch, and are too kind."
         )
     said = [_model(model, split, metric, extra(model.runs[0]) if extra else {}, unsaid) for model in models]
+    for model, family in zip(said, of_family, strict=True):
+        model["learning_curves"] = _learning_curves(model, family, split, unsaid)
     compared = None
     if len(models) > 1:
         pools = [pooled(model, split, task) for model in models]
@@ -118,14 +122,14 @@ def _model(
     first, results = model.runs[0], model.runs[0].results
     of_seed = [run for run in model.runs if run.seed == first.seed]
     rows = _together([run.predictions for run in of_seed], split)
-    tasks = {}
+    tasks, measures = {}, extra.get("measures")
     for task, facts in rows.tasks.items():
         try:
             pool = pooled(model, split, task)
         except ValueError as error:
             unsaid.append(f"{model.name}, {task}: {error}")
             continue
-        tasks[task] = _task(model, rows, pool, _chosen(model, facts["kind"], metric))
+        tasks[task] = _task(model, rows, pool, _chosen(model, facts["kind"], metric), measures)
     if first.history is None:
         unsaid.append(f"{model.name}: no history of its training was kept.")
     return {
@@ -146,8 +150,21 @@ def _model(
         ],
         "folder": str(first.folder),
         "unfinished": [folder.name for folder in model.unfinished],
-        **extra,
+        **{name: found for name, found in extra.items() if name != "measures"},
     }
+
+
+def _learning_curves(
+    model: Mapping[str, Any], family: Sequence[Model], split: str, unsaid: list[str]
+) -> list[LearningCurve]:
+    """Of each target, where there are models that learned from fewer."""
+    found = []
+    for task, of in model["tasks"].items() if len(family) > 1 else ():
+        try:
+            found.append(learning_curve(family, split, task, of["metric"]))
+        except ValueError as error:
+            unsaid.append(f"{model['name']}, {task}, learning curve: {error}")
+    return found
 
 
 def _chosen(model: Model, kind: Kind, metric: str | None) -> str:
@@ -156,10 +173,12 @@ def _chosen(model: Model, kind: Kind, metric: str | None) -> str:
     return wanted if wanted in metrics_of(kind) else main_metric(kind)
 
 
-def _task(model: Model, rows: Predictions, pool: Pool, metric: str) -> dict[str, Any]:
+def _task(
+    model: Model, rows: Predictions, pool: Pool, metric: str, measures: Mapping[str, Measured] | None = None
+) -> dict[str, Any]:
     """What there is to say of one target of a model."""
     first, kind = model.runs[0], pool.first.kind
-    groups = by_group(rows, pool.task, metric)
+    groups = by_group(rows, pool.task, metric, measures)
     by_sort = {
         sort: [group for group in groups if group["by"] == sort] for sort in dict.fromkeys(g["by"] for g in groups)
     }
@@ -265,6 +284,7 @@ def _advice(models: Sequence[Mapping[str, Any]], worse: set[str]) -> dict[str, l
         else:
             useful.append(model)
         lines += [f"{model['name']}: {caution}" for caution in _cautions(of)]
+        lines += [f"{model['name']}: {said}" for curve in model["learning_curves"][:1] for said in _more_people(curve)]
     timed = [model for model in useful if model["name"] not in worse and model.get("cost")]
     if len(models) > 1 and timed:
         chosen = min(timed, key=lambda model: model["cost"]["batches"][0]["model_ms"])
@@ -288,6 +308,16 @@ def _cautions(of: Mapping[str, Any]) -> list[str]:
                 f"{metric.shown(figure['value'])} of all."
             )
     return lines
+
+
+def _more_people(curve: LearningCurve) -> Iterator[str]:
+    """Whether more people would help."""
+    metric, gain, (before, last) = METRICS[curve["metric"]], curve["gain"], curve["steps"][-2:]
+    if "interval" in gain:
+        ends = " to ".join(map(metric.shown, gain["interval"]))
+        step = f"from {percent(before['share'])} to {percent(last['share'])} % of those who learn, {metric.name}"
+        told = "more people are likely to help" if gain["helps"] else "it is not shown that more people would help"
+        yield f"{step} changes by {metric.shown(gain['value'])} ({ends}); {told}."
 
 
 def _count(number: int, word: str) -> str:

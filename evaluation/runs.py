@@ -6,7 +6,8 @@
     environment.json       what the run was made by
     model/metrics.json     what the run said of itself
 
-Runs whose recipes differ in `split.fold` and `training.seed` alone are one model, tried several times.
+Runs whose recipes differ in `split.fold` and `training.seed` alone are one model, tried several times; those that
+differ in `split.share` too are one family, which has learned from more people or fewer.
 """
 
 import json
@@ -32,6 +33,9 @@ ENVIRONMENT_FILE = "environment.json"
 
 TRIED = ("split.fold", "training.seed")
 """Keys of a recipe in which runs of one model differ."""
+
+SHARE = "split.share"
+"""The key in which models of a family differ."""
 
 DEPTH = 2
 """How far below a folder its runs may lie."""
@@ -89,6 +93,13 @@ class Model:
     """By seed, then fold; of each pair one."""
     unfinished: tuple[Path, ...] = field(default=())
     """Folders of runs that have no predictions."""
+    family: str = ""
+    """Of the models whose recipes differ in `SHARE` alone, the name."""
+
+    @property
+    def share(self) -> float:
+        """Of the people who might learn, how many do, 0..1."""
+        return _share(self.runs[0])
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -104,7 +115,7 @@ class Model:
 
 
 def open_models(paths: Sequence[str | Path]) -> list[Model]:
-    """The models of some runs, in the order in which they are first named.
+    """The models of some runs, in the order in which they are first named; of a family that of all people first.
 
     Args:
         paths: folders of runs, and folders of such folders, `DEPTH` deep at most.
@@ -119,7 +130,11 @@ def open_models(paths: Sequence[str | Path]) -> list[Model]:
             run = _open(folder)
             groups.setdefault(_signature(run.recipe), []).append((path, run))
     names = _names(list(groups.values()))
-    return [_model(name, [run for _, run in group]) for name, group in zip(names, groups.values(), strict=True)]
+    return [
+        _model(name, [run for _, run in group if _share(run) == share], share)
+        for name, group in zip(names, groups.values(), strict=True)
+        for share in sorted({_share(run) for _, run in group}, reverse=True)
+    ]
 
 
 def _run_folders(path: Path) -> list[Path]:
@@ -149,9 +164,14 @@ def _open(folder: Path) -> Run:
     return run
 
 
+def _share(run: Run) -> float:
+    """Of the people who might learn, how many do; of a recipe that says nothing, all."""
+    return run.recipe["split"].get("share", 1.0)
+
+
 def _signature(recipe: dict[str, Any]) -> str:
-    """What runs of one model have in common."""
-    flat = {key: value for key, value in _flat(recipe).items() if key not in TRIED}
+    """What runs of one family have in common."""
+    flat = {key: value for key, value in _flat(recipe).items() if key not in (*TRIED, SHARE)}
     return json.dumps(flat, sort_keys=True, default=str)
 
 
@@ -163,7 +183,7 @@ def _flat(recipe: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _model(name: str, runs: list[Run]) -> Model:
+def _model(family: str, runs: list[Run], share: float) -> Model:
     """Of the finished runs of a recipe; ValueError where two are the same, or none is finished."""
     finished = [run for run in runs if (run.folder / PREDICTIONS_FILE).is_file()]
     if not finished:
@@ -177,7 +197,8 @@ def _model(name: str, runs: list[Run]) -> Model:
                 "pass one of them, or train with another name or seed."
             )
     unfinished = tuple(run.folder for run in runs if run not in finished)
-    return Model(name, tuple(seen[key] for key in sorted(seen)), unfinished)
+    name = family if share == 1 else f"{family}, {100 * share:g} % of those who learn"
+    return Model(name, tuple(seen[key] for key in sorted(seen)), unfinished, family)
 
 
 def _names(groups: list[list[tuple[Path, Run]]]) -> list[str]:
@@ -190,7 +211,7 @@ def _names(groups: list[list[tuple[Path, Run]]]) -> list[str]:
         names.append(next(iter(held)).name if alone else str(recipe.get("name")))
     for name in {name for name in names if names.count(name) > 1}:
         same = [i for i, other in enumerate(names) if other == name]
-        keys = dict.fromkeys(key for i in same for key in recipes[i] if key not in (*TRIED, "name"))
+        keys = dict.fromkeys(key for i in same for key in recipes[i] if key not in (*TRIED, SHARE, "name"))
         keys = [key for key in keys if len({json.dumps(recipes[i].get(key), default=str) for i in same}) > 1]
         for i in same:
             names[i] = " ".join([name, *(f"{key.rpartition('.')[2]}={recipes[i].get(key)}" for key in keys)])

@@ -42,6 +42,7 @@ as for train.py. Start it by `accelerate launch -m affecthub sweep ...` for seve
 
 examples:
   affecthub sweep clips_audio --seeds 3 --data.root=path/to/folder --data.targets='[emotion]'
+  affecthub sweep clips_audio --seeds 3 --shares 0.1,0.25,0.5,1 --data.root=path/to/folder
   affecthub sweep meld_text --seeds 0,7 --output-dir runs/meld_text --data.root=path/to/MELD
 """
 
@@ -160,6 +161,9 @@ def add_sweep(commands: argparse._SubParsersAction) -> None:
     command.add_argument("recipe", metavar="RECIPE", help="name of a recipe, or a YAML file")
     command.add_argument("--folds", type=folds, default="all", help="all (default), or some, as 0,2")
     command.add_argument("--seeds", type=seeds, default="1", help="how many, from 0 on; or which, as 0,7; default: 1")
+    command.add_argument(
+        "--shares", type=shares, default="1", help="of the people who learn, as 0.1,0.25,0.5,1; default: 1"
+    )
     command.add_argument("--output-dir", type=Path, metavar="DIR", help="default: runs/RECIPE-sweep")
 
 
@@ -187,6 +191,11 @@ def folds(text: str) -> list[int] | None:
 def seeds(text: str) -> list[int]:
     """Seeds; a single number says how many."""
     return [int(part) for part in text.split(",")] if "," in text else list(range(int(text)))
+
+
+def shares(text: str) -> list[float]:
+    """Shares of the people."""
+    return [float(part) for part in text.split(",")]
 
 
 def add_predict(commands: argparse._SubParsersAction) -> None:
@@ -260,7 +269,7 @@ def sweep(options: argparse.Namespace) -> int:
     from affecthub.training.sweep import sweep as train_all
 
     folder = options.output_dir or Path("runs", f"{Path(options.recipe).stem}-sweep")
-    train_all(options.recipe, options.overrides, folder, options.folds, options.seeds)
+    train_all(options.recipe, options.overrides, folder, options.folds, options.seeds, options.shares)
     print(f"All runs are in {folder}")
     return 0
 
@@ -293,6 +302,7 @@ def _inside(run: "Run") -> dict[str, object]:
     from affecthub.insight.attention import write_attention
     from affecthub.insight.attribution import write_attribution
     from affecthub.insight.opened import open_run
+    from affecthub.insight.quality import write_quality
     from affecthub.insight.robustness import write_robustness
 
     opened = open_run(run.folder)
@@ -300,6 +310,7 @@ def _inside(run: "Run") -> dict[str, object]:
         "attention": write_attention(opened),
         "attribution": write_attribution(opened),
         "robustness": write_robustness(opened),
+        "measures": write_quality(opened),
     }
 
 

@@ -22,7 +22,7 @@ from captum.attr import IntegratedGradients
 from torch import Tensor, nn
 from transformers import PreTrainedModel, ProcessorMixin
 
-from affecthub.evaluation.bootstrap import RESAMPLES, interval
+from affecthub.evaluation.bootstrap import interval, mean_draws
 from affecthub.insight.opened import OpenedRun, inputs_of, judged_inputs, usable
 from affecthub.insight.overlays import SIGNED, overlaid, shown_frames, strip, write_picture
 from affecthub.modeling.modalities import AUDIO, MAIN_INPUTS, PHYSIO, TEXT, VIDEO
@@ -295,37 +295,21 @@ def feature_importance(run: OpenedRun, rows: int = 100, label: str | None = None
             kept.append(index)
     table = np.array(values)  # (rows, features)
     found: FeaturesFound = {"rows": len(table), "features": []}
-    people = samples.rows["participant"] if "participant" in samples.rows.column_names else None
-    groups = np.arange(len(kept)) if people is None else np.unique(np.array(people)[kept], return_inverse=True)[1]
-    if people is not None:
-        found["participants"] = int(groups.max()) + 1
-    draws = mean_draws(np.abs(table), groups, seed)
+    clusters = run.clusters(samples, kept)
+    if clusters.by == "participant":
+        found["participants"] = len(clusters)
+    draws = mean_draws(np.abs(table), clusters.ids, seed)
     for place, name in enumerate(run.processor.part_for("physio").feature_names):
         figures: FeatureFigures = {
             "feature": name,
             "importance": float(np.abs(table[:, place]).mean()),
             "effect": float(table[:, place].mean()),
         }
-        if groups.max() > 0:
-            figures["interval"] = interval(draws[:, place])
+        if len(clusters) > 1:
+            figures["interval"] = interval(draws[:, place], groups=None if clusters.by == "row" else len(clusters))
         found["features"].append(figures)
     found["features"].sort(key=lambda figures: -figures["importance"])
     return found
-
-
-def mean_draws(values: np.ndarray, groups: np.ndarray, seed: int, number: int = RESAMPLES) -> np.ndarray:
-    """Means over resamples of groups of rows, (draws, columns).
-
-    Args:
-        values: float (rows, columns).
-        groups: int (rows,), from 0 on: rows that are drawn together, with replacement.
-        seed: of the resampling.
-        number: of resamples.
-    """
-    count = int(groups.max()) + 1
-    member = np.eye(count)[groups]  # (rows, groups)
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=number)
-    return (drawn @ (member.T @ values)) / (drawn @ member.sum(axis=0))[:, None]
 
 
 def _example(run: OpenedRun, key: str, sample: dict, label: str | None, number: int) -> AttributionExample:

@@ -11,6 +11,8 @@ from torch import Tensor
 from transformers import AutoModelForVideoClassification, AutoProcessor, BatchFeature, PreTrainedModel, ProcessorMixin
 
 from affecthub.datasets_scripts.corpus import Corpus, load_corpus
+from affecthub.evaluation.clusters import Clusters, clusters_of
+from affecthub.evaluation.predictions import PREDICTIONS_FILE, read_predictions
 from affecthub.media.files import write_file
 from affecthub.modeling.modalities import MODALITIES
 from affecthub.training.data import samples_of
@@ -38,6 +40,28 @@ class OpenedRun:
         """At most so many samples, evenly spread over the split."""
         total = len(self.samples)
         return self.samples.take(np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int)))
+
+    def clusters(self, samples: SampleDataset, kept: Sequence[int]) -> Clusters:
+        """What some samples of the split are drawn by: as its figures are, where the run has kept its predictions.
+
+        Args:
+            samples: as `some` gives them.
+            kept: indices of those that are meant.
+
+        Raises:
+            ValueError: a sample that the run did not judge.
+        """
+        if not (self.folder / PREDICTIONS_FILE).is_file():
+            return Clusters("row", np.arange(len(kept)))
+        predictions, keys = read_predictions(self.folder), samples.rows["key"]
+        place = {str(key): i for i, key in enumerate(predictions.of(self.split).column("key"))}
+        if unknown := [keys[index] for index in kept if str(keys[index]) not in place]:
+            raise ValueError(
+                f"{self.folder}: row {unknown[0]!r} is not in its predictions: its data were changed since; put them "
+                "back, or train again."
+            )
+        judged = clusters_of(predictions, self.split)
+        return judged.take(np.array([place[str(keys[index])] for index in kept]))
 
     def write(self, name: str, found: dict) -> dict:
         """Keep what was found in the run's folder, as JSON, and hand it on."""

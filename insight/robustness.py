@@ -115,7 +115,7 @@ class LevelFigures(TypedDict):
     value: float | None
     """None: it is not defined on these rows."""
     interval: NotRequired[list[float]]
-    """95 %, percentile bootstrap over rows, as in `evaluation.scores`."""
+    """95 %, bootstrap of whole clusters."""
 
 
 class Curve(TypedDict):
@@ -141,6 +141,8 @@ class RobustnessFound(TypedDict):
     """Those that were judged."""
     of_rows: int
     """Of the split."""
+    clusters: str
+    """What was drawn for the intervals: "rows", or as "10 participants"."""
     seed: int
     undisturbed: LevelFigures
     """At no level: 0."""
@@ -149,12 +151,12 @@ class RobustnessFound(TypedDict):
     """What could not be said."""
 
 
-def write_robustness(run: OpenedRun, rows: int = ROWS, metric: str | None = None, seed: int = 0) -> RobustnessFound:
+def write_robustness(run: OpenedRun, most: int = ROWS, metric: str | None = None, seed: int = 0) -> RobustnessFound:
     """Judge a run's model again under each disturbance; kept beside it in `robustness.json`.
 
     Args:
         run: opened.
-        rows: at most so many of the split, evenly spread.
+        most: rows of the split, evenly spread.
         metric: of the main task, a key of `METRICS`; None: the one that its kind is drawn by.
         seed: of the disturbances and the intervals.
 
@@ -166,7 +168,7 @@ def write_robustness(run: OpenedRun, rows: int = ROWS, metric: str | None = None
     metric, known = metric or main_metric(kind), metrics_of(kind)
     if metric not in known:
         raise ValueError(f"metric={metric!r}: {task.name} is judged by {', '.join(known)}.")
-    samples = run.some(rows)
+    samples = run.some(most)
     met = [each for each in DISTURBANCES if fits(each, run.processor)]
     settings = [(None, 0.0), *((each, level) for each in met for level in each.levels)]
     kept, touched, logits = [], dict.fromkeys(met, 0), {setting: [] for setting in settings}
@@ -181,22 +183,28 @@ def write_robustness(run: OpenedRun, rows: int = ROWS, metric: str | None = None
         for each in met:
             touched[each] += sum(_touches(each, sample) for _, sample in batch)
     references = task.values(samples.rows)[kept]
-    if not known_rows(kind, references).any():
+    rows = known_rows(kind, references)
+    if not rows.any():
         raise ValueError(f"{run.corpus.name}: no {run.split} row has a known {task.name}: nothing can be judged.")
+    clusters = run.clusters(samples, kept).take(rows)
+    calibration = (run.model.config.calibration or {}).get(task.name)
 
     def figures(each: Disturbance | None, level: float) -> LevelFigures:
-        answers = from_outputs(kind, references, np.concatenate(logits[each, level]), task.classes)
+        outputs = np.concatenate(logits[each, level])[rows]
+        answers = from_outputs(kind, references[rows], outputs, task.classes, calibration)
         value = float(METRICS[metric].of(Draws(answers))[0])
         found: LevelFigures = {"level": level, "value": value if np.isfinite(value) else None}
-        ends = interval(METRICS[metric].of(Draws(answers, seed)))
+        ends = METRICS[metric].of(Draws(answers, seed, groups=clusters.ids)) if len(clusters) > 1 else ()
+        ends = interval(ends, groups=None if clusters.by == "row" else len(clusters)) if len(ends) else None
         return found | ({"interval": ends} if ends else {})
 
     found: RobustnessFound = {
         "split": run.split,
         "task": task.name,
         "metric": metric,
-        "rows": int(known_rows(kind, references).sum()),
+        "rows": int(rows.sum()),
         "of_rows": len(run.samples),
+        "clusters": str(clusters),
         "seed": seed,
         "undisturbed": figures(None, 0.0),
         "curves": [

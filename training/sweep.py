@@ -1,7 +1,8 @@
-"""A recipe, trained for each fold and several seeds: every run in a folder of its own, and what is complete is kept.
+"""A recipe, trained for each fold, several seeds and shares of the people.
 
-The runs are processes of their own, one after another; under `accelerate launch` each process of the launch takes its
-share of them, on a GPU of its own where there are any.
+Every run has a folder of its own, and what is complete is kept. The runs are processes of their own, one after
+another; under `accelerate launch` each process of the launch takes its share of them, on a GPU of its own where there
+are any.
 """
 
 import os
@@ -29,6 +30,15 @@ OF_LAUNCH = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORC
 """How names of the environment begin by which a launch tells its processes of each other; a run is alone."""
 
 
+OF_SWEEP = {
+    "--split.fold": "--folds",
+    "--split.share": "--shares",
+    "--training.seed": "--seeds",
+    "--output_dir": "--output-dir",
+}
+"""Options of a run that a sweep sets, and by which of its own."""
+
+
 @dataclass(frozen=True)
 class SweptRun:
     """One run of a sweep."""
@@ -36,6 +46,7 @@ class SweptRun:
     fold: int
     seed: int
     folder: Path
+    share: float = 1.0
 
     @property
     def complete(self) -> bool:
@@ -47,7 +58,14 @@ class SweepError(ValueError):
     """Some runs failed; which ones, and where to read why."""
 
 
-def sweep(name: str, options: Sequence[str], folder: Path, folds: Sequence[int] | None, seeds: Sequence[int]) -> None:
+def sweep(
+    name: str,
+    options: Sequence[str],
+    folder: Path,
+    folds: Sequence[int] | None,
+    seeds: Sequence[int],
+    shares: Sequence[float] = (1.0,),
+) -> None:
     """Train what is not complete yet; every process of a launch does its share.
 
     Args:
@@ -56,16 +74,16 @@ def sweep(name: str, options: Sequence[str], folder: Path, folds: Sequence[int] 
         folder: for all runs.
         folds: which ones judge in turn; None: all that the protocol makes.
         seeds: of the training.
+        shares: of the people who learn, as `SplitOptions.share`.
 
     Raises:
         ValueError: the folder holds runs of another recipe; a fold that there is not.
         SweepError: runs failed; all others were trained.
     """
-    taken = {"--split.fold": "--folds", "--training.seed": "--seeds", "--output_dir": "--output-dir"}
-    if wrong := [option for option in options if option.partition("=")[0] in taken]:
-        raise ValueError(f"{wrong[0]}: a sweep sets it for each run; use {taken[wrong[0].partition('=')[0]]}.")
+    if wrong := [option for option in options if option.partition("=")[0] in OF_SWEEP]:
+        raise ValueError(f"{wrong[0]}: a sweep sets it for each run; use {OF_SWEEP[wrong[0].partition('=')[0]]}.")
     recipe = load_recipe(name, *options)
-    runs = planned(recipe, folder, folds, seeds)
+    runs = planned(recipe, folder, folds, seeds, shares)
     keep_recipe(recipe, folder)
     process, processes = int(os.environ.get("RANK", 0)), get_int_from_env(ASKED, 1)
     mine = runs[process::processes]
@@ -79,18 +97,31 @@ def sweep(name: str, options: Sequence[str], folder: Path, folds: Sequence[int] 
         raise SweepError(f"{len(failed)} of {len(mine)} runs failed: {named}; the same command tries them again.")
 
 
-def planned(recipe: Recipe, folder: Path, folds: Sequence[int] | None, seeds: Sequence[int]) -> list[SweptRun]:
-    """The runs of a sweep, whose arguments are those of `sweep`, seed by seed."""
+def planned(
+    recipe: Recipe,
+    folder: Path,
+    folds: Sequence[int] | None,
+    seeds: Sequence[int],
+    shares: Sequence[float] = (1.0,),
+) -> list[SweptRun]:
+    """The runs of a sweep, whose arguments are those of `sweep`: seed by seed, and the whole of the people first."""
     count = len(fold_names(recipe.data, modalities_of(recipe.model), recipe.split))
     wanted = list(range(count)) if folds is None else list(folds)
     if wrong := [fold for fold in wanted if not 0 <= fold < count]:
         raise ValueError(f"--folds: there is no fold {wrong[0]}: the rows make {count}, from 0 to {count - 1}.")
-    return [SweptRun(fold, seed, folder / f"fold{fold}-seed{seed}") for seed in seeds for fold in wanted]
+    if wrong := [share for share in shares if not 0 < share <= 1]:
+        raise ValueError(f"--shares: {wrong[0]:g} is none: they are above 0, up to 1.")
+    return [
+        SweptRun(fold, seed, folder / (f"fold{fold}-seed{seed}" + (f"-share{share:g}" if share < 1 else "")), share)
+        for seed in seeds
+        for share in sorted(shares, reverse=True)
+        for fold in wanted
+    ]
 
 
 def keep_recipe(recipe: Recipe, folder: Path) -> None:
     """Note what is swept; ValueError where the folder holds runs of another recipe."""
-    whole = replace(recipe, split=replace(recipe.split, fold=0), training=replace(recipe.training, seed=0))
+    whole = replace(recipe, split=replace(recipe.split, fold=0, share=1.0), training=replace(recipe.training, seed=0))
     kept = folder / SWEEP_FILE
     if kept.is_file() and load_recipe(str(kept)).to_dict() != whole.to_dict():
         raise ValueError(
@@ -104,7 +135,8 @@ def train(run: SweptRun, name: str, options: Sequence[str]) -> int:
     run.folder.mkdir(parents=True, exist_ok=True)
     checkpoints = run.folder / "checkpoints"
     resumed = ["--resume"] if checkpoints.is_dir() and get_last_checkpoint(str(checkpoints)) else []
-    own = [f"--split.fold={run.fold}", f"--training.seed={run.seed}", f"--output_dir={run.folder}", *resumed]
+    own = [f"--split.fold={run.fold}", f"--split.share={run.share}", f"--training.seed={run.seed}"]
+    own += [f"--output_dir={run.folder}", *resumed]
     with (run.folder / "log.txt").open("a", encoding="utf-8") as log:
         command = [sys.executable, "-m", "affecthub.train", "--recipe", name, *options, *own]
         return subprocess.run(command, env=_alone(), stdout=log, stderr=log, check=False).returncode

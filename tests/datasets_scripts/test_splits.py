@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affecthub.datasets_scripts.splits import PROTOCOLS, make_folds, train_validation_test
+from affecthub.datasets_scripts.splits import PROTOCOLS, SplitOptions, make_folds, share_of, train_validation_test
 
 
 @pytest.fixture
@@ -89,6 +89,24 @@ def test_three_ways_share_no_group(protocol, rows):
     if column in rows:
         seen = [set(rows[column].iloc[part]) for part in parts.values()]
         assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
+
+
+@pytest.mark.parametrize("protocol", ["grouped_k_fold", "by_recording", "by_row"])
+def test_a_smaller_share_is_part_of_a_larger_one_and_takes_whole_groups(protocol, rows):
+    shares = [share_of(protocol, rows, share, seed=3) for share in (0.01, 0.5, 1)]
+    assert 0 < len(shares[0]) < len(shares[1]) < len(shares[2]) == len(rows)
+    assert set(shares[0]) < set(shares[1])
+    if protocol != "by_row":
+        groups = rows[{"by_recording": "recording"}.get(protocol, "participant")]
+        kept = groups.iloc[shares[1]]
+        assert len(kept) == groups.isin(kept).sum() and kept.nunique() == round(groups.nunique() / 2)
+    assert list(share_of(protocol, rows, 0.5, seed=4)) != list(shares[1])
+
+
+def test_a_share_outside_its_range_is_refused():
+    for share in (0, -0.5, 1.01):
+        with pytest.raises(ValueError, match="split.share=.*above 0, up to 1"):
+            SplitOptions(share=share)
 
 
 @pytest.mark.parametrize("groups", range(2, 8))

@@ -43,6 +43,7 @@ def write_run(
     data: str = "mine",
     shift: int = 0,
     drop: int = 0,
+    share: float = 1.0,
     **recipe: object,
 ) -> Path:
     """A run's folder.
@@ -56,6 +57,7 @@ def write_run(
         name, data: of recipe and data set.
         shift: of the seed by which the truth is drawn.
         drop: leave out so many rows, the first ones.
+        share: of the people who learn, the first ones.
         recipe: further keys.
     """
     rows = people * ROWS
@@ -65,6 +67,8 @@ def write_run(
     parts = {}
     for split, at in {"train": None, "validation": (fold + 1) % folds, "test": fold}.items():
         chosen = who % folds == at if at is not None else ~np.isin(who % folds, [fold, (fold + 1) % folds])
+        if at is None:
+            chosen &= np.isin(who, np.unique(who[chosen])[: max(1, round(share * len(np.unique(who[chosen]))))])
         places = np.flatnonzero(chosen & (np.arange(rows) >= drop))
         values = truth[places]
         parts[split] = {
@@ -84,7 +88,7 @@ def write_run(
     )
     folder.mkdir(parents=True, exist_ok=True)
     found.write(folder / "predictions.parquet")
-    split, training = {"fold": fold, "folds": folds, "protocol": None}, {"seed": seed, "epochs": 3}
+    split, training = {"fold": fold, "folds": folds, "protocol": None, "share": share}, {"seed": seed, "epochs": 3}
     content = {"name": name, "split": split, "training": training} | recipe
     (folder / "recipe.yaml").write_text(yaml.safe_dump(content))
     return folder

@@ -1,6 +1,7 @@
 """Runs on disk become models, models pools, and pools one figure by the stated rule."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -8,6 +9,7 @@ import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
 from affecthub.evaluation.figures import by_fold, figures, resampled
+from affecthub.evaluation.learning_curve import families, learning_curve
 from affecthub.evaluation.metrics import METRICS
 from affecthub.evaluation.pools import difference, pooled
 from affecthub.evaluation.predictions import METADATA, list_column
@@ -47,6 +49,32 @@ def test_folds_and_seeds_of_a_recipe_are_one_model(sweep, tmp_path):
         ("study architecture=other", 1),
     ]
     assert open_models(sorted(sweep.iterdir()))[0].name == "study"
+
+
+def test_shares_of_the_people_are_models_of_one_family(tmp_path):
+    for share in (0.5, 1.0, 0.25):
+        for fold in range(FOLDS):
+            write_run(tmp_path / "s" / f"{share}-{fold}", fold=fold, share=share, noise=1 / share)
+    write_run(tmp_path / "other", model={"architecture": "other"})
+    models = open_models([tmp_path / "s", tmp_path / "other"])
+    assert [model.name for model in models] == [
+        "s",
+        "s, 50 % of those who learn",
+        "s, 25 % of those who learn",
+        "other",
+    ]
+    family, alone = families(models)
+    assert [model.share for model in family] == [0.25, 0.5, 1] and [model.name for model in alone] == ["other"]
+    curve = learning_curve(family, "test", None, "accuracy")
+    assert [(step["participants"], step["rows"]) for step in curve["steps"]] == [(1, 6), (2, 12), (4, 24)]
+    for step, model in zip(curve["steps"], family, strict=True):
+        pool = pooled(model, "test").first
+        assert step["value"] == pytest.approx((pool.predictions == pool.references).mean())
+    assert curve["gain"]["value"] == curve["steps"][2]["value"] - curve["steps"][1]["value"]
+    assert curve["gain"]["helps"] == (curve["gain"]["interval"][0] > 0)
+    with pytest.raises(ValueError, match="train all shares for the same folds"):
+        short = replace(family[0], runs=family[0].runs[:2])
+        learning_curve([short, family[2]], "test", None, "accuracy")
 
 
 def test_runs_are_found_by_their_model_folder_and_named_by_what_differs(tmp_path):

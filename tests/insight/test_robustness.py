@@ -1,10 +1,15 @@
 """Disturbances do what their unit says, and a model is judged under those that it can meet."""
 
 import json
+from copy import deepcopy
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from affecthub.evaluation.predictions import list_column, predictions_of
 from affecthub.insight.robustness import DISTURBANCES, disturbed, fits, write_robustness
 
 from .planted import features, pictures, sounds
@@ -100,7 +105,7 @@ def test_a_model_meets_the_disturbances_of_its_modalities_alone():
 @pytest.mark.parametrize("name", ["trimodal_ensemble", "dialogue", "physio_cross_attention"])
 def test_curves_are_kept_beside_the_model(run_of, name):
     run = run_of(name)
-    found = write_robustness(run, rows=4)
+    found = write_robustness(run, most=4)
     assert json.loads((run.folder / "robustness.json").read_text()) == found
     assert found["rows"] == 4 and found["of_rows"] == len(run.samples) and found["split"] == "test"
     assert {curve["disturbance"] for curve in found["curves"]} == {
@@ -109,7 +114,34 @@ def test_curves_are_kept_beside_the_model(run_of, name):
     for curve in found["curves"]:
         assert curve["touched"] == 4 or curve["disturbance"] == "missing modalities"
         assert len(curve["levels"]) >= 4
-    assert write_robustness(run, rows=4) == found  # seeds are fixed
+    assert write_robustness(run, most=4) == found  # seeds are fixed
+
+
+def test_figures_are_of_the_calibrated_model_and_intervals_draw_people(run_of, tmp_path):
+    run = run_of("trimodal_ensemble")
+    run = replace(run, folder=tmp_path, model=deepcopy(run.model))
+    keys = [str(key) for key in run.samples.rows["key"]]
+    parts = {
+        name: {
+            "key": pa.array(of),
+            "participant": pa.array([f"{name} {i % 2}" for i in range(len(of))]),
+            "present": pa.array([["text"]] * len(of)),
+            "reference.emotion": pa.array([0] * len(of)),
+            "logits.emotion": list_column(np.zeros((len(of), 7), dtype=np.float32)),
+        }
+        for name, of in {"train": ["a"], "test": keys[::-1]}.items()
+    }
+    told = {"emotion": {"kind": "single_label", "labels": list("abcdefg")}}
+    facts = {"data": "x", "synthetic": True, "unit": "x", "protocol": "fixed", "architecture": "x", "subsets": []}
+    predictions_of(parts, told, modalities=["text"], **facts).write(tmp_path / "predictions.parquet")
+    plain = write_robustness(run, metric="nll")
+    run.model.config.calibration = {"emotion": {"temperature": 1000.0}}
+    flat = write_robustness(run, metric="nll")
+    assert plain["clusters"] == flat["clusters"] == "2 participants"
+    assert flat["undisturbed"]["value"] == pytest.approx(np.log(7), abs=1e-3) != plain["undisturbed"]["value"]
+    with pytest.raises(ValueError, match="its data were changed since"):
+        renamed = run.samples.rows.map(lambda row: {"key": f"{row['key']}'"})
+        run.clusters(SimpleNamespace(rows=renamed), [0])
 
 
 def test_a_metric_of_another_kind_is_refused(run_of):

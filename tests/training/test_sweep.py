@@ -97,6 +97,21 @@ def test_processes_of_a_launch_share_the_runs(options, trained, tmp_path, monkey
     assert not {"RANK", "WORLD_SIZE", "MASTER_PORT"} & sweeping._alone().keys()
 
 
+def test_shares_of_the_people_are_swept_and_leave_one_curve(options, tmp_path):
+    out = tmp_path / "swept"
+    assert main(["sweep", "meld_text", "--folds", "1", "--shares", "0.5,1", "--output-dir", str(out), *options]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["fold1-seed0", "fold1-seed0-share0.5", "sweep.yaml"]
+    people = [set(read_predictions(run).of("train").column("participant")) for run in sorted(out.glob("fold*"))]
+    assert people[1] < people[0] and len(people[1]) == round(len(people[0]) / 2)
+    assert main(["report", str(out), "--no-cost"]) == 0
+    (model,) = json.loads((out / "report.json").read_text(encoding="utf-8"))["models"]
+    (curve,) = model["learning_curves"]
+    assert [step["share"] for step in curve["steps"]] == [0.5, 1]
+    assert "participants that learn" in (out / "report.html").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="--shares: 1.5 is none"):
+        planned(load_recipe("meld_text", *options), out, [0], [0], [1.5])
+
+
 def test_folds_are_those_that_the_rows_make(options, tmp_path):
     recipe = load_recipe("meld_text", *options, "--split.protocol=leave_one_participant_out")
     assert [run.fold for run in planned(recipe, tmp_path, None, [3])] == [0, 1, 2, 3, 4, 5]
