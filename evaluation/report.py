@@ -7,6 +7,7 @@ groups are those of its first seed, over all folds.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -325,13 +326,18 @@ def _count(number: int, word: str) -> str:
 
 
 def write_json(report: Mapping[str, Any], path: Path) -> Path:
-    """Write a report as JSON, whole or not at all."""
-    write_file(path, (json.dumps(report, indent=2, ensure_ascii=False, default=_plain) + "\n").encode())
+    """Write a report as JSON, whole or not at all; what is not finite is null."""
+    text = json.dumps(_plain(report), indent=2, ensure_ascii=False, allow_nan=False)
+    write_file(path, f"{text}\n".encode())
     return path
 
 
 def _plain(value: object) -> object:
-    """Numbers and arrays of numpy as JSON has them."""
+    """A value as JSON has it."""
+    if isinstance(value, Mapping):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
     if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} cannot go into a report.")
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

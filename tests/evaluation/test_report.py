@@ -181,3 +181,10 @@ def test_the_command_writes_both_files_and_names_what_is_wrong(compared, tmp_pat
     other = make_run(tmp_path / "other", name="other")
     assert main(["report", str(root / "good"), str(other), "--no-cost"]) == 2
     assert "cannot be compared" in capsys.readouterr().err
+
+
+def test_what_is_not_finite_is_null_in_the_json(tmp_path):
+    path = write_json(
+        {"a": [float("nan"), np.float32(np.inf), np.array([1.5, np.nan])], "b": (1, True)}, tmp_path / "x"
+    )
+    assert json.loads(path.read_text(), parse_constant=pytest.fail) == {"a": [None, None, [1.5, None]], "b": [1, True]}
