@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 from accelerate import PartialState
-from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoModelForVideoClassification,
     AutoProcessor,
@@ -25,6 +24,7 @@ from affecthub.evaluation.results import results_table, write_results
 from affecthub.hub.model_folder import Finished, clear_checkpoints, save_run
 from affecthub.hub.publish import publish_model
 from affecthub.hub.push import require_repo_id
+from affecthub.media.faults import FAULTS
 from affecthub.training.collator import naming_stuck_workers
 from affecthub.training.data import samples_of
 from affecthub.training.encoder_cache.run import needs_preload, use_encoder_cache
@@ -49,7 +49,7 @@ def main() -> None:
     try:
         with naming_stuck_workers():
             _run(run, join_launch())
-    except (OSError, ValueError, StrictDataclassError) as error:
+    except FAULTS as error:
         raise SystemExit(f"train.py: {error}") from error
 
 

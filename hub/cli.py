@@ -10,10 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError
-
 from affecthub.hub import data_commands
 from affecthub.hub.data_commands import DATA_COMMANDS
+from affecthub.media.faults import FAULTS, sentence_of
 
 if TYPE_CHECKING:  # what a command needs is imported when it runs
     from affecthub.evaluation.runs import Run
@@ -21,11 +20,14 @@ if TYPE_CHECKING:  # what a command needs is imported when it runs
 BAD_INPUT = 2
 """Exit status when something that was passed cannot be used, as argparse's own."""
 
-FAULTS = (OSError, ValueError, ImportError, SafetensorError)
-"""What bad input raises; each has a sentence for its user. Anything else is a defect."""
+NOT_WHOLE = 3
+"""Exit status when everything was judged, but a recording ends early or is damaged: its answer has a warning."""
 
 PREDICT = """\
 Judge recordings: one answer for a short clip, a timeline for a long one.
+
+Exit status: 0; 2 if something cannot be judged; 3 if everything was, but a recording ends early or is damaged: what is
+there was judged, and its answer has a warning. With --strict such a recording is an error.
 
 examples:
   affecthub predict clip.mp4 --model runs/quickstart/model
@@ -96,7 +98,10 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, or 2 for bad input, with one line on stderr that says what."""
+    """Run a command; returns the exit status.
+
+    It is 0; 2 for bad input, with one line on stderr that says what; or `NOT_WHOLE`.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     of_data = bool(arguments) and arguments[0] in DATA_COMMANDS
     options = None if of_data else parse(arguments)
@@ -123,7 +128,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def complain(error: Exception) -> int:
     """One line on stderr; returns the exit status."""
-    print(f"affecthub: error: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"affecthub: error: {sentence_of(error)}", file=sys.stderr)
     return BAD_INPUT
 
 
@@ -210,6 +215,10 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--picture", type=Path, metavar="PNG", help="draw the timeline of the one file there")
     command.add_argument("--window", type=float, metavar="S", help="length of a window of the timeline in s")
     command.add_argument("--hop", type=float, metavar="S", help="from one window to the next in s; default: --window")
+    command.add_argument("--strict", action="store_true", help="a recording that is not whole is an error")
+    command.add_argument(
+        "--limit", action="append", default=[], metavar="NAME=VALUE", help="as windows=1000; see docs/reliability.md"
+    )
     command.add_argument("--revision", help="branch, tag or commit of the model on the Hub")
     command.add_argument("--device", help="such as cpu or cuda:0; default: the first accelerator there is")
     command.add_argument("--trust-remote-code", action="store_true", help="run code that a foreign model brings")
@@ -317,11 +326,13 @@ def _inside(run: "Run") -> dict[str, object]:
 def predict(options: argparse.Namespace) -> int:
     """Judge each file, tell of those that cannot be judged, and go on with the rest."""
     from affecthub.inference.predict import SYNTHETIC, is_synthetic, judge, load_pipeline, render, write
+    from affecthub.media.limits import Limits
 
     if not options.files and options.text is None:
         raise ValueError("Nothing to judge: pass a FILE, or --text.")
     if options.picture and len(options.files) > 1:
         raise ValueError(f"--picture draws one file, and there are {len(options.files)}: run them one by one.")
+    limits = Limits.of(",".join(options.limit))
     pipe = load_pipeline(
         options.model,
         trust_remote_code=options.trust_remote_code,
@@ -334,9 +345,14 @@ def predict(options: argparse.Namespace) -> int:
     judged, status = {}, 0
     for file in options.files or [None]:
         try:
-            judged[file or "(text)"] = judge(pipe, file, options.text, options.window, options.hop)
+            answers = judge(pipe, file, options.text, options.window, options.hop, options.strict, limits)
         except FAULTS as error:
             status = complain(error)
+            continue
+        judged[file or "(text)"] = answers
+        for warning in answers[-1]["warnings"]:
+            print(f"affecthub: warning: {file}: {warning}", file=sys.stderr)
+            status = status or NOT_WHOLE
     if judged:
         write(render(judged, options.format, options.model), options.output)
     if judged and options.picture:

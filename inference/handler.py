@@ -8,21 +8,27 @@ Request bodies:
 - of a model that takes turns, in such a dictionary also `"speaker": "..."`, and `"history": [...]` and
   `"following": [...]`: such dictionaries and texts, in order of time;
 - the bytes of a video or audio file, by a client or service that hands them on as `{"inputs": bytes}`;
-- beside inputs, `"parameters": {"window_seconds": 5, "hop_seconds": 5, "batch_size": 8}`.
+- beside inputs, `"parameters": {"window_seconds": 5, "hop_seconds": 5, "batch_size": 8, "strict": true}`: strict
+  makes a recording that is not whole an error, where its answer has a warning otherwise.
 
 A string is a text or base64 and nothing else: no path and no address that a client names is ever opened.
 
 A request that cannot be answered raises ValueError with one sentence, which the service's toolkit answers with status
-400 and `{"error": "<the sentence>"}`.
+400 and `{"error": "<the sentence>"}`. How much a request may hold and cost is limited; the environment variable
+AFFECTHUB_LIMITS changes that, as in "body_bytes=1e9,work_seconds=300".
 """
 
 import base64
 import binascii
+import os
 from typing import Any
 
 from transformers import pipeline
 
-PARAMETERS = {"window_seconds", "hop_seconds", "batch_size"}
+PARAMETERS = ("window_seconds", "hop_seconds", "batch_size", "strict")
+
+WORK_SECONDS = 120.0
+"""s that an input may take, unless AFFECTHUB_LIMITS says otherwise."""
 
 ENCODED = ("video", "audio")
 """Keys whose values are files."""
@@ -42,6 +48,8 @@ class EndpointHandler:
 
     def __init__(self, path: str = ""):
         self.pipeline = pipeline(model=path or ".", trust_remote_code=True)
+        told = os.environ.get("AFFECTHUB_LIMITS", "")
+        self.limits = self.pipeline.limits_of(None if "work_seconds" in told else {"work_seconds": WORK_SECONDS})
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any] | list[Any]:
         """Answer one request.
@@ -58,7 +66,8 @@ class EndpointHandler:
         """
         if not isinstance(data, dict) or "inputs" not in data:
             raise ValueError('The body must be a JSON object with "inputs", or the bytes of a media file.')
-        parameters = _checked_parameters(data.get("parameters"))
+        self._check_size(data)
+        parameters = _checked_parameters(data.get("parameters")) | {"limits": self.limits}
         inputs = data["inputs"]
         if isinstance(inputs, list):
             if not inputs:
@@ -66,17 +75,37 @@ class EndpointHandler:
             return self.pipeline([_decoded(entry) for entry in inputs], **parameters)
         return self.pipeline(_decoded(inputs), **parameters)
 
+    def _check_size(self, data: dict[str, Any]) -> None:
+        """ValueError for a body that is nested too deeply, or holds too many inputs or bytes; files may be base64."""
+        todo, held = [(data, 0)], 0
+        while todo:
+            value, depth = todo.pop()
+            if depth > self.limits.depth:
+                raise ValueError(f"The body is nested more than {self.limits.depth} levels deep (limit depth).")
+            if isinstance(value, dict):
+                todo += [(entry, depth + 1) for entry in value.values()]
+                held += sum(len(value[key]) * 3 // 4 for key in ENCODED if isinstance(value.get(key), str))
+                for key in ("inputs", *TURNS):
+                    if isinstance(value.get(key), list) and len(value[key]) > self.limits.inputs:
+                        raise ValueError(f"{key}: more than {self.limits.inputs} in one request (limit inputs).")
+            elif isinstance(value, list):
+                todo += [(entry, depth + 1) for entry in value if isinstance(entry, list | dict | bytes | bytearray)]
+            elif isinstance(value, bytes | bytearray):
+                held += len(value)
+        if held > self.limits.body_bytes:
+            raise ValueError(f"The body holds files of {held:,} bytes; {self.limits.body_bytes:,} are taken at most.")
+
 
 def _checked_parameters(parameters: object) -> dict[str, Any]:
     """Parameters of the pipeline's call; ValueError for any other."""
     if not isinstance(parameters, dict | None):
         raise ValueError("parameters: a JSON object is needed.")
     parameters = parameters or {}
-    if unknown := sorted(set(parameters) - PARAMETERS):
-        raise ValueError(f"parameters: {unknown} are unknown; there are {sorted(PARAMETERS)}.")
+    if unknown := [key for key in parameters if key not in PARAMETERS]:
+        raise ValueError(f"parameters: {unknown!r:.200} are unknown; there are {list(PARAMETERS)}.")
     size = parameters.get("batch_size", 1)
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 256:
-        raise ValueError(f"batch_size={size!r}: an integer from 1 to 256 is needed.")
+        raise ValueError(f"batch_size={size!r:.60}: an integer from 1 to 256 is needed.")
     return parameters
 
 
@@ -89,7 +118,7 @@ def _decoded(inputs: object) -> bytes | dict[str, Any]:
     if not isinstance(inputs, dict):
         raise ValueError(f"inputs: a text or an object with any of {list(KEYS)} is needed; got {inputs!r:.60}.")
     if unknown := [key for key in inputs if key not in KEYS]:
-        raise ValueError(f"inputs: {unknown} are unknown; there are {list(KEYS)}.")
+        raise ValueError(f"inputs: {unknown!r:.200} are unknown; there are {list(KEYS)}.")
     found = {key: _file(key, value) if key in ENCODED else value for key, value in inputs.items()}
     for key in TURNS:
         if isinstance(found.get(key), list):

@@ -2,10 +2,8 @@
 
 import io
 import logging
+import math
 import os
-import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,16 +12,19 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from affecthub.media.audio import resample
-from affecthub.media.container import HeldFile, MediaError, name_of, probe
+from affecthub.inference.fetch import fetch, is_address
+from affecthub.media.audio import LOUDEST, resample
+from affecthub.media.container import HeldFile, MediaError, excess_of_rate, name_of, probe
 from affecthub.media.decode import TOLERANCE
 from affecthub.media.for_processor import Processor, read_clip_for, stack_frames, windows_for
+from affecthub.media.limits import Limits, default_limits, too_much
 from affecthub.media.windows import (
     Event,
     Picture,
     Sound,
     Span,
     Window,
+    check_spans,
     duration_of,
     events_of,
     merged,
@@ -54,16 +55,27 @@ MEDIA_SUFFIXES = {
 }
 """A string that ends so names a file, and is no text."""
 
-ADDRESSES = ("http://", "https://")
-
-MAX_DOWNLOAD = 2_000_000_000
-"""Bytes fetched from an address at most."""
-
-TIMEOUT = 30
-"""s without a byte after which a download is given up."""
-
 WINDOW_SECONDS = 5.0
 """Windows of a long recording, where nothing else is asked for and the model takes as much."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How an input is read."""
+
+    window_seconds: float | None = None
+    """s, length of a window; by default 5, or the processor's `max_seconds` where that is less."""
+    hop_seconds: float | None = None
+    """s from one window to the next; by default the length of a window."""
+    strict: bool = False
+    """Whether a recording that is not whole is an error, rather than an answer with a warning."""
+    limits: Limits = field(default_factory=default_limits)
+    """Of what is taken."""
+
+    @property
+    def asks_for_windows(self) -> bool:
+        """Whether even a short recording is to be a timeline."""
+        return self.window_seconds is not None or self.hop_seconds is not None
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,8 @@ class Sample:
     """Whether it is one window of several."""
     content: dict[str, Any]
     """Modality -> value; what is absent is missing or None. Also speaker, history and following, where given."""
+    warnings: list[str] = field(default_factory=list)
+    """What is wrong with the files that it is read from; it grows until they are read to the end."""
 
     @property
     def empty(self) -> bool:
@@ -104,17 +118,29 @@ class Given:
     """(features,) or (steps, features), NaN where nothing was measured."""
     around: dict[str, Any] = field(default_factory=dict)
     """speaker, history and following, as a processor's `encode` takes them."""
+    warnings: list[str] = field(default_factory=list)
+    """As `Sample.warnings`."""
+
+    @property
+    def files(self) -> list[HeldFile]:
+        """Each once."""
+        return [file for file in (self.video, self.audio if self.audio is not self.video else None) if file]
 
     @property
     def name(self) -> str:
         """As messages call it."""
-        sources = [source for source in (self.video, self.audio) if source is not None]
-        return name_of(sources[0]) if sources else "the input"
+        return name_of(self.files[0]) if self.files else "the input"
+
+    def check(self, strict: bool) -> None:
+        """MediaError where the time for it is over; or, if it has to be whole, where something is wrong with it."""
+        for file in self.files:
+            file.check_time()
+        if strict and self.warnings:
+            raise MediaError(f"{self.name}: {'; '.join(self.warnings)}")
 
     def duration(self) -> float | None:
         """Length in s; None where nothing in it has one."""
-        files = [self.video] if self.video is self.audio else [self.video, self.audio]
-        lengths = [duration_of(file) for file in files if file is not None]
+        lengths = [duration_of(file) for file in self.files]
         if self.samples is not None:
             lengths.append(len(self.samples) / self.rate)
         return max(lengths, default=None)
@@ -153,9 +179,7 @@ class Given:
         return merged(*streams)
 
 
-def samples_of(
-    number: int, inputs: object, processor: Processor, window_seconds: float | None, hop_seconds: float | None
-) -> Iterator[Sample]:
+def samples_of(number: int, inputs: object, processor: Processor, reading: Reading) -> Iterator[Sample]:
     """One input as one sample, or as the windows of a long recording.
 
     A recording not longer than the processor's `max_seconds` is one sample, read as in evaluation, unless windows are
@@ -166,23 +190,24 @@ def samples_of(
         number: of the input.
         inputs: see `given_of`.
         processor: of the model.
-        window_seconds: s, length of a window; by default 5, or `max_seconds` where that is less.
-        hop_seconds: s from one window to the next; by default `window_seconds`.
+        reading: the windows, and the limits.
 
     Raises:
-        ValueError: the input is none, or lacks everything that the model takes (a `MediaError` where a file is bad).
+        ValueError: the input is none, or lacks everything that the model takes (a `MediaError` where a file is bad, or
+            is not whole and has to be).
     """
-    window = check_windows(processor, window_seconds, hop_seconds)
-    asked = window_seconds is not None or hop_seconds is not None
+    check_windows(processor, reading)
     judged = skipped = 0
     with ExitStack() as stack:
-        given = given_of(inputs, processor, stack)
-        for sample in _parts(number, given, processor, asked, window, hop_seconds or window):
+        given = given_of(inputs, processor, stack, reading)
+        for sample in _parts(number, given, processor, reading):
+            given.check(reading.strict)
             if sample.empty:
                 skipped += 1
             else:
                 judged += 1
                 yield sample
+        given.check(reading.strict)
     if not judged:
         face = ", with a face in sight" if processor.crop_faces else ""
         raise MediaError(
@@ -193,41 +218,49 @@ def samples_of(
         logger.warning("%s: %d windows hold nothing of what this model takes; left out.", given.name, skipped)
 
 
-def _parts(
-    number: int, given: Given, processor: Processor, asked: bool, window: float, hop: float
-) -> Iterator[Sample]:
-    """One sample, or those of a timeline if it was `asked` for or is needed; some may be empty."""
+def _parts(number: int, given: Given, processor: Processor, reading: Reading) -> Iterator[Sample]:
+    """One sample, or those of a timeline if it was asked for or is needed; some may be empty."""
     rest = {"text": given.text, "physio": given.physio, **given.around}
     duration = given.duration() if given.frames is None else None
-    if duration is None or (not asked and duration <= processor.max_seconds + TOLERANCE):
+    if duration is None or (not reading.asks_for_windows and duration <= processor.max_seconds + TOLERANCE):
         span = (None, None) if duration is None else (0.0, duration)
-        yield Sample(number, span, False, given.whole(processor) | rest)
+        yield Sample(number, span, False, given.whole(processor) | rest, given.warnings)
         return
+    window, hop = check_windows(processor, reading)
+    check_spans(duration, window, hop, reading.limits)
     spans = spans_of(duration, window, hop)
     for part in given.windows(processor, spans):
-        yield Sample(number, (part.start, part.end), True, {"audio": part.audio, "video": part.frames} | rest)
-    for span in spans:  # the file holds less than its header states, or what the model takes ends early
-        yield Sample(number, span, True, rest)
+        content = {"audio": part.audio, "video": part.frames} | rest
+        yield Sample(number, (part.start, part.end), True, content, given.warnings)
+    for span in spans:  # what the model takes ends early
+        yield Sample(number, span, True, rest, given.warnings)
 
 
-def check_windows(processor: Processor, window_seconds: float | None, hop_seconds: float | None) -> float:
-    """The length of a window in s.
+def check_windows(processor: Processor, reading: Reading) -> Span:
+    """The length of a window, and from one to the next, in s.
 
     Raises:
-        ValueError: a length that is not positive, or more than the model was made for.
+        ValueError: a length that is not positive, or more than the model was made for; or too many windows at once.
     """
-    window = min(processor.max_seconds, WINDOW_SECONDS) if window_seconds is None else window_seconds
-    for name, value in (("window_seconds", window_seconds), ("hop_seconds", hop_seconds)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
-            raise ValueError(f"{name}={value!r}: a positive number of seconds is needed.")
+    for name in ("window_seconds", "hop_seconds"):
+        value = getattr(reading, name)
+        if value is not None and not _is_length(value):
+            raise ValueError(f"{name}={value!r:.60}: a positive number of seconds is needed.")
+    window = reading.window_seconds or min(processor.max_seconds, WINDOW_SECONDS)
     if window > processor.max_seconds:
         raise ValueError(
             f"window_seconds={window}: this model was made for {processor.max_seconds} s at most; choose less."
         )
-    return window
+    hop = reading.hop_seconds or window
+    check_spans(None, window, hop, reading.limits)
+    return window, hop
 
 
-def given_of(inputs: object, processor: Processor, stack: ExitStack) -> Given:
+def _is_length(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and 0 < value < math.inf
+
+
+def given_of(inputs: object, processor: Processor, stack: ExitStack, reading: Reading) -> Given:
     """Sort one input; files are opened once, and closed with `stack`.
 
     Args:
@@ -238,17 +271,18 @@ def given_of(inputs: object, processor: Processor, stack: ExitStack) -> Given:
             list of such inputs, the turns before, oldest first) and following (those after).
         processor: of the model.
         stack: closes what is opened here.
+        reading: whose limits hold.
 
     Raises:
         ValueError: it is none of these, or holds what the model does not take.
     """
-    takes = processor.modalities
+    takes, notes = processor.modalities, []
     if isinstance(inputs, str) and not names_media(inputs) and "text" not in takes:
         raise ValueError(f"{inputs!r}: no such file, and this model takes no text, only {takes}.")
     inputs = as_dictionary(inputs)
     inputs = {key: value for key, value in inputs.items() if value is not None}
     if unknown := [key for key in inputs if key not in KEYS]:
-        raise ValueError(f"The input holds {unknown}; it may hold {list(KEYS)}.")
+        raise ValueError(f"The input holds {unknown!r:.200}; it may hold {list(KEYS)}.")
     if foreign := [key for key in inputs if not set(KEYS[key]) & set(takes)]:
         raise ValueError(f"The input holds {foreign}, but this model takes {takes}: leave it out.")
     if "video" in inputs and "frames" in inputs:
@@ -257,14 +291,15 @@ def given_of(inputs: object, processor: Processor, stack: ExitStack) -> Given:
     if isinstance(pictures, np.ndarray | list | tuple):
         frames = pictures if isinstance(pictures, np.ndarray) else _stacked(pictures, processor)
     else:
-        frames, video = None, None if pictures is None else _source(pictures, stack)
+        frames, video = None, None if pictures is None else _source(pictures, stack, reading, notes)
     return Given(
         video=video,
         frames=frames,
-        **_sound(inputs.get("audio", video), inputs.get("sampling_rate"), video, stack),
-        text=_checked_text(inputs.get("text")),
+        **_sound(inputs, video, stack, reading, notes),
+        text=_checked_text(inputs.get("text"), reading.limits),
         physio=_checked_physio(inputs.get("physio")),
-        around=_around(inputs, processor),
+        around=_around(inputs, processor, reading, notes),
+        warnings=notes,
     )
 
 
@@ -275,7 +310,7 @@ def as_dictionary(inputs: object) -> dict[str, Any]:
     return {"text" if isinstance(inputs, str) and not names_media(inputs) else "video": inputs}
 
 
-def _around(inputs: dict[str, Any], processor: Processor) -> dict[str, Any]:
+def _around(inputs: dict[str, Any], processor: Processor, reading: Reading, notes: list[str]) -> dict[str, Any]:
     """The turns around an input, and who speaks in it; ValueError where they are none, or the model takes none."""
     speaker = inputs.get("speaker")
     if not isinstance(speaker, str | None):
@@ -290,21 +325,29 @@ def _around(inputs: dict[str, Any], processor: Processor) -> dict[str, Any]:
         if not taken:
             raise ValueError(f"{key}: this model takes no such turns; leave it out.")
         nearest = turns[-taken:] if key == "history" else turns[:taken]
-        found[key] = [_turn(turn, inputs, key, processor) for turn in nearest]
+        told = [_turn(turn, inputs, key, processor, reading) for turn in nearest]
+        found[key] = [turn for turn, _ in told]
+        notes += [f"{key}: {warning}" for _, warnings in told for warning in warnings]
     return found
 
 
-def _turn(turn: object, present: dict[str, Any], key: str, processor: Processor) -> dict[str, Any]:
-    """A turn around an input, as a processor's `encode` takes it; ValueError where it is that input itself."""
+def _turn(
+    turn: object, present: dict[str, Any], key: str, processor: Processor, reading: Reading
+) -> tuple[dict[str, Any], list[str]]:
+    """A turn around an input, as a processor's `encode` takes it, and what is wrong with its files.
+
+    Raises:
+        ValueError: it is that input itself, or has turns of its own.
+    """
     own = {name: value for name, value in present.items() if name not in ("history", "following")}
     if turn is present or (isinstance(turn, dict) and turn.keys() == own.keys() and _same(turn, own)):
         raise ValueError(f"{key} holds the turn that is to be judged, {_named(own)}: leave it out there.")
     if isinstance(turn, dict) and {"history", "following"} & turn.keys():
         raise ValueError(f"{key}: a turn has no history of its own; list all turns of the conversation, oldest first.")
     with ExitStack() as stack:
-        given = given_of(turn, processor, stack)
+        given = given_of(turn, processor, stack, reading)
         media = given.whole(processor) if processor.turns_apart else {}
-        return {"text": given.text, "physio": given.physio, **media, **given.around}
+        return {"text": given.text, "physio": given.physio, **media, **given.around}, given.warnings
 
 
 def _same(turn: dict[str, Any], own: dict[str, Any]) -> bool:
@@ -326,25 +369,34 @@ def _stacked(frames: list[np.ndarray], processor: Processor) -> np.ndarray:
     return stack_frames(processor, [np.asarray(frame) for frame in frames])
 
 
-def _sound(audio: object, rate: int | None, video: HeldFile | None, stack: ExitStack) -> dict[str, Any]:
+def _sound(
+    inputs: dict[str, Any], video: HeldFile | None, stack: ExitStack, reading: Reading, notes: list[str]
+) -> dict[str, Any]:
     """The fields of `Given` that the sound fills."""
+    audio, rate = inputs.get("audio", video), inputs.get("sampling_rate")
     if not isinstance(audio, np.ndarray | list | tuple):
-        return {"audio": audio if audio is video or audio is None else _source(audio, stack)}
+        return {"audio": audio if audio is video or audio is None else _source(audio, stack, reading, notes)}
     if isinstance(rate, bool) or not isinstance(rate, int) or rate < 1:
         raise ValueError(f"sampling_rate={rate!r}: samples need theirs, in Hz, as an integer.")
+    if fault := excess_of_rate(rate, reading.limits):
+        raise ValueError(f"audio: {fault}.")
     samples = np.asarray(audio)
     if samples.dtype.kind != "f" or samples.ndim != 1 or not len(samples) or not np.isfinite(samples).all():
         raise ValueError(
             f"audio: samples are finite floats (samples,), mono, in -1..1; got {samples.dtype} {samples.shape}."
         )
+    if (loudest := np.abs(samples).max()) > LOUDEST:
+        raise ValueError(f"audio: samples are in -1..1; one is {loudest:g}. Divide them by their full scale.")
     return {"samples": samples.astype(np.float32, copy=False), "rate": rate}
 
 
-def _checked_text(text: object) -> str | None:
+def _checked_text(text: object, limits: Limits) -> str | None:
     if text is None:
         return None
     if not isinstance(text, str):
         raise ValueError(f"text={text!r:.60}: a string is needed.")
+    if len(text) > limits.characters:
+        raise ValueError(f"text={text!r:.60}: {too_much('characters:', len(text), 'characters', limits.characters)}.")
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -357,23 +409,25 @@ def _checked_physio(physio: object) -> np.ndarray | None:
         return None
     try:
         return np.asarray(physio, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"physio: numbers (features,) or (steps, features) are needed ({error}).") from error
 
 
-def _source(value: object, stack: ExitStack) -> HeldFile:
-    """Whatever stands for a file, to be opened once."""
-    held = value if isinstance(value, HeldFile) else HeldFile(_path_or_file(value, stack))
+def _source(value: object, stack: ExitStack, reading: Reading, notes: list[str]) -> HeldFile:
+    """Whatever stands for a file, to be opened once; what is found wrong with it goes to `notes`."""
+    held = value if isinstance(value, HeldFile) else HeldFile(_path_or_file(value, stack, reading), reading.limits)
     stack.callback(held.close)
+    notes += held.warnings
+    held.warnings = notes
     return held
 
 
-def _path_or_file(value: object, stack: ExitStack) -> Path | BinaryIO:
+def _path_or_file(value: object, stack: ExitStack, reading: Reading) -> Path | BinaryIO:
     """A path, or a binary file object, of whatever stands for a file."""
     if isinstance(value, bytes | bytearray | memoryview):
         return io.BytesIO(value)
-    if isinstance(value, str) and value.startswith(ADDRESSES):
-        return fetch(value, stack)
+    if isinstance(value, str) and is_address(value):
+        return fetch(value, stack, reading.limits)
     if isinstance(value, str | Path):
         if "\0" in str(value):
             raise ValueError(f"{value!r}: no path; it holds a null character.")
@@ -388,29 +442,9 @@ def _path_or_file(value: object, stack: ExitStack) -> Path | BinaryIO:
 
 def names_media(value: str) -> bool:
     """Whether a string is a path or an address rather than a text."""
-    if value.startswith(ADDRESSES) or Path(value).suffix.lower() in MEDIA_SUFFIXES:
+    if is_address(value) or Path(value).suffix.lower() in MEDIA_SUFFIXES:
         return True
     try:
         return os.path.exists(value)
     except ValueError:  # a null character: no path
         return False
-
-
-def fetch(address: str, stack: ExitStack) -> BinaryIO:
-    """What is at an http(s) address, in a temporary file that goes with `stack`.
-
-    Raises:
-        MediaError: it cannot be fetched, or is larger than `MAX_DOWNLOAD`.
-    """
-    file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
-    try:
-        with urllib.request.urlopen(address, timeout=TIMEOUT) as response:
-            while block := response.read(1 << 20):
-                file.write(block)
-                if file.tell() > MAX_DOWNLOAD:
-                    raise MediaError(f"{address}: more than {MAX_DOWNLOAD:,} bytes; download and cut it yourself.")
-    except (OSError, ValueError) as error:
-        if isinstance(error, MediaError):
-            raise
-        raise MediaError(f"{address}: cannot be fetched ({error}); check the address.") from error
-    return file

@@ -6,7 +6,7 @@
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import GeneratorType
 from typing import Any, Protocol
 
@@ -15,8 +15,10 @@ import torch
 from transformers import BatchFeature, Pipeline, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
-from affecthub.inference.inputs import Sample, as_dictionary, check_windows, samples_of
+from affecthub.inference.inputs import Reading, Sample, as_dictionary, check_windows, samples_of
+from affecthub.media.faults import FAULTS
 from affecthub.media.for_processor import windows_for
+from affecthub.media.limits import Limits
 from affecthub.media.windows import Picture, Sound, merged, pictures_of, spans_of
 
 TASK = "affect-recognition"
@@ -50,7 +52,9 @@ class AffectRecognitionPipeline(Pipeline):
     - tasks: of a model with several, task -> label, labels and scores as above, of all but the main one;
     - modalities, missing: which of the model's modalities were found, and which were not;
     - modality_scores: of a model with several, modality -> scores of it alone, of those that were found;
-    - modality_weights: modality -> share, of an architecture that learns them.
+    - modality_weights: modality -> share, of an architecture that learns them;
+    - warnings: what is wrong with the recording, such as an end that was cut off; what is there was judged. All
+      windows of a timeline share one list, which is complete with the last of them.
 
     Example:
 
@@ -72,9 +76,17 @@ class AffectRecognitionPipeline(Pipeline):
     _load_feature_extractor = False
     _load_video_processor = False
 
+    faults = FAULTS
+    """What a bad input or model raises, with a sentence that says what and what to do."""
+
     def __init__(self, model: PreTrainedModel, *args, **kwargs):
         super().__init__(model, *args, **kwargs)
         self.model.eval()
+
+    @staticmethod
+    def limits_of(values: Mapping[str, float] | str | None = None) -> Limits:
+        """The limits of an input, with those that shall differ; ValueError for one that there is not."""
+        return Limits.of(values)
 
     def __call__(
         self, inputs: object, *, batch_size: int | None = None, history: list | None = None, **parameters
@@ -88,7 +100,7 @@ class AffectRecognitionPipeline(Pipeline):
                 takes turns also speaker, history and following (lists of inputs, in order of time).
             history: of one input, the turns before it, oldest first.
             batch_size: windows judged at once; 1 by default.
-            parameters: window_seconds, hop_seconds, see `stream`.
+            parameters: window_seconds, hop_seconds, strict and limits, see `stream`.
 
         Returns:
             An answer; or the list of answers of a timeline, of a recording longer than the model's `max_seconds`, or
@@ -98,13 +110,13 @@ class AffectRecognitionPipeline(Pipeline):
         Raises:
             ValueError: an input that is none, or that lacks everything the model takes.
         """
-        settings = {**self._preprocess_params, **self._sanitize_parameters(**parameters)[0]}
+        reading = _reading(**{**self._preprocess_params, **self._sanitize_parameters(**parameters)[0]})
         several = isinstance(inputs, list | GeneratorType)
         if history is not None:
             if several:
                 raise ValueError("history belongs to one input: of several, put it into the dictionary of each.")
             inputs = {**as_dictionary(inputs), "history": history}
-        answers = self._answers(inputs if several else [inputs], batch_size, settings)
+        answers = self._answers(inputs if several else [inputs], batch_size, reading)
         if isinstance(inputs, list):
             return list(answers)
         return answers if several else next(answers)
@@ -116,6 +128,8 @@ class AffectRecognitionPipeline(Pipeline):
         window_seconds: float | None = None,
         hop_seconds: float | None = None,
         batch_size: int | None = None,
+        strict: bool = False,
+        limits: Limits | Mapping[str, float] | None = None,
     ) -> Iterator[Answer]:
         """The answers of one input, each as soon as it is known; memory does not grow with the recording's length.
 
@@ -124,11 +138,14 @@ class AffectRecognitionPipeline(Pipeline):
             window_seconds: s, length of a window; by default 5, or the model's `max_seconds` where that is less.
             hop_seconds: s from one window to the next; by default `window_seconds`.
             batch_size: windows judged at once; 1 by default.
+            strict: whether a recording that is not whole is an error, rather than an answer with `warnings`.
+            limits: those that shall differ, by name, as {"windows": 1000}; see docs/reliability.md.
 
         Raises:
             ValueError: as a call.
         """
-        samples = samples_of(0, inputs, self.processor, window_seconds, hop_seconds)
+        reading = _reading(window_seconds, hop_seconds, strict, limits)
+        samples = samples_of(0, inputs, self.processor, reading)
         return (answer for _, answer in self._judged(samples, batch_size))
 
     def live(
@@ -147,21 +164,21 @@ class AffectRecognitionPipeline(Pipeline):
                 `sampling_rate`.
             window_seconds, hop_seconds: as in `stream`.
         """
-        window, rate = check_windows(self.processor, window_seconds, hop_seconds), self.processor.sampling_rate
+        window, hop = check_windows(self.processor, _reading(window_seconds, hop_seconds))
+        rate = self.processor.sampling_rate
         events = {}
         if frames is not None:
             events[Picture] = pictures_of(frames)
         if sounds is not None:
             events[Sound] = (Sound(time, samples, rate) for time, samples in sounds)
-        spans = spans_of(None, window, hop_seconds or window)
+        spans = spans_of(None, window, hop)
         windows = windows_for(self.processor, merged(*events.values()), spans, set(events))
         samples = (Sample(0, (w.start, w.end), True, {"video": w.frames, "audio": w.audio}) for w in windows)
         return (answer for _, answer in self._judged((s for s in samples if not s.empty), 1))
 
-    def _answers(self, inputs: Iterable, batch_size: int | None, settings: dict) -> Iterator[Answer | list[Answer]]:
+    def _answers(self, inputs: Iterable, batch_size: int | None, reading: Reading) -> Iterator[Answer | list[Answer]]:
         """What a call says to each input."""
-        window, hop = settings.get("window_seconds"), settings.get("hop_seconds")
-        samples = (s for n, one in enumerate(inputs) for s in samples_of(n, one, self.processor, window, hop))
+        samples = (s for n, one in enumerate(inputs) for s in samples_of(n, one, self.processor, reading))
         for _, group in itertools.groupby(self._judged(samples, batch_size), key=lambda judged: judged[0].number):
             judged = list(group)
             answers = [answer for _, answer in judged]
@@ -171,12 +188,17 @@ class AffectRecognitionPipeline(Pipeline):
         """Samples with their answers, judged in batches."""
         size = batch_size or self._batch_size or 1
         while batch := list(itertools.islice(samples, size)):
-            yield from zip(batch, self.run_single(batch, {}, {}, {}), strict=True)
+            answers = self.run_single(batch, {}, {}, {})
+            yield from ((s, answer | {"warnings": s.warnings}) for s, answer in zip(batch, answers, strict=True))
 
     def _sanitize_parameters(
-        self, window_seconds: float | None = None, hop_seconds: float | None = None
+        self,
+        window_seconds: float | None = None,
+        hop_seconds: float | None = None,
+        strict: bool | None = None,
+        limits: Limits | Mapping[str, float] | None = None,
     ) -> tuple[dict, dict, dict]:
-        given = {"window_seconds": window_seconds, "hop_seconds": hop_seconds}
+        given = {"window_seconds": window_seconds, "hop_seconds": hop_seconds, "strict": strict, "limits": limits}
         return {name: value for name, value in given.items() if value is not None}, {}, {}
 
     def preprocess(self, input_: list[Sample]) -> dict[str, Any]:
@@ -227,6 +249,18 @@ class AffectRecognitionPipeline(Pipeline):
         if (weights := output.get("modality_weights")) is not None:
             answer["modality_weights"] = dict(zip(names, weights[row].float().tolist(), strict=True))
         return answer
+
+
+def _reading(
+    window_seconds: float | None = None,
+    hop_seconds: float | None = None,
+    strict: bool = False,
+    limits: Limits | Mapping[str, float] | None = None,
+) -> Reading:
+    """How an input is read, of a caller's parameters; ValueError where they are none."""
+    if not isinstance(strict, bool):
+        raise ValueError(f"strict={strict!r:.60}: true or false is needed.")
+    return Reading(window_seconds, hop_seconds, strict, Limits.of(limits))
 
 
 def _scores(task: Task, logits: torch.Tensor, fitted: Calibration | None = None) -> dict[str, float]:

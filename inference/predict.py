@@ -10,10 +10,11 @@ from tqdm.auto import tqdm
 from transformers import AutoConfig, pipeline
 from transformers.utils import cached_file
 
-from affecthub.inference.inputs import ADDRESSES
+from affecthub.inference.fetch import is_address
 from affecthub.inference.pipeline_affect import TASK, AffectRecognitionPipeline, Answer
 from affecthub.media.container import HeldFile
 from affecthub.media.files import write_file
+from affecthub.media.limits import Limits
 from affecthub.media.windows import duration_of
 
 Judged = dict[str, list[Answer]]
@@ -73,21 +74,24 @@ def judge(
     text: str | None,
     window_seconds: float | None = None,
     hop_seconds: float | None = None,
+    strict: bool = False,
+    limits: Limits | None = None,
 ) -> list[Answer]:
     """The answers of one file, with a text or without, or of a text alone; a long file shows its progress.
 
     Raises:
         ValueError: as the pipeline.
     """
-    local = file is not None and not file.startswith(ADDRESSES)
-    held = HeldFile(file) if local else file
+    local = file is not None and not is_address(file)
+    held = HeldFile(file, limits) if local else file
     inputs = {"video": held, "text": text}
     total = duration_of(held) if local else None
     with tqdm(
         total=total, desc=file, unit="s", disable=None, leave=False, bar_format="{l_bar}{bar}| {n:.0f} s"
     ) as bar:
         answers = []
-        for answer in pipe.stream(inputs, window_seconds=window_seconds, hop_seconds=hop_seconds):
+        options = {"window_seconds": window_seconds, "hop_seconds": hop_seconds, "strict": strict, "limits": limits}
+        for answer in pipe.stream(inputs, **options):
             answers.append(answer)
             bar.update((answer["end"] or 0.0) - bar.n)
     return answers
@@ -117,7 +121,8 @@ def _row(name: str, answer: Answer) -> dict[str, Any]:
     for prefix, verdict in {"": answer, **further}.items():
         row |= {f"{prefix}label": verdict["label"]}
         row |= {f"{prefix}score_{label}": score for label, score in verdict["scores"].items()}
-    return row | {"modalities": "+".join(answer["modalities"]), "missing": "+".join(answer["missing"])}
+    found = {name: "+".join(answer[name]) for name in ("modalities", "missing")}
+    return row | found | {"warnings": "; ".join(answer["warnings"])}
 
 
 def _line(name: str, answer: Answer) -> dict[str, str]:
@@ -133,7 +138,8 @@ def _line(name: str, answer: Answer) -> dict[str, str]:
     for task, verdict in answer.get("tasks", {}).items():
         values = ", ".join(f"{value:.2f}" for value in verdict["scores"].values())
         line[f"task {task}" if task in line else task] = verdict["label"] or values
-    return line | {"judged by": " + ".join(answer["modalities"]), "missing": " + ".join(answer["missing"])}
+    line |= {"judged by": " + ".join(answer["modalities"]), "missing": " + ".join(answer["missing"])}
+    return line | ({"warning": "; ".join(answer["warnings"])} if answer["warnings"] else {})
 
 
 def write(text: str, path: Path | None) -> None:

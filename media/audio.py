@@ -18,6 +18,27 @@ PLANES = 8
 """From this many planes on, PyAV 18 follows pointers behind the frame's and can crash; such are packed first."""
 
 
+LOUDEST = 100.0
+"""Of full scale: sound beyond it is no overshoot, but numbers in another unit, or damaged."""
+
+
+def sound_of(frame: av.AudioFrame, rate: int) -> np.ndarray | None:
+    """A decoded frame as mono samples at the track's rate; None where they are no sound.
+
+    Args:
+        frame: whose own rate may differ, in a track that was put together of several.
+        rate: Hz, of the track.
+
+    Returns:
+        As `downmix`; None where a sample is not finite, or beyond `LOUDEST`.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        samples = downmix(frame)
+        if not np.abs(samples).max(initial=0.0) <= LOUDEST:
+            return None
+    return resample(samples, frame.sample_rate, rate)
+
+
 def downmix(frame: av.AudioFrame) -> np.ndarray:
     """Mix a decoded frame to mono.
 
@@ -71,5 +92,5 @@ def resample(samples: np.ndarray, rate: int, target_rate: int) -> np.ndarray:
     resampler = av.AudioResampler(format="fltp", layout="mono", rate=target_rate)
     parts = [part.to_ndarray()[0] for part in (*resampler.resample(frame), *resampler.resample(None))]
     length = round(len(samples) * target_rate / rate)
-    joined = np.concatenate(parts)[:length]
+    joined = np.concatenate([np.zeros(0, np.float32), *parts])[:length]
     return np.pad(joined, (0, length - len(joined)))

@@ -1,6 +1,8 @@
 """Media files are opened here and say what they hold; one that cannot be opened says why."""
 
+import logging
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,15 +12,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 import av
+import cv2
+
+from .limits import Limits, default_limits, too_much
+
+logger = logging.getLogger(__name__)
 
 COVER = av.stream.Disposition.attached_pic
 """Marks the picture in a music file, which FFmpeg lists as a video stream of one frame."""
 
-TIME_LIMIT = 60.0
-"""s that reading a clip may take, or getting on to a later moment of a recording."""
+TIME_LIMIT = Limits.reading_seconds
+"""s that reading a clip may take, or getting on to a later moment of a recording, unless a limit says otherwise."""
 
 PLAYLISTS = {"concat", "dash", "hls", "imf", "sdp"}
 """Formats that name other files or addresses, which whoever hands in a file must not be able to have opened."""
+
+
+LIBRARY_FAULTS = (av.error.FFmpegError, cv2.error, MemoryError, ArithmeticError, LookupError, TypeError, ValueError)
+"""What the libraries raise where a damaged file leads them to something that cannot be."""
 
 
 class MediaError(ValueError):
@@ -29,12 +40,13 @@ class Deadline:
     """Ends the reading of a file that never ends, or hardly moves; to be asked after each packet or frame.
 
     Args:
-        source: what is read, for the message.
-        seconds: from now on.
+        source: what is read, for the message and for the time that is left to it altogether.
+        seconds: from now on; by default the source's limit `reading_seconds`.
     """
 
-    def __init__(self, source: "Source", seconds: float = TIME_LIMIT):
-        self.source, self.seconds = source, seconds
+    def __init__(self, source: "Source", seconds: float | None = None):
+        self.source = source
+        self.seconds = limits_of(source).reading_seconds if seconds is None else seconds
         self.renew()
 
     def renew(self) -> None:
@@ -42,9 +54,12 @@ class Deadline:
         self._end = time.monotonic() + self.seconds
 
     def check(self) -> None:
-        """MediaError once the time is over."""
-        if time.monotonic() > self._end:
+        """MediaError once the time is over, or that of the whole input."""
+        now = time.monotonic()
+        if now > self._end:
             raise MediaError(f"{name_of(self.source)}: {too_slow(self.seconds)}")
+        if isinstance(self.source, HeldFile):
+            self.source.check_time(now)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -96,28 +111,48 @@ class HeldFile:
 
     Args:
         source: path, or a binary file object.
+        limits: of it; by default the usual ones.
     """
 
-    def __init__(self, source: str | Path | BinaryIO):
+    def __init__(self, source: str | Path | BinaryIO, limits: Limits | None = None):
         self.source = source
+        self.limits = limits or default_limits()
+        self.warnings: list[str] = []
+        """What was found wrong with it, as far as it was read; the rest was used."""
+        self.length: float | None = None
+        """s, once it was asked for."""
+        self._begun = time.monotonic()
         self._container: av.container.InputContainer | None = None
 
     @cached_property
     def info(self) -> MediaInfo:
         """As `probe`."""
-        self._container = open_media(self.source)
-        return _stated(self._container, self.source)
+        self._container = open_media(self.source, limits=self.limits)
+        return _stated(self._container, self)
 
-    def take(self, time_limit: float) -> av.container.InputContainer:
+    def take(self, time_limit: float | None) -> av.container.InputContainer:
         """The open file, for one reader, which closes it; opened anew for another one."""
         container, self._container = self._container, None
-        return container or open_media(self.source, time_limit)
+        return container or open_media(self.source, time_limit, self.limits)
+
+    def put_back(self, container: av.container.InputContainer) -> None:
+        """What was taken, and not read."""
+        self._container = container
 
     def close(self) -> None:
         """Where nobody has read it."""
         if self._container is not None:
             self._container.close()
             self._container = None
+
+    def check_time(self, now: float | None = None) -> None:
+        """MediaError once the limit `work_seconds` has passed since it was handed in."""
+        now = time.monotonic() if now is None else now
+        if now - self._begun > self.limits.work_seconds:
+            raise MediaError(
+                f"{name_of(self)}: not judged within {self.limits.work_seconds:g} s; pass a shorter recording or "
+                "longer windows, or raise the limit work_seconds"
+            )
 
 
 Source = str | Path | BinaryIO | HeldFile
@@ -157,30 +192,74 @@ def name_of(source: Source) -> str:
     return os.fspath(source) if isinstance(source, str | Path) else "<bytes>"
 
 
-def open_media(source: Source, time_limit: float = TIME_LIMIT) -> av.container.InputContainer:
+def limits_of(source: Source) -> Limits:
+    """Those that a held file came with, and the usual ones of any other."""
+    return source.limits if isinstance(source, HeldFile) else default_limits()
+
+
+def warn(source: Source, fault: str) -> None:
+    """Note with a held file, once, what is wrong with it; of any other it is logged."""
+    if not isinstance(source, HeldFile):
+        logger.warning("%s: %s.", name_of(source), fault)
+    elif fault not in source.warnings:
+        source.warnings.append(fault)
+
+
+@contextmanager
+def naming(source: Source) -> Iterator[None]:
+    """What a decoder's library raises, as MediaError with the name of the file."""
+    try:
+        yield
+    except MediaError:
+        raise
+    except (
+        av.error.FFmpegError,
+        cv2.error,
+        MemoryError,
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+        raise MediaError(
+            f"{name_of(source)}: cannot be decoded ({reason:.200}); convert it, or get it again"
+        ) from error
+
+
+def open_media(
+    source: Source, time_limit: float | None = None, limits: Limits | None = None
+) -> av.container.InputContainer:
     """Open a source for reading, from its beginning; the caller closes it.
 
     Args:
         source: path, or a binary file object; or either held open, which is taken.
-        time_limit: s to open it, and again to find each packet.
+        time_limit: s to open it, and again to find each packet; by default the limit `reading_seconds`.
+        limits: of the file; by default the usual ones, or those that it is held with.
 
     Raises:
         MediaError: with the fault, as far as the first bytes tell it.
     """
     if isinstance(source, HeldFile):
         return source.take(time_limit)
+    limits = limits or default_limits()
+    time_limit = limits.reading_seconds if time_limit is None else time_limit
+    check_file(source, limits)
+    options = {"protocol_whitelist": "file", "max_pixels": str(limits.pixels)}
     try:
         # An absolute path, because FFmpeg takes what stands before a colon in a relative one for a protocol; and with
         # titles in any encoding, because old ones are common and nothing here reads them.
         if isinstance(source, str | Path):
-            container = av.open(os.path.abspath(source), metadata_errors="replace", timeout=time_limit)
+            container = av.open(
+                os.path.abspath(source), metadata_errors="replace", timeout=time_limit, options=options
+            )
         else:
             source.seek(0)
-            options = {"protocol_whitelist": "none"}
+            options["protocol_whitelist"] = "none"
             container = av.open(source, metadata_errors="replace", timeout=time_limit, options=options)
     except av.error.ExitError as error:
         raise MediaError(f"{name_of(source)}: {too_slow(time_limit)}") from error
-    except (av.error.FFmpegError, OSError) as error:
+    except (av.error.FFmpegError, OSError, MemoryError, ValueError) as error:
         raise MediaError(f"{name_of(source)}: {_fault(source, error)}") from error
     if container.format.name in PLAYLISTS:
         container.close()
@@ -188,17 +267,45 @@ def open_media(source: Source, time_limit: float = TIME_LIMIT) -> av.container.I
     return container
 
 
+def check_file(source: str | Path | BinaryIO, limits: Limits | None = None) -> int | None:
+    """The size of a file in bytes; None of a file object that does not say.
+
+    Raises:
+        MediaError: it is not there, no regular file (a folder, a pipe, a device), empty, or larger than `file_bytes`.
+    """
+    limits, name = limits or default_limits(), name_of(source)
+    try:
+        if isinstance(source, str | Path):
+            found = os.stat(source)
+            if not stat.S_ISREG(found.st_mode):
+                raise MediaError(f"{name}: not a regular file; pass the file of a recording or picture")
+            size = found.st_size
+        else:
+            size = source.seek(0, os.SEEK_END)
+    except (OSError, ValueError) as error:
+        if isinstance(error, MediaError):
+            raise
+        if not isinstance(source, str | Path):
+            return None
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(f"{name}: cannot be opened ({reason}); check the path and its permissions") from error
+    if size == 0:
+        raise MediaError(f"{name}: the file is empty (0 bytes); copy or download it again")
+    if size > limits.file_bytes:
+        raise MediaError(f"{name}: {too_much('bytes:', size, 'file_bytes', limits.file_bytes)}")
+    return size
+
+
 def _fault(source: Source, error: Exception) -> str:
     if not isinstance(error, av.error.InvalidDataError | av.error.EOFError):
-        return f"cannot be opened ({error.strerror or error}); check the path and its permissions"
+        reason = getattr(error, "strerror", None) or error or type(error).__name__
+        return f"cannot be opened ({reason}); check the path and its permissions"
     if isinstance(source, str | Path):
         with open(source, "rb") as file:
             head = file.read(8)
     else:
         source.seek(0)
         head = source.read(8)
-    if not head:
-        return "the file is empty (0 bytes); copy or download it again"
     if head[4:] == b"ftyp":
         return "the index (moov atom) is missing, as in a recording or copy that was cut off; copy it again"
     return f"not a media file (it begins with {head!r}); check what was saved under this name"
@@ -210,7 +317,7 @@ def main_streams(
     """The first video stream that is no cover picture, and the first audio stream, if their codecs are known.
 
     Raises:
-        MediaError: there is neither.
+        MediaError: there is neither; or one states more pixels, channels or samples a second than the limits allow.
     """
     streams = [s for s in container.streams if s.codec_context and not s.disposition & COVER]
     video = next((s for s in streams if s.type == "video"), None)
@@ -223,4 +330,32 @@ def main_streams(
     for stream in (video, audio):
         if stream is not None:
             stream.codec_context.thread_count = 1
+    if video is not None:
+        video.codec_context.options = {"max_pixels": str(limits_of(source).pixels)}  # of what is decoded, too
+    if fault := _excess(video, audio, limits_of(source)):
+        raise MediaError(f"{name_of(source)}: {fault}")
     return video, audio
+
+
+def _excess(
+    video: av.video.stream.VideoStream | None, audio: av.audio.stream.AudioStream | None, limits: Limits
+) -> str | None:
+    """Which limit the streams' headers exceed."""
+    if video is not None and (pixels := video.codec_context.width * video.codec_context.height) > limits.pixels:
+        return too_much("pixels of a frame:", pixels, "pixels", limits.pixels)
+    if audio is None:
+        return None
+    if (channels := audio.codec_context.layout.nb_channels) > limits.channels:
+        return too_much("channels:", channels, "channels", limits.channels)
+    rate = audio.codec_context.sample_rate
+    return None if rate == 0 else excess_of_rate(rate, limits)  # 0: known once it is decoded
+
+
+def excess_of_rate(rate: int, limits: Limits) -> str | None:
+    """The fault of a sampling rate in Hz that no sound has, and its remedy."""
+    if limits.lowest_rate <= rate <= limits.highest_rate:
+        return None
+    return (
+        f"a sampling rate of {rate} Hz, and {limits.lowest_rate} to {limits.highest_rate} are taken; export it anew, "
+        "or change the limits lowest_rate and highest_rate"
+    )

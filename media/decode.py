@@ -4,6 +4,7 @@ Times are seconds from the beginning of the file. One thread decodes: clips are 
 fill the cores.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,8 +12,22 @@ import av
 import cv2
 import numpy as np
 
-from .audio import downmix, resample
-from .container import TIME_LIMIT, Deadline, MediaError, MediaInfo, Source, main_streams, name_of, open_media, probe
+from .audio import LOUDEST, resample, sound_of
+from .container import (
+    Deadline,
+    MediaError,
+    MediaInfo,
+    Source,
+    excess_of_rate,
+    limits_of,
+    main_streams,
+    name_of,
+    naming,
+    open_media,
+    probe,
+    warn,
+)
+from .limits import too_much
 
 __all__ = ["Clip", "MediaError", "MediaInfo", "probe", "read_clip"]
 
@@ -27,6 +42,9 @@ MAX_GAP = 60.0
 
 SAME_INSTANT = 1e-6
 """s: time stamps are rationals turned into floats, so a frame this much later than its target still is on show."""
+
+WIDEST = 8.0
+"""A pixel's width by its height, or the reverse; a header that states more is not believed."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +68,7 @@ class Clip:
     missing_seconds: float
     """s by which the worst stream falls short of its own stated duration, at least 0."""
     bad_packets: int
-    """Packets that could not be decoded, and frames without a time stamp; the rest was used."""
+    """Packets that could not be decoded, and frames that are damaged or have no time stamp; the rest was used."""
 
     @property
     def complete(self) -> bool:
@@ -81,10 +99,20 @@ class _Window:
         return self.begin <= time < self.end
 
     def stated_duration(self, stream: av.stream.Stream | None = None) -> float | None:
-        """Length of the window by the header of a stream, or by the container's where a stream has none, in s."""
-        own = stream is not None and stream.duration is not None
-        whole = float(stream.duration * stream.time_base) if own else self.stated
-        return None if whole is None else max(min(whole, self.end) - self.begin, 0.0)
+        """Length of the window in s by the header of a stream, or by the container's; None where it does not say."""
+        begin, end = (0.0, self.stated) if stream is None else self._stated_span(stream)
+        return None if end is None else max(min(end, self.end) - max(begin, self.begin), 0.0)
+
+    def _stated_span(self, stream: av.stream.Stream) -> tuple[float, float | None]:
+        """Beginning and end of a stream in s by its own header, or by the tag that Matroska has in its place."""
+        begin = 0.0 if stream.start_time is None else max(self.time(stream.start_time, stream), 0.0)
+        if stream.duration is not None:
+            return begin, begin + float(stream.duration * stream.time_base)
+        clock = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", ""))
+        if clock is None:
+            return begin, None
+        hours, minutes, seconds = (float(part) for part in clock.groups())
+        return begin, 3600 * hours + 60 * minutes + seconds - self.origin
 
 
 class _Frames:
@@ -103,6 +131,7 @@ class _Frames:
                 self.bad += 1
                 continue
             for frame in frames:
+                self.bad += frame.is_corrupt
                 if frame.pts is None and frame.dts is None:
                     self.bad += 1
                     continue
@@ -122,7 +151,7 @@ def read_clip(
     video: bool = True,
     audio: bool = True,
     rng: np.random.Generator | None = None,
-    time_limit: float = TIME_LIMIT,
+    time_limit: float | None = None,
 ) -> Clip:
     """Read frames uniform in time and mono audio, in one pass over the file.
 
@@ -140,17 +169,18 @@ def read_clip(
         video: whether to read frames.
         audio: whether to read samples. Codec padding after the container's end is cut; gaps become silence.
         rng: for training: the instant in each segment is drawn uniformly from it (temporal jitter).
-        time_limit: s that all of it may take; math.inf for as long as it takes.
+        time_limit: s that all of it may take, math.inf for as long as it takes; by default the limit
+            `reading_seconds`.
 
     Returns:
         The clip; `frames` or `audio` is None where the file has no such stream or the stream yields nothing.
 
     Raises:
-        MediaError: as `probe`; or the streams asked for yield neither a frame nor a sample in the window; or the time
-            limit is reached.
+        MediaError: as `probe`; or the streams asked for yield neither a frame nor a sample in the window; or a limit
+            is exceeded.
     """
     deadline = Deadline(source, time_limit)
-    with open_media(source, time_limit) as container:
+    with naming(source), open_media(source, time_limit) as container:
         picture, sound = main_streams(container, source)
         wanted = [s for s, asked in ((picture, video), (sound, audio)) if s is not None and asked]
         window = _window(container, start, max_seconds)
@@ -168,8 +198,12 @@ def read_clip(
         if wanted and frames is None and samples is None:
             raise MediaError(
                 f"{name_of(source)}: no frame and no sample could be decoded between {start} s and {window.end} s "
-                f"({bad} bad packets; stated duration {window.stated} s); get the file again, or read another window"
+                f"({bad} bad packets; stated duration {window.stated} s). Samples have to be finite and at most "
+                f"{LOUDEST:g} times full scale, frames within the limit pixels; get the file again, or read another "
+                "window"
             )
+        missing = _missing_seconds(window, durations, {picture, sound} - {None})
+        note_losses(source, bad, missing - _known_to_miss(source, window))
         return Clip(
             frames=frames,
             frame_times=times,
@@ -178,9 +212,40 @@ def read_clip(
             stated_duration=window.stated_duration(),
             video_duration=durations.get(picture, 0.0),
             audio_duration=durations.get(sound, 0.0),
-            missing_seconds=max([0.0, *((window.stated_duration(s) or 0.0) - d for s, d in durations.items())]),
+            missing_seconds=missing,
             bad_packets=bad,
         )
+
+
+def _missing_seconds(
+    window: _Window, durations: dict[av.stream.Stream, float], all_streams: set[av.stream.Stream]
+) -> float:
+    """s by which the worst stream falls short of what it states itself; or all of them of what the container states.
+
+    The container's duration is that of the longest stream, and says nothing about the others.
+    """
+    missing, silent = [0.0], False
+    for stream, seconds in durations.items():
+        stated = window.stated_duration(stream)
+        silent |= stated is None
+        missing.append((stated or 0.0) - seconds)
+    if silent and durations.keys() == all_streams:
+        missing.append((window.stated_duration() or 0.0) - max(durations.values()))
+    return max(missing)
+
+
+def _known_to_miss(source: Source, window: _Window) -> float:
+    """s of the window that the file is already known not to hold."""
+    length, stated = getattr(source, "length", None), window.stated_duration()
+    return 0.0 if length is None or stated is None else max(window.begin + stated - length, 0.0)
+
+
+def note_losses(source: Source, bad: int, missing_seconds: float = 0.0) -> None:
+    """Warn of what was not decoded, where there is any."""
+    if bad:
+        warn(source, f"damaged packets or frames: {bad}; the rest was used")
+    if missing_seconds > TOLERANCE:
+        warn(source, f"{missing_seconds:.2f} s of what its header states were not found; the rest was used")
 
 
 def _window(container: av.container.InputContainer, start: float, max_seconds: float | None) -> _Window:
@@ -199,7 +264,7 @@ def _demux(
     if not streams:
         return {}, 0
     packets = {stream.index: [] for stream in streams}
-    pending = set(packets)
+    pending, held, most = set(packets), 0, limits_of(deadline.source).packet_bytes
     try:
         if window.begin > 0:
             container.seek(int((window.begin + window.origin) * av.time_base))  # to the keyframe before it
@@ -211,6 +276,11 @@ def _demux(
             # Files are in the order of decoding: a frame to be shown before the end may follow one shown after it.
             if window.time(stamp, packet.stream) < window.end:
                 packets[packet.stream.index].append(packet)
+                held += packet.size
+                if held > most:
+                    raise MediaError(
+                        f"{name_of(deadline.source)}: {too_much('bytes of a clip:', held, 'packet_bytes', most)}"
+                    )
                 continue
             pending.discard(packet.stream.index)
             if not pending:
@@ -238,7 +308,7 @@ def _read_frames(
     images, times = [], []
     for time, frame in _on_show(decoder, targets):
         if not times or time > times[-1]:
-            image = upright(frame, frame_size, images[0].shape[:2] if images else None)
+            image = upright(frame, frame_size, images[0].shape[:2] if images else None, pixel_width(stream))
         images.append(image)
         times.append(time)
     if not images:
@@ -261,17 +331,34 @@ def _on_show(decoder: _Frames, targets: np.ndarray) -> Iterator[tuple[float, av.
         yield from [shown] * (len(targets) - served)
 
 
-def upright(frame: av.VideoFrame, frame_size: int | None, shape: tuple[int, int] | None) -> np.ndarray:
-    """Upright RGB (height, width, 3), scaled to `shape`, or else so that the shorter side is `frame_size`."""
-    image = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
+def pixel_width(stream: av.video.stream.VideoStream) -> float:
+    """A pixel's width by its height, as the stream states it: 1 for most, 1.42 for a film in PAL."""
+    stated = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    return float(stated) if stated and 1 / WIDEST <= stated <= WIDEST else 1.0
+
+
+def upright(
+    frame: av.VideoFrame, frame_size: int | None, shape: tuple[int, int] | None, pixel_width: float = 1.0
+) -> np.ndarray:
+    """Upright RGB (height, width, 3) of square pixels, in `shape`, or else of `frame_size` px on the shorter side.
+
+    A frame as stored whose pixels are not square keeps its longer side's detail: the shorter one grows.
+    """
+    image = np.rot90(frame.to_ndarray(format="rgb24"), turns := round(frame.rotation / 90))
     height, width = image.shape[:2]
     if shape is None:
-        scale = frame_size / min(height, width) if frame_size else 1.0
-        shape = round(height * scale), round(width * scale)
+        shape = _square(height, width, 1 / pixel_width if turns % 2 else pixel_width)
+        scale = frame_size / min(shape) if frame_size else 1.0
+        shape = max(round(shape[0] * scale), 1), max(round(shape[1] * scale), 1)
     if shape == (height, width):
         return image
     shrinks = shape[0] < height
     return cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _square(height: int, width: int, pixel_width: float) -> tuple[float, float]:
+    """Height and width in square pixels; none of them shrinks."""
+    return (height, width * pixel_width) if pixel_width >= 1 else (height / pixel_width, width)
 
 
 def _read_samples(decoder: _Frames, sampling_rate: int) -> tuple[np.ndarray | None, float]:
@@ -294,7 +381,13 @@ def _line_up(decoder: _Frames) -> tuple[np.ndarray, int, int]:
     """Mono samples at the stored rate, placed by their time stamps; that rate in Hz; how many are filled silence."""
     parts, silent, rate, begin, clock = [np.zeros(0, np.float32)], 0, 0, 0, None
     for time, frame in decoder:
-        rate = frame.sample_rate
+        if not rate and (fault := excess_of_rate(frame.sample_rate, limits_of(decoder.deadline.source))):
+            raise MediaError(f"{name_of(decoder.deadline.source)}: {fault}")
+        rate = rate or frame.sample_rate
+        heard = sound_of(frame, rate)
+        if heard is None:
+            decoder.bad += 1
+            continue
         position = round((time - decoder.window.begin) * rate)
         if clock is None:
             begin = clock = min(position, 0)
@@ -303,6 +396,6 @@ def _line_up(decoder: _Frames) -> tuple[np.ndarray, int, int]:
             parts.append(np.zeros(gap, np.float32))
             silent += gap
             clock += gap
-        parts.append(downmix(frame))
-        clock += frame.samples
+        parts.append(heard)
+        clock += len(heard)
     return np.concatenate(parts)[-begin:], rate, silent

@@ -7,7 +7,6 @@ about what was broken in it.
 
 import heapq
 import itertools
-import logging
 import math
 import time
 from collections import deque
@@ -18,11 +17,29 @@ import av
 import cv2
 import numpy as np
 
-from .audio import downmix, resample
-from .container import Deadline, HeldFile, MediaError, Source, main_streams, name_of, open_media
-from .decode import MAX_DRIFT, MAX_GAP, SAME_INSTANT, TOLERANCE, upright
+from .audio import resample, sound_of
+from .container import (
+    Deadline,
+    HeldFile,
+    MediaError,
+    Source,
+    excess_of_rate,
+    limits_of,
+    main_streams,
+    name_of,
+    naming,
+    open_media,
+    warn,
+)
+from .decode import MAX_DRIFT, MAX_GAP, SAME_INSTANT, TOLERANCE, note_losses, pixel_width, upright
+from .ending import missing_bytes
+from .limits import Limits, too_much
 
-logger = logging.getLogger(__name__)
+MEASURED = 256_000_000
+"""Bytes up to which the length of a file is measured, by the time stamps of its packets, and not taken as stated."""
+
+ESTIMATED = {"aac", "ac3", "amr", "eac3", "h264", "hevc", "m4v", "mp3", "mpeg", "mpegvideo"}
+"""Formats whose length no header states, so that FFmpeg guesses it from the bit rate."""
 
 PATIENCE = 10.0
 """s that a window waits for a stream which is behind the other; a sound track may end long before the pictures."""
@@ -38,6 +55,8 @@ class Picture:
     time: float
     """s from the beginning."""
     frame: av.VideoFrame
+    pixel_width: float = 1.0
+    """By its height."""
 
 
 @dataclass(frozen=True)
@@ -88,28 +107,83 @@ def spans_of(duration: float | None, window: float, hop: float) -> Iterator[Span
         yield start, start + window
 
 
+def check_spans(duration: float | None, window: float, hop: float, limits: Limits) -> None:
+    """ValueError where `spans_of` would give more windows than the limits allow, or more at the same moment."""
+    if window / hop > limits.overlap:
+        raise ValueError(f"hop_seconds={hop}: {too_much('windows at once:', window / hop, 'overlap', limits.overlap)}")
+    count = 1 if duration is None else duration / hop
+    if count > limits.windows:
+        raise ValueError(f"hop_seconds={hop}: {too_much('windows:', count, 'windows', limits.windows)}")
+
+
 def duration_of(source: Source) -> float:
-    """Length of a file in s: as its header states, or else by the time stamps of its packets; nothing is decoded.
+    """Length of a file in s, by the time stamps of its packets; of a large one that is whole, as its header states.
+
+    Nothing is decoded. Where the two differ, or the file ends before its own structure does, that is warned of.
 
     Raises:
-        MediaError: it cannot be opened, has neither, or does not get on.
+        MediaError: it cannot be opened, holds no packet with a time stamp, or does not get on.
     """
-    if isinstance(source, HeldFile) and source.info.duration:
-        return source.info.duration
-    deadline = Deadline(source)
-    with open_media(source) as container:
-        if container.duration:
-            return container.duration / av.time_base
-        begin, last = (container.start_time or 0) / av.time_base, None
-        for packet in container.demux():
-            if packet.pts is not None:
-                end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - begin
-                if last is None or end > last:
-                    last = end
-                    deadline.renew()
-            deadline.check()
+    if isinstance(source, HeldFile):
+        if source.length is None:
+            source.length = _length(source)
+        return source.length
+    return _length(source)
+
+
+def _length(source: Source) -> float:
+    path_or_file = source.source if isinstance(source, HeldFile) else source
+    if isinstance(source, HeldFile):
+        _ = source.info  # what opens it
+    container = open_media(source)
+    stated = container.duration / av.time_base if container.duration else None
+    missing = missing_bytes(container, path_or_file)
+    if stated is not None and not missing and _believable(container, stated, limits_of(source)):
+        if isinstance(source, HeldFile):
+            source.put_back(container)
+        else:
+            container.close()
+        return stated
+    with container:
+        measured = _measured(container, source)
+        guessed = bool(ESTIMATED & set(container.format.name.split(",")))
+    differs = stated is not None and not guessed and abs(stated - measured) > max(TOLERANCE, 0.01 * measured)
+    of_stated = f" of the {stated:,.10g} s that its header states" if differs else ""
+    if missing:
+        fault = f"it was cut off: {missing:,} bytes are missing at its end"
+        warn(source, f"{fault}, and it holds {measured:,.2f} s{of_stated}; copy it again")
+    elif differs:
+        warn(source, f"it holds {measured:,.2f} s{of_stated}")
+    return measured
+
+
+def _believable(container: av.container.InputContainer, stated: float, limits: Limits) -> bool:
+    """Whether a stated length needs no measuring: MP4 keeps it with every packet's place, and others may be large."""
+    if not 0 < stated <= limits.recording_seconds:
+        return False
+    if not container.format.name.startswith("mov"):
+        return container.size > MEASURED
+    begin = (container.start_time or 0) / av.time_base
+    ends = [float(entry.timestamp * s.time_base) for s in container.streams for entry in list(s.index_entries)[-1:]]
+    return bool(ends) and abs(max(ends) - begin - stated) <= max(1.0, 0.01 * stated)
+
+
+def _measured(container: av.container.InputContainer, source: Source) -> float:
+    """The end of the last packet, s; what is stamped later than a recording may last is left out and counted."""
+    deadline, last, late = Deadline(source), 0.0, 0
+    begin, longest = (container.start_time or 0) / av.time_base, limits_of(source).recording_seconds
+    for packet in _packets(container, [s for s in main_streams(container, source) if s is not None], 0.0, source):
+        if packet.pts is not None:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - begin
+            late += end > longest
+            if last < end <= longest:
+                last = end
+                deadline.renew()
+        deadline.check()
     if not last:
         raise MediaError(f"{name_of(source)}: holds no packet with a time stamp; convert or copy it again")
+    if late:
+        warn(source, f"packets that are stamped later than {longest:,.0f} s: {late}; they were left out")
     return last
 
 
@@ -122,38 +196,48 @@ def events_of(source: Source, *, video: bool = True, audio: bool = True, start: 
         start: s; what lies before the last keyframe by then is left out.
 
     Raises:
-        MediaError: as `open_media`; or no later moment comes within `TIME_LIMIT` of reading.
+        MediaError: as `open_media`; or a limit is exceeded, such as no later moment within `reading_seconds`.
     """
-    deadline, furthest = Deadline(source), -math.inf
-    with open_media(source) as container:
+    deadline, furthest, limits = Deadline(source), -math.inf, limits_of(source)
+    with naming(source), open_media(source) as container:
         picture, sound = main_streams(container, source)
-        origin, clock, bad = (container.start_time or 0) / av.time_base, None, 0
+        origin, clock, rate, bad = (container.start_time or 0) / av.time_base, None, 0, 0
         wanted = [s for s, asked in ((picture, video), (sound, audio)) if s is not None and asked]
-        for packet in _packets(container, wanted, start):
+        width = pixel_width(picture) if picture is not None else 1.0
+        for packet in _packets(container, wanted, start, source):
             frames, failed = _decoded(packet)
             bad += failed
             deadline.check()
             for frame in frames:
                 moment = float(frame.pts * frame.time_base) - origin
+                if moment > limits.recording_seconds:
+                    bad += 1
+                    continue
                 if moment > furthest:
                     furthest = moment
                     deadline.renew()
                 if packet.stream is picture:
                     with deadline.paused():
-                        yield Picture(moment, frame)
+                        yield Picture(moment, frame, width)
+                    continue
+                if not rate and (fault := excess_of_rate(frame.sample_rate, limits)):
+                    raise MediaError(f"{name_of(source)}: {fault}")
+                rate = rate or frame.sample_rate
+                samples = sound_of(frame, rate)
+                if samples is None:
+                    bad += 1
                     continue
                 # small steps are rounded stamps, and a very large one is a damaged stamp: the sound goes on
                 if clock is None or MAX_DRIFT < moment - clock <= MAX_GAP:
                     clock = moment
                 with deadline.paused():
-                    yield Sound(clock, downmix(frame), frame.sample_rate)
-                clock += frame.samples / frame.sample_rate
-        if bad:
-            logger.warning("%s: %d packets could not be decoded; the rest was used.", name_of(source), bad)
+                    yield Sound(clock, samples, rate)
+                clock += len(samples) / rate
+        note_losses(source, bad)
 
 
 def _packets(
-    container: av.container.InputContainer, streams: list[av.stream.Stream], start: float
+    container: av.container.InputContainer, streams: list[av.stream.Stream], start: float, source: Source
 ) -> Iterator[av.Packet]:
     """Packets to the end of the file, or as far as it can be read."""
     try:
@@ -161,11 +245,11 @@ def _packets(
             container.seek(int(start * av.time_base) + (container.start_time or 0))
         yield from container.demux(streams) if streams else ()
     except (av.error.FFmpegError, IndexError) as error:  # PyAV's IndexError: a stream that begins in mid-file
-        logger.warning("%s: reading ended early (%s); what came before was used.", container.name, error)
+        warn(source, f"reading ended early ({error}); what came before was used")
 
 
 def _decoded(packet: av.Packet) -> tuple[list[av.VideoFrame | av.AudioFrame], int]:
-    """The frames that a packet completes, and how many failed or have no time stamp."""
+    """The frames that a packet completes, and how many failed, are damaged or have no time stamp."""
     try:
         frames = packet.decode()
     except av.error.FFmpegError:
@@ -173,7 +257,7 @@ def _decoded(packet: av.Packet) -> tuple[list[av.VideoFrame | av.AudioFrame], in
     for frame in frames:
         frame.pts = frame.pts if frame.pts is not None else frame.dts
     timed = [frame for frame in frames if frame.pts is not None]
-    return timed, len(frames) - len(timed)
+    return timed, len(frames) - len(timed) + sum(frame.is_corrupt for frame in timed)
 
 
 def sounds_of(samples: np.ndarray, rate: int) -> Iterator[Sound]:
@@ -288,7 +372,7 @@ class _OpenWindow:
         count = int(np.searchsorted(self.targets + SAME_INSTANT, until)) - served
         if self.shown is not None and count > 0:
             shape = self.images[0].shape[:2] if self.images else None
-            self.images += [upright(self.shown.frame, self.frame_size, shape)] * count
+            self.images += [upright(self.shown.frame, self.frame_size, shape, self.shown.pixel_width)] * count
 
     def _hear(self, sound: Sound) -> None:
         """Place samples by their time; what is never filled stays silent."""

@@ -24,6 +24,15 @@ MAX_FILE = "200mb"
 MAX_SECONDS = 600
 """s of a clip that are looked at: one film must not keep everybody else waiting."""
 
+WORK_SECONDS = 60
+"""s that a clip may take, for the same reason."""
+
+AT_ONCE = 2
+"""Clips that are judged at the same time, so that a slow one does not stop the others."""
+
+WAITING = 40
+"""Visitors who may wait; whoever comes then is asked to come back."""
+
 KEPT_SECONDS = 1800
 """s until an upload is deleted."""
 
@@ -126,7 +135,7 @@ def open_page(model_id: str = MODEL_ID) -> gr.Blocks:
         parts = [verdict, table, lines, colours]
         given = [clip, words, before]
         button.click(partial(judge, pipe), given, parts, api_visibility="private", show_progress_on=verdict)
-    return page.queue(max_size=10, default_concurrency_limit=1)
+    return page.queue(max_size=WAITING, default_concurrency_limit=AT_ONCE)
 
 
 def introduction(model_id: str, title: str) -> str:
@@ -169,16 +178,20 @@ def judge(pipe: Pipeline, clip: str | None, words: str | None, before: str | Non
         sample |= (turn_of(words) if words else {}) | {"history": turns}
     windows = []
     try:
-        for window in pipe.stream(sample):
+        for window in pipe.stream(sample, limits={"work_seconds": WORK_SECONDS}):
             if (window["start"] or 0) >= MAX_SECONDS:
                 break
             windows.append(window)
             if len(windows) % WINDOWS_A_PAGE == 0:
                 yield shown(pipe, windows)
-    except (ValueError, OSError) as error:
-        yield complaint(str(error).replace(str(clip), Path(clip or "").name))
-    else:
-        yield shown(pipe, windows)
+    except pipe.faults as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason.replace(str(clip), Path(clip or "").name)
+        if not windows:
+            yield complaint(reason)
+            return
+        windows[-1]["warnings"] = [*windows[-1]["warnings"], reason]
+    yield shown(pipe, windows)
 
 
 def turn_of(line: str) -> dict[str, str]:
@@ -227,6 +240,7 @@ def sentence(pipe: Pipeline, windows: list[Answer], scores: dict[str, float]) ->
             lines.append(f"No more than {MAX_SECONDS // 60} minutes are looked at.")
     if windows[0].get("calibrated"):
         lines.append("Probabilities are calibrated: scaled on recordings that the model did not learn from.")
+    lines += [f"⚠️ {warning[0].upper()}{warning[1:]}." for warning in windows[-1]["warnings"]]
     lacking = {name: sum(name in window["missing"] for window in windows) for name in pipe.model.config.modalities}
     lines.append(f"Judged by {listing([name for name, count in lacking.items() if count < len(windows)])}.")
     for name, count in lacking.items():

@@ -120,6 +120,7 @@ def window(number, audio=True, **more):
         "scores": {"joy": joy, "<b>other</b>": 1 - joy},
         "modalities": found,
         "missing": [] if audio else ["audio"],
+        "warnings": [],
     } | more
 
 
@@ -128,9 +129,8 @@ def fake_pipe(windows, problem_type="single_label_classification", further=()):
     tasks = [Task("label", ("joy", "<b>other</b>"), problem_type), *further]
     config = SimpleNamespace(problem_type=problem_type, modalities=["audio", "video"], tasks=tasks)
     processor = SimpleNamespace(modalities=["audio", "video"])
-    return SimpleNamespace(
-        stream=lambda sample: iter(windows), processor=processor, model=SimpleNamespace(config=config)
-    )
+    model = SimpleNamespace(config=config)
+    return SimpleNamespace(stream=lambda sample, **options: iter(windows), processor=processor, model=model, faults=())
 
 
 def test_a_long_clip_becomes_a_timeline_that_grows(clip):
@@ -220,7 +220,7 @@ def test_the_page_warns_and_keeps_nothing(folder):
     assert "Trained on synthetic people" in text
     assert all(word in text for word in ("hiring", "at work", "clinical", "Consent", "deleted"))
     assert page.delete_cache[1] <= app.KEPT_SECONDS and page.analytics_enabled is False
-    assert page._queue.default_concurrency_limit == 1 and page._queue.max_size == 10
+    assert page._queue.default_concurrency_limit == app.AT_ONCE > 1 and page._queue.max_size == app.WAITING
 
 
 def test_a_model_that_only_hears_is_given_a_microphone(tmp_path, clip):

@@ -18,6 +18,7 @@ ANSWER = {
     },
     "modalities": ["audio", "video"],
     "missing": ["text"],
+    "warnings": ["it was cut off"],
 }
 JUDGED = {"a/clip.mp4": [ANSWER]}
 
@@ -40,6 +41,7 @@ def test_csv_has_every_score_and_those_of_further_tasks_by_their_name():
         "label_score_smiling": "0.125",
         "modalities": "audio+video",
         "missing": "text",
+        "warnings": "it was cut off",
     }
 
 
@@ -50,5 +52,7 @@ def test_json_has_everything():
 
 def test_the_table_has_a_column_a_task_whatever_it_is_called():
     header, row = (" ".join(line.split()) for line in render(JUDGED, "table", "model").splitlines())
-    assert header == "input from s to s label scores sentiment valence task label judged by missing"
-    assert row == "clip.mp4 0.0 5.0 joy joy 0.75, fear 0.25 positive -0.50 not smiling audio + video text"
+    assert header == "input from s to s label scores sentiment valence task label judged by missing warning"
+    assert (
+        row == "clip.mp4 0.0 5.0 joy joy 0.75, fear 0.25 positive -0.50 not smiling audio + video text it was cut off"
+    )

@@ -60,10 +60,11 @@ def test_faults_name_the_file_the_fault_and_the_remedy(tmp_path, render):
         probe(io.BytesIO(b""))
 
 
-def test_one_that_cannot_be_opened_in_time_says_so(monkeypatch):
+def test_one_that_cannot_be_opened_in_time_says_so(monkeypatch, render):
     def wait(*arguments, timeout, **options):
         raise av.error.ExitError(0, "Immediate exit requested")
 
+    path = render()
     monkeypatch.setattr(av, "open", wait)
     with pytest.raises(MediaError, match=r"clip\.mp4: not read within 60 s; convert it"):
-        probe("clip.mp4")
+        probe(path)
