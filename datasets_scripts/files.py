@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from affecthub.datasets_scripts.text_files import open_file
 from affecthub.media.files import file_state
 
 
@@ -97,8 +98,8 @@ class Gathered:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits, read a part at a time."""
-    with path.open("rb") as file:
+    """SHA-256 of a regular file, 64 hexadecimal digits, read a part at a time."""
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -115,7 +116,7 @@ def fingerprint(root: Path, tables: Iterable[Path], media: Iterable[Path], code:
     """
     digest = hashlib.sha256(code.encode())
     for path in tables:
-        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+        digest.update(f"{path.relative_to(root)}\0{file_digest(path)}\0".encode(errors="surrogateescape"))
     for path in media:
         digest.update(f"{path.relative_to(root)}\0{file_state(path)}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
+
+from affecthub.datasets_scripts.yaml_files import read_yaml
 
 from .predictions import PREDICTIONS_FILE, Predictions, read_predictions
 
@@ -154,10 +155,9 @@ def _open(folder: Path) -> Run:
     """A run whose recipe is read."""
     path = folder / RECIPE_FILE
     try:
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-        run = Run(folder, recipe)
+        run = Run(folder, read_yaml(path))
         _ = run.fold, run.seed
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"{path} is no recipe of a run ({error!r}): it was changed or cut off; train anew."
         ) from error

@@ -11,16 +11,17 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 from transformers import SchedulerType
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from affecthub.datasets_scripts.catalog import DATASETS, DEFAULT
 from affecthub.datasets_scripts.corpus import DataOptions
 from affecthub.datasets_scripts.splits import SplitOptions
+from affecthub.datasets_scripts.yaml_files import read_yaml
 from affecthub.evaluation.runs import RECIPE_FILE
 from affecthub.media.files import write_file
 from affecthub.modeling.modalities import AUDIO, VIDEO
@@ -36,6 +37,15 @@ WARM_RESTARTS = "cosine_warm_restarts"
 
 BY_METRIC = ("reduce_lr_on_plateau", "greedy")
 """Schedules that follow `best_metric`, and not the updates done."""
+
+MOST_INPUTS = {
+    "num_frames": 100_000,
+    "frame_size": 4096,
+    "max_seconds": 86_400.0,
+    "max_text_tokens": 1_000_000,
+    "physio_steps": 100_000,
+}
+"""Of one row; more is taken for a slip of the finger."""
 
 UNKNOWN_OPTION = re.compile(
     r"unrecognized arguments: --(?P<option>[\w.]+)"
@@ -86,10 +96,10 @@ class InputRecipe:
     """Streaming: rows, besides whole shards, among which the order is random; so many are held in memory."""
 
     def __post_init__(self):
-        for name in ("num_frames", "frame_size", "max_seconds", "max_text_tokens", "physio_steps"):
-            _check_number(f"inputs.{name}", getattr(self, name), above=True)
+        for name, most in MOST_INPUTS.items():
+            _check_number(f"inputs.{name}", getattr(self, name), most=most, above=True)
         for name in ("turns_before", "turns_after"):
-            _check_number(f"inputs.{name}", getattr(self, name))
+            _check_number(f"inputs.{name}", getattr(self, name), most=1000)
         if self.streaming and self.preload:
             raise ValueError("inputs.streaming and inputs.preload exclude each other: set one of them to false.")
 
@@ -327,7 +337,9 @@ def parse_run(arguments: list[str] | None = None) -> Run:
     parser = _parser()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        run = parser.instantiate(parser.parse_args(_with_recipe_file(arguments)))
+        values = parser.parse_args(_with_recipe_file(arguments))
+        _check_nulls(values, parser)
+        run = parser.instantiate(values)
     except (ArgumentError, ValueError) as error:
         print(
             f"train.py: {_explain(str(error), parser)}\nThe command line was: {' '.join(arguments)}", file=sys.stderr
@@ -403,7 +415,7 @@ def _with_recipe_file(arguments: list[str]) -> list[str]:
             rest.append(argument)
     if take:
         raise ValueError(f"--recipe needs a name, one of {', '.join(recipe_names())}, or the path of a .yaml file.")
-    return [f"--recipe={_for_data(_recipe_file(name), rest)}", *rest]
+    return [f"--recipe={yaml.safe_dump(_for_data(_recipe_content(name), rest))}", *rest]
 
 
 def _with_values(arguments: list[str]) -> list[str]:
@@ -417,25 +429,27 @@ def _with_values(arguments: list[str]) -> list[str]:
     return [f"{argument}=true" if argument in SWITCHES else argument for argument in spelled]
 
 
-def _for_data(path: Path, arguments: list[str]) -> Path | str:
+def _for_data(content: dict[str, Any], arguments: list[str]) -> dict[str, Any]:
     """A recipe's content with all options of its data set, or of another one that the command line names.
 
     A target, a protocol, or a leak that was accepted says nothing about other data. Of the same family, such as a
     study and the synthetic one, they stay.
     """
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
     data = content.get("data")
-    written, given = (data.get("class_path", ""), data.get("init_args") or {}) if isinstance(data, dict) else ("", {})
+    written, given = (data.get("class_path", ""), data.get("init_args")) if isinstance(data, dict) else ("", {})
+    given = {} if given is None else given
+    if not isinstance(given, dict):
+        raise ValueError(f"data.init_args: {given!r} is no section; expected `key: value` lines below it.")
     chosen = _options(arguments).get("--data", written)
     one, other = _data_class(written), _data_class(chosen)
     if other is None:
-        return path  # what there is not is refused where it is parsed
+        return content  # what there is not is refused where it is parsed
     values = json.loads(json.dumps(asdict(other())))
     if one and (issubclass(one, other) or issubclass(other, one)):
         values |= {name: value for name, value in given.items() if name in values or one is other}
     else:
-        content.pop("split", None)
-    return yaml.safe_dump(content | {"data": {"class_path": chosen, "init_args": values}})
+        content = {name: value for name, value in content.items() if name != "split"}
+    return content | {"data": {"class_path": chosen, "init_args": values}}
 
 
 def _data_class(path: object) -> type[DataOptions] | None:
@@ -466,22 +480,19 @@ def _recipe_of_run(arguments: list[str]) -> str:
     return str(kept) if again and kept.is_file() else "quickstart"
 
 
-def _recipe_file(name: str) -> Path:
-    """The file of a recipe's name or path; ValueError when there is none, or when it is no YAML mapping."""
+def _recipe_content(name: str) -> dict[str, Any]:
+    """What a recipe of this name or path says; ValueError when there is none, or it holds what no recipe does."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else RECIPES / f"{name}.yaml"
     if not path.is_file():
         raise ValueError(
             f"there is no recipe {name!r}{_did_you_mean(name, recipe_names())} "
             f"Recipes: {', '.join(recipe_names())}; or give the path of a .yaml file."
         )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no readable YAML file: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds no recipe: expected `key: value` lines, found {type(content).__name__}.")
+    content = read_yaml(path)
+    if not content:
+        raise ValueError(f"{path} holds no recipe: it is empty; write `key: value` lines.")
     _check_keys(content, path)
-    return path
+    return content
 
 
 def _check_keys(content: dict[str, Any], path: Path) -> None:
@@ -493,6 +504,18 @@ def _check_keys(content: dict[str, Any], path: Path) -> None:
             raise ValueError(f"{path}: {key}: {value!r} is no section; expected `key: value` lines below it.")
         if key not in known and not any(key.startswith(f"{free}.") for free in known):
             raise ValueError(f"{path}: unknown key {key!r}{_did_you_mean(key, [*known, *sections])}")
+
+
+def _check_nulls(values: Namespace, parser: ArgumentParser) -> None:
+    """ValueError for a key that is null and may not be, which jsonargparse lets through."""
+    hints = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
+    if kind := _data_class(values.get("data.class_path")):
+        hints |= {f"data.init_args.{name}": hint for name, hint in get_type_hints(kind).items()}
+    for key, hint in hints.items():
+        if hint and type(None) not in get_args(hint) and key in values and values[key] is None:
+            raise ValueError(
+                f"{key.replace('.init_args', '')} is null; leave it out for its default, or give a value."
+            )
 
 
 def _known_keys(parser: ArgumentParser) -> list[str]:

@@ -21,6 +21,8 @@ TEXTS = ("text", "participant", "recording", "dialogue")
 ALL = "clips"
 """The one part that rows are which are not divided yet."""
 
+MOST_TURNS = 2**31 - 1
+
 LEFT_OUT = ("contradicted", "repeated", "empty")
 """Statuses of rows that become none."""
 
@@ -166,8 +168,8 @@ def _numbers(cells: Row, where: str) -> dict[str, object]:
     values: dict[str, object] = {}
     if not is_unknown(cells.get("turn")):
         value = number(cells["turn"], f"{where}: turn")
-        if not value.is_integer():
-            raise ValueError(f"{where}: turn is {cells['turn']!r}: a whole number is needed.")
+        if not value.is_integer() or abs(value) > MOST_TURNS:
+            raise ValueError(f"{where}: turn is {cells['turn']!r}: a whole number is needed, {MOST_TURNS:,} at most.")
         values["turn"] = int(value)
     if not is_unknown(cells.get("weight")):
         values["weight"] = number(cells["weight"], f"{where}: weight")

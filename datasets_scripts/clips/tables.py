@@ -1,6 +1,6 @@
 """Tables of any size, read a batch at a time: CSV, TSV, JSON lines and Parquet become dictionaries, a row each."""
 
-import csv
+import io
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from datasets import Audio, ClassLabel, Features, Image, List, Video
 
 from affecthub.datasets_scripts.files import file_digest
+from affecthub.datasets_scripts.text_files import check_columns, csv_rows, lines_of, open_file, pieces_of
 
 Row = dict[str, object]
 """Column -> what its cell holds; of CSV a text, "" where it is empty."""
@@ -26,9 +27,6 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 DELIMITERS = ",;\t|"
 """What may stand between the cells of a CSV; the one that its header holds most often does."""
-
-FIELD_LIMIT = 2**24
-"""Characters of a cell, at most."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +58,15 @@ def open_table(path: Path, split: str | None = None) -> Table:
     """A table file, its header read and checked.
 
     Raises:
-        ValueError: no table by its name, empty, two columns of one name, or nothing that its format could be.
+        FileNotFoundError: there is none.
+        ValueError: no table by its name, no regular file, larger than allowed, empty, two columns of one name, or
+            nothing that its format could be.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path}: no table by its name; it has to end in one of {', '.join(SUFFIXES)}.")
-    if not path.is_file():
-        raise ValueError(f"{path}: no regular file; give the path of the table itself.")
+    with open_file(path, "table_bytes"):
+        pass  # whatever reads it
     if suffix == ".parquet":
         return _parquet(path, split)
     columns, batches = _json_lines(path) if suffix in (".jsonl", ".ndjson") else _csv(path)
@@ -74,38 +74,23 @@ def open_table(path: Path, split: str | None = None) -> Table:
     return Table(path, path.parent, columns, batches, partial(file_digest, path), split)
 
 
-def check_columns(columns: list[str], place: Path) -> None:
-    """ValueError where a table has no columns, two of one name, or one without a name."""
-    if not any(columns):
-        raise ValueError(f"{place}: the table is empty; its first line has to name the columns.")
-    if twice := [name for name in dict.fromkeys(columns) if columns.count(name) > 1]:
-        places = [str(i) for i, name in enumerate(columns, start=1) if name == twice[0]]
-        raise ValueError(
-            f"{place}: {len(places)} columns are named {twice[0]!r} (columns {' and '.join(places)}): rename one."
-        )
-
-
 def _csv(path: Path) -> tuple[list[str], Callable[[], Iterator[list[Row]]]]:
-    with _lines(path) as file:
-        first = file.readline()
+    with _open(path) as file:
+        first = next(lines_of(path, pieces_of(file)), "")
     delimiter = "\t" if path.suffix.lower() == ".tsv" else max(DELIMITERS, key=first.count)
-    columns = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+    with _open(path) as file:
+        _, columns = next(csv_rows(path, pieces_of(file), delimiter), (0, []))
+    columns = [name.strip() for name in columns]
     return columns, lambda: _csv_batches(path, columns, delimiter)
 
 
 def _csv_batches(path: Path, columns: list[str], delimiter: str) -> Iterator[list[Row]]:
-    csv.field_size_limit(FIELD_LIMIT)
-    with _lines(path) as file:
-        lines, number = csv.reader(file, delimiter=delimiter), 0
-        try:
-            next(lines, None)
-            while batch := list(itertools.islice(lines, BATCH)):
-                yield [_csv_row(path, columns, cells, number + i) for i, cells in enumerate(batch, 1) if cells]
-                number += len(batch)
-        except csv.Error as error:
-            raise ValueError(
-                f"{path}, line {lines.line_num}: {error}; mend the line, or save the table anew."
-            ) from error
+    with _open(path) as file:
+        rows = csv_rows(path, pieces_of(file), delimiter)
+        next(rows, None)
+        numbered = enumerate(rows, start=1)
+        while batch := [_csv_row(path, columns, cells, i) for i, (_, cells) in itertools.islice(numbered, BATCH)]:
+            yield batch
 
 
 def _csv_row(path: Path, columns: list[str], cells: list[str], number: int) -> Row:
@@ -119,16 +104,16 @@ def _csv_row(path: Path, columns: list[str], cells: list[str], number: int) -> R
 
 
 @contextmanager
-def _lines(path: Path) -> Iterator[Iterator[str]]:
+def _open(path: Path) -> Iterator[io.TextIOWrapper]:
     """The text of a table; ValueError, naming the file, where it is in another encoding than UTF-8 or UTF-16."""
-    with path.open("rb") as file:
+    with open_file(path, "table_bytes") as file:
         encoding = "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        with path.open(encoding=encoding, newline="") as file:
-            yield file
-    except UnicodeDecodeError as error:
-        wrong = error.object[error.start : error.start + 8]
-        raise ValueError(f"{path}: {wrong!r} is not {encoding}; save the table as UTF-8.") from error
+        file.seek(0)
+        try:
+            yield io.TextIOWrapper(file, encoding, newline="")
+        except UnicodeDecodeError as error:
+            wrong = error.object[error.start : error.start + 8]
+            raise ValueError(f"{path}: {wrong!r} is not {encoding}; save the table as UTF-8.") from error
 
 
 def _json_lines(path: Path) -> tuple[list[str], Callable[[], Iterator[list[Row]]]]:
@@ -139,29 +124,32 @@ def _json_lines(path: Path) -> tuple[list[str], Callable[[], Iterator[list[Row]]
 
 def _json_batches(path: Path, columns: tuple[str, ...]) -> Iterator[list[Row]]:
     blank = dict.fromkeys(columns)
-    with _lines(path) as file:
-        numbered = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+    with _open(path) as file:
+        lines = lines_of(path, pieces_of(file))
+        numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
         while batch := list(itertools.islice(numbered, BATCH)):
             yield [blank | _json_row(path, number, line) for number, line in batch]
 
 
 def _json_row(path: Path, number: int, line: str) -> Row:
     try:
-        row = json.loads(line, object_pairs_hook=lambda pairs: _without_twins(path, number, pairs))
-    except (json.JSONDecodeError, RecursionError) as error:
+        row = json.loads(line, object_pairs_hook=_without_twins)
+        if "\\u" in line:
+            json.dumps(row, ensure_ascii=False).encode()  # half of a pair that JSON escapes is no character
+    except (ValueError, RecursionError) as error:  # ValueError: of a number of too many digits, too
         raise ValueError(f"{path}, row {number}: no JSON ({error}); a line holds one object.") from error
     if not isinstance(row, dict):
         raise ValueError(f"{path}, row {number}: {line[:40].strip()!r} is no JSON object of columns and values.")
     return row
 
 
-def _without_twins(path: Path, number: int, pairs: list[tuple[str, object]]) -> Row:
+def _without_twins(pairs: list[tuple[str, object]]) -> Row:
     """An object's pairs; ValueError for a key that stands twice, of which one would vanish."""
     row = dict(pairs)
     if len(row) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{path}, row {number}: two values are named {twice!r}: rename one.")
+        raise ValueError(f"two values are named {twice!r}: rename one")
     return row
 
 
@@ -169,7 +157,7 @@ def _parquet(path: Path, split: str | None) -> Table:
     try:
         schema = pq.read_schema(path)
         features = Features.from_arrow_schema(schema)
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+    except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise ValueError(f"{path}: no Parquet file that can be read ({error}); save it anew.") from error
     check_columns(schema.names, path)
     state = partial(file_digest, path)
@@ -194,5 +182,5 @@ def _parquet_batches(path: Path) -> Iterator[list[Row]]:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH):
                 yield batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, ArithmeticError) as error:  # of what Python has no value for
         raise ValueError(f"{path}: a part of it cannot be read ({error}); save it anew.") from error

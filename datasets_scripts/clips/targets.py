@@ -1,7 +1,6 @@
 """What a table's cells say of a target: one label, several labels, a number, or the shares of its raters."""
 
 import difflib
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +23,9 @@ MOST_LABELS = 500
 
 SUM_TOLERANCE = 0.01
 """How far shares may be from a sum of 1, for their rounding."""
+
+LARGEST = 3e38
+"""About what 32 bits hold."""
 
 SHARE = re.compile(r"\s*([^|]+?)\s*:\s*(-?[\d.eE+-]+)\s*")
 
@@ -242,13 +244,16 @@ def number(cell: object, what: str) -> float:
     """
     try:
         value = float(cell)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         comma = "; write 0.5 rather than 0,5" if isinstance(cell, str) and "," in cell else ""
         raise ValueError(
             f"{what} is {cell!r}, which is no number{comma}; leave the cell empty where it is unknown."
         ) from None
-    if not math.isfinite(value):
-        raise ValueError(f"{what} is {cell!r}: a finite number is needed; leave the cell empty where it is unknown.")
+    if not abs(value) <= LARGEST:
+        raise ValueError(
+            f"{what} is {cell!r}: a finite number is needed, {LARGEST:g} at most; leave the cell empty where it is "
+            "unknown."
+        )
     return value
 
 

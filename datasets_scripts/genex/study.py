@@ -2,10 +2,11 @@
 
 import difflib
 import re
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
-import yaml
+from affecthub.datasets_scripts.yaml_files import read_yaml
 
 HEAD = (
     "Head Leaning Forward",
@@ -114,32 +115,47 @@ class Study:
     """The same of a gaze replay's."""
 
     def __post_init__(self):
+        self._check_types()
         known = {*EXPRESSIONS, *TARGETS}
         for theirs, ours in self.expressions.items():
             if ours not in known:
                 raise ValueError(f"expressions: {theirs!r} is renamed to {ours!r}; {_suggest(ours, known)}")
         for view in VIEWS:
-            groups = re.compile(getattr(self, view)).groupindex
+            try:
+                groups = re.compile(getattr(self, view)).groupindex
+            except (re.error, OverflowError, RecursionError) as error:
+                raise ValueError(f"{view}: {getattr(self, view)!r} is no regular expression ({error})") from error
             if not {"participant", "stimulus"} <= set(groups):
                 raise ValueError(
                     f"{view}: {getattr(self, view)!r} needs the groups (?P<participant>...) and (?P<stimulus>...)"
                 )
+
+    def _check_types(self) -> None:
+        """ValueError where a field that is a text, or holds texts by name, holds something else."""
+        for entry in fields(self):
+            value, texts = getattr(self, entry.name), entry.default is not MISSING
+            if texts and not isinstance(value, str):
+                raise ValueError(f"{entry.name}: {value!r} is a {type(value).__name__}; write a text, in quotes")
+            if not texts and not (isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values())):
+                raise ValueError(f"{entry.name}: {value!r} holds no texts by name; write {{name: text}}, in quotes")
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> "Study":
         """Read a study description: a mapping with any of this class's fields.
 
         Raises:
-            ValueError: it is no mapping, or holds a key that is no field.
+            FileNotFoundError, ValueError: as `read_yaml`; a key that is no field, or a value that is not as it has to
+                be. The message names the file.
         """
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        if not isinstance(content, dict):
-            raise ValueError(f"{path}: holds a {type(content).__name__}; write `key: value` lines")
+        content = read_yaml(path)
         known = {f.name for f in fields(cls)}
         for key in content:
             if key not in known:
-                raise ValueError(f"{path}: unknown key {key!r}; {_suggest(str(key), known)}")
-        return cls(**content)
+                raise ValueError(f"{path}: unknown key {key!r}; {_suggest(key, known)}")
+        try:
+            return cls(**content)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
     def expression(self, name: str) -> str | None:
         """The feature or target that an expression type of this study means; None where it means none."""

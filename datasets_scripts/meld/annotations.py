@@ -3,13 +3,15 @@
 MELD: Poria et al., "MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conversations", ACL 2019.
 """
 
-import csv
 import difflib
 import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
+
+from affecthub.datasets_scripts.text_files import check_columns, csv_rows, read_file
 
 EMOTIONS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
 """In the authors' order, so that an index here is their label id."""
@@ -30,6 +32,9 @@ COLUMNS = (
     "EndTime",
 )
 """What a table must have, in any order; the published `Sr No.` is a running number that nothing needs."""
+
+BACKWARDS = 0.25
+"""s that a row may end before it begins: cuts were set by hand. More is an exchange of the two."""
 
 _TIME = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d)[,.](\d{1,3})")
 
@@ -94,8 +99,9 @@ def read_annotations(path: Path, split: str) -> list[Utterance]:
     (U+0080..U+009F) or as bare bytes: both are mapped to what was meant and counted in `Utterance.mended_characters`.
 
     Raises:
-        ValueError: the table is empty, UTF-16, without a column, or a row holds an unknown label, a malformed time, a
-            number that is none, a byte of no encoding, or the key of an earlier row. The message says where.
+        ValueError: the table is empty, UTF-16, without a column or with two of one name, or a row holds an unknown
+            label, a malformed time, an end before its start, a number that is none, a byte of no encoding, or the key
+            of an earlier row; and as `read_file` and `csv_rows`. The message says where.
     """
     utterances: list[Utterance] = []
     lines: dict[str, int] = {}
@@ -115,37 +121,42 @@ def read_annotations(path: Path, split: str) -> list[Utterance]:
 
 def _text(path: Path) -> str:
     """The file's text; bytes that are not UTF-8 become lone surrogates, to be mended cell by cell."""
-    raw = path.read_bytes()
-    if not raw.strip():
-        raise ValueError(f"{path}: the file is empty; copy the annotation file again")
+    raw = read_file(path, "export_bytes")
     if b"\0" in raw:
         raise ValueError(f"{path}: holds zero bytes, as UTF-16 text does (it begins {raw[:4]!r}); save it as UTF-8")
-    return raw.decode("utf-8-sig", errors="surrogateescape")
+    text = raw.decode("utf-8-sig", errors="surrogateescape")
+    if not text.strip():
+        raise ValueError(f"{path}: the file is empty; copy the annotation file again")
+    return text
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, column -> cell) of every row; the line is the row's last where a text has line breaks."""
-    reader = csv.reader(io.StringIO(_text(path), newline=""))
-    header = next(reader)
+    rows = csv_rows(path, io.StringIO(_text(path), newline=""), ",")
+    _, header = next(rows)
+    check_columns(header, path)
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise ValueError(
             f"{path}: column {', '.join(missing)} is missing; the header is {header}; MELD's tables are comma "
             f"separated, with the columns {', '.join(COLUMNS)}"
         )
-    for cells in reader:
-        if not cells:  # an empty line, such as the one that some editors leave at the end
-            continue
+    for line, cells in rows:
         if len(cells) != len(header):
             raise ValueError(
-                f"{path}, line {reader.line_num}: {len(cells)} cells under {len(header)} columns: {cells}; put quotes "
+                f"{path}, line {line}: {len(cells)} cells under {len(header)} columns: {cells}; put quotes "
                 "around a text or a time that holds a comma"
             )
-        yield reader.line_num, dict(zip(header, cells, strict=True))
+        yield line, dict(zip(header, cells, strict=True))
 
 
 def _utterance(record: dict[str, str], split: str, where: str) -> Utterance:
     text, speaker = _mended(record["Utterance"], where), _mended(record["Speaker"], where)
+    start, end = _seconds(record, "StartTime", where), _seconds(record, "EndTime", where)
+    if end < start - BACKWARDS:
+        raise ValueError(
+            f"{where}: EndTime {record['EndTime']} is before StartTime {record['StartTime']}; exchange or mend them"
+        )
     return Utterance(
         split=split,
         dialogue_id=_integer(record, "Dialogue_ID", where),
@@ -154,8 +165,8 @@ def _utterance(record: dict[str, str], split: str, where: str) -> Utterance:
         speaker=speaker[0],
         season=_integer(record, "Season", where),
         episode=_integer(record, "Episode", where),
-        start=_seconds(record, "StartTime", where),
-        end=_seconds(record, "EndTime", where),
+        start=start,
+        end=end,
         emotion=_label(record, "Emotion", EMOTIONS, where),
         sentiment=_label(record, "Sentiment", SENTIMENTS, where),
         mended_characters=text[1] + speaker[1],
@@ -175,8 +186,9 @@ def _mended(text: str, where: str) -> tuple[str, int]:
 
 
 def _integer(record: dict[str, str], column: str, where: str) -> int:
-    if not re.fullmatch(r"\s*\d+\s*", record[column]):
-        raise ValueError(f"{where}: {column} {record[column]!r} is no whole number; write digits alone")
+    if not re.fullmatch(r"\s*[0-9]{1,9}\s*", record[column]):
+        shown = shorten(record[column], 40, placeholder="...")
+        raise ValueError(f"{where}: {column} {shown!r} is no whole number below a billion; write digits alone")
     return int(record[column])
 
 

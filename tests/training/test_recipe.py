@@ -35,9 +35,11 @@ WRONG_FILES = {
     "data: {class_path: Mld}": r"there is no data set 'Mld'; did you mean Meld",
     "data: {class_path: Meld, init_args: {rot: x}}": "unknown option --data.rot of Meld; did you mean --data.root?",
     "augmentation: {frames: {flip: 2}}": r"FrameAugmentation.flip=2.0 is out of range: give 0 \(off\) to 1",
-    "training: {epochs: 3": r"is no readable YAML file: .*\n.*line 1, column 11",
-    "- training": "holds no recipe: expected `key: value` lines, found list",
-    "": "holds no recipe: expected `key: value` lines, found NoneType",
+    "training: {epochs: 3": "line 2, column 1: no readable YAML: .* mapping that begins in line 1; write",
+    "- training": "it holds a list; write `key: value` lines",
+    "": "holds no recipe: it is empty",
+    "name: a\nname: b": "lines 1 and 2: two values are named 'name'",
+    "data: {class_path: Meld, init_args: [root]}": "data.init_args",
 }
 WRONG_COMMANDS = {
     "--trainin.epochs=3": "unknown option --trainin.epochs; did you mean --training.epochs?",
@@ -229,7 +231,9 @@ def test_a_wrong_file_is_refused_with_its_name_the_key_and_the_remedy(content, m
 def test_a_file_that_is_no_text_is_refused(tmp_path, capsys):
     path = tmp_path / "mine.yaml"
     path.write_bytes(b"name: \xff\xfe\x00")
-    assert f"{path} is no readable YAML file" in refused(capsys, f"--recipe={path}")
+    assert f"{path}, line 1: b'\\xff\\xfe\\x00' is not utf-8-sig; save the file as UTF-8" in refused(
+        capsys, f"--recipe={path}"
+    )
 
 
 @pytest.mark.parametrize(("argument", "message"), WRONG_COMMANDS.items())

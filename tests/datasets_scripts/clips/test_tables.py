@@ -1,5 +1,7 @@
 """Tables that are broken say where."""
 
+import os
+
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,9 +18,17 @@ from affecthub.datasets_scripts.clips.tables import BATCH, open_table
         ("a.csv", b"\xef\xbb\xbf", "the table is empty"),
         ("a.csv", b"file,label\nx.wav,a\ny.wav,a,b\n", "row 2: 3 cells for 2 columns.*double quotes"),
         ("a.csv", b"file,label\nx.wav,J\xe9r\xf4me\n", r"b'\\xe9.*' is not utf-8-sig; save the table as UTF-8"),
-        ("a.csv", b'file,label\n"x.wav,a\n' + b"y" * 2**25, "line [0-9]+: field larger than field limit"),
+        ("a.csv", b'file,label\n"x.wav,a\n' + b"y" * 2**25, "line 3: it has over 16,777,216 characters; .*"),
+        (
+            "a.csv",
+            b'file,label\n"x.wav,a\n' + b"y\n" * 2**23,
+            "line [0-9]+: field larger than field limit.*not closed",
+        ),
+        ("a.csv", b"file,label\nx.wav,a\0\n", "line 2: it holds a zero byte after 'x.wav,a'"),
         ("a.jsonl", b'{"file": "x"}\n{"file": \n', "row 2: no JSON"),
-        ("a.jsonl", b'{"a": 1, "a": 2}\n', "row 1: two values are named 'a'"),
+        ("a.jsonl", b'{"a": 1, "a": 2}\n', r"row 1: no JSON \(two values are named 'a': rename one"),
+        ("a.jsonl", b'{"a": ' + b"9" * 5000 + b"}\n", "row 1: no JSON"),
+        ("a.jsonl", b'{"a": "\\ud800"}\n', "row 1: no JSON"),
         ("a.jsonl", b"[1]\n", r"row 1: '\[1\]' is no JSON object"),
         ("a.jsonl", b"[" * 100_000, "row 1: no JSON"),
         ("a.jsonl", b"", "the table is empty"),
@@ -41,8 +51,6 @@ def test_two_columns_of_one_name_in_parquet(tmp_path):
 
 
 def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
-    import os
-
     os.mkfifo(tmp_path / "a.csv")
     with pytest.raises(ValueError, match="no regular file"):
         open_table(tmp_path / "a.csv")

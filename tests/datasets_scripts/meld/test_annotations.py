@@ -1,4 +1,5 @@
 import csv
+import os
 
 import pytest
 
@@ -36,7 +37,9 @@ def test_values_and_both_time_formats(table):
     ("time", "seconds"), [("1:02:03.5", 3723.5), ("00:06:47,28", 407.28), ("9:00:00,001", 32400.001)]
 )
 def test_time_marks_and_short_fractions(table, time, seconds):
-    assert read_annotations(table({"StartTime": time}), "dev")[0].start == pytest.approx(seconds)
+    assert read_annotations(table({"StartTime": time, "EndTime": "10:00:00,000"}), "dev")[0].start == pytest.approx(
+        seconds
+    )
 
 
 def test_columns_in_another_order_and_extra_ones(tmp_path):
@@ -98,7 +101,7 @@ def test_byte_of_no_encoding(table):
         read_annotations(path, "train")
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n"])
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
 def test_empty_file(tmp_path, content):
     path = tmp_path / "dev_sent_emo.csv"
     path.write_bytes(content)
@@ -117,6 +120,18 @@ def test_missing_column(table):
         read_annotations(table({}, columns=columns), "train")
 
 
+def test_two_columns_of_one_name(table):
+    with pytest.raises(ValueError, match=r"2 columns are named 'Emotion' \(columns 3 and 4\): rename one"):
+        read_annotations(table({}, columns=["Emotion" if c == "Sentiment" else c for c in COLUMNS]), "train")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "train_sent_emo.csv")
+    with pytest.raises(ValueError, match=r"train_sent_emo.csv: no regular file but a pipe"):
+        read_annotations(tmp_path / "train_sent_emo.csv", "train")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -129,6 +144,11 @@ def test_missing_column(table):
         ({"Dialogue_ID": "1.0"}, r"line 3: Dialogue_ID '1.0' is no whole number"),
         ({"Utterance_ID": ""}, r"line 3: Utterance_ID '' is no whole number"),
         ({"Season": "two"}, r"line 3: Season 'two' is no whole number"),
+        ({"Dialogue_ID": "2147483648"}, r"line 3: Dialogue_ID '2147483648' is no whole number below a billion"),
+        ({"Season": "9" * 5000}, r"line 3: Season '\.\.\.' is no whole number"),
+        ({"Season": "\u0663"}, r"line 3: Season '\u0663' is no whole number"),
+        ({"EndTime": "0:20:50,000"}, r"line 3: EndTime 0:20:50,000 is before StartTime 0:20:57,256; exchange or mend"),
+        ({"Utterance": "x" * 2**24}, r"line 3: it has over 16,777,216 characters"),
         ({"Utterance_ID": "0"}, r"lines 2 and 3 are both train/dia0_utt0"),
     ],
 )
