@@ -1,16 +1,28 @@
 """MELD's archives become folders: only where these are absent, safely, and whole or not at all."""
 
+import gzip
 import os
 import shutil
 import tarfile
 import tempfile
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 from tqdm.auto import tqdm
 
 from affecthub.datasets_scripts.files import named_below, the_one
 from affecthub.datasets_scripts.meld.files import CLIP_FOLDERS, OUTER_ARCHIVE
+from affecthub.datasets_scripts.text_files import limits, open_file, too_large
+
+IMPOSSIBLE = (LookupError, UnicodeError, NotADirectoryError, IsADirectoryError, FileExistsError)
+"""What extracting raises of a link to nothing, a name of no characters, and a file within or in place of another."""
+
+LONGEST_NAME = 255
+"""Bytes of a file's name, without its folder, as file systems have it."""
+
+FREE_EXPANSION = 64 * 2**20
+"""Bytes that may come out of any archive, however small it is."""
 
 
 def unpack_archives(root: Path, clips: bool = True) -> list[Path]:
@@ -24,7 +36,8 @@ def unpack_archives(root: Path, clips: bool = True) -> list[Path]:
 
     Raises:
         OSError: the disk lacks the space, or the folder to make is there already without the content.
-        ValueError: an archive is damaged, or holds a path or link that leads out of its folder.
+        ValueError: an archive is damaged, by the check sum of all its bytes too; holds a path or link that leads
+            out of its folder; or expands beyond `text_files.Limits`.
     """
     inner = {split: f"{split}.tar.gz" for split in CLIP_FOLDERS}
     needed = {split: CLIP_FOLDERS[split] if clips else f"{split}_sent_emo.csv" for split in CLIP_FOLDERS}
@@ -73,15 +86,43 @@ def _check_space(archive: Path) -> None:
 
 
 def _extract(archive: Path, folder: Path) -> None:
+    """Extract all that an archive holds; ValueError where it is damaged anywhere, hostile, or expands too far."""
     try:
         with (
-            archive.open("rb") as raw,
+            open_file(archive) as raw,
             tqdm.wrapattr(raw, "read", total=archive.stat().st_size, desc=f"extracting {archive.name}") as counted,
-            tarfile.open(fileobj=counted, mode="r|gz") as tar,
+            gzip.open(counted) as plain,
         ):
-            for member in tar:
-                tar.extract(member, folder, filter="data")
-    except tarfile.FilterError as error:
+            bounded = _Bounded(archive, plain)
+            with tarfile.open(fileobj=bounded, mode="r|") as tar:
+                for number, member in enumerate(tar):
+                    if number >= limits().archive_members:
+                        raise too_large(archive, "archive_members", f"it holds over {number:,} files and folders")
+                    if max(map(len, member.name.encode(errors="surrogateescape").split(b"/"))) > LONGEST_NAME:
+                        raise tarfile.ReadError(f"the name {member.name[:20]!r}... is too long for a file")
+                    tar.extract(member, folder, filter="data")
+            while bounded.read(2**20):  # the check sums stand at the end, behind what tar reads
+                pass
+    except (tarfile.FilterError, *IMPOSSIBLE) as error:
         raise ValueError(f"{archive}: {error}; this is not MELD's archive: fetch it from the authors again") from error
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{archive}: damaged or cut off ({error}); fetch it again") from error
+
+
+class _Bounded:
+    """Reads what comes out of an archive; ValueError where that is more than its limits."""
+
+    def __init__(self, archive: Path, plain: BinaryIO):
+        self._archive, self._plain, self._bytes = archive, plain, 0
+        self._size = archive.stat().st_size
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, or what is left."""
+        content = self._plain.read(size)
+        self._bytes += len(content)
+        if self._bytes > limits().archive_bytes:
+            raise too_large(self._archive, "archive_bytes", f"over {self._bytes:,} bytes come out of it")
+        if self._bytes > FREE_EXPANSION + limits().archive_ratio * self._size:
+            found = f"its {self._size:,} bytes expand to over {self._bytes:,}"
+            raise too_large(self._archive, "archive_ratio", found)
+        return content

@@ -1,9 +1,11 @@
 import io
+import random
 import shutil
 import tarfile
 
 import pytest
 
+from affecthub.datasets_scripts.meld import archives
 from affecthub.datasets_scripts.meld.archives import unpack, unpack_archives
 
 
@@ -67,6 +69,13 @@ def test_a_path_cannot_escape(tmp_path, name):
     assert names(tmp_path) == ["root/train.tar.gz"]
 
 
+@pytest.mark.parametrize("files", [{"a": b"x", "a/b": b"x"}, {"": b"x"}, {"a" * 300: b"x"}])
+def test_what_no_folder_can_hold_is_told(tmp_path, files):
+    with pytest.raises(ValueError, match=r"train.tar.gz: .*fetch it"):
+        unpack(tar(tmp_path / "train.tar.gz", files))
+    assert names(tmp_path) == ["train.tar.gz"]
+
+
 def test_a_link_cannot_escape(tmp_path):
     with tarfile.open(tmp_path / "train.tar.gz", "w:gz") as archive:
         link = tarfile.TarInfo("train_splits")
@@ -76,8 +85,37 @@ def test_a_link_cannot_escape(tmp_path):
         unpack(tmp_path / "train.tar.gz")
 
 
+def test_a_byte_that_was_flipped_is_found_by_the_check_sum(tmp_path):
+    content = bytes(random.Random(0).randbytes(100_000))  # is stored as it is, so that only the sum can tell
+    archive = tar(tmp_path / "train.tar.gz", {"train_splits/a.mp4": content})
+    raw = bytearray(archive.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    archive.write_bytes(raw)
+    with pytest.raises(ValueError, match=r"train.tar.gz: damaged or cut off \(CRC check failed.*fetch it again"):
+        unpack(archive)
+    assert names(tmp_path) == ["train.tar.gz"]
+
+
 @pytest.mark.parametrize(
-    "damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b"no archive at all", lambda raw: b""]
+    ("limit", "message"),
+    [
+        ("archive_ratio=20", r"its [0-9,]+ bytes expand to over [0-9,]+; 20 is the limit"),
+        ("archive_ratio=5000,archive_bytes=1e6", r"over [0-9,]+ bytes come out of it; 1,000,000 is the limit"),
+        ("archive_ratio=5000,archive_members=1", "it holds over 1 files and folders; 1 is the limit"),
+    ],
+)
+def test_an_archive_that_expands_too_far_is_stopped(tmp_path, monkeypatch, limit, message):
+    monkeypatch.setenv("AFFECTHUB_LIMITS", limit)
+    monkeypatch.setattr(archives, "FREE_EXPANSION", 2**20)
+    archive = tar(tmp_path / "train.tar.gz", {"a": b"", "train_splits/a.mp4": bytes(2**23)})
+    with pytest.raises(ValueError, match=f"train.tar.gz: {message}"):
+        unpack(archive)
+    assert names(tmp_path) == ["train.tar.gz"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda raw: raw[: len(raw) // 2], lambda raw: b"no archive at all", lambda raw: b"", lambda raw: raw[:-4]],
 )
 def test_damaged_archive_leaves_nothing_behind(tmp_path, damage):
     archive = tar(tmp_path / "train.tar.gz", {"train_splits/a.mp4": bytes(range(256)) * 4000})
