@@ -4,13 +4,14 @@ Seen in the wild: 6, 10, 24 or 26 rows of metadata above the header; `,`, `;` an
 byte order marks; Windows-1252; the same column name twice; two spaces in a name; rows that stop short.
 """
 
-import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from affecthub.datasets_scripts.text_files import csv_rows, read_file
 
 SEPARATORS = (",", ";", "\t", "|")
 
@@ -45,19 +46,30 @@ class Table:
     notes: list[Note]
     """How the file departs from UTF-8, commas and points, and what was skipped."""
 
+    _numbers: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+
     def __len__(self) -> int:
         return len(self.lines)
 
     def numbers(self, column: str) -> np.ndarray:
         """A column as float64 (rows,); empty cells and words are NaN."""
-        cells = self.columns[column]
-        comma = self.decimal_comma
-        return np.array([_number(cell, comma) for cell in cells], dtype=np.float64)
+        if column not in self._numbers:
+            comma = self.decimal_comma
+            self._numbers[column] = np.array([_number(cell, comma) for cell in self.columns[column]], dtype=np.float64)
+        return self._numbers[column]
+
+    def filled(self, column: str) -> np.ndarray:
+        """Which of its cells hold something, bool (rows,)."""
+        return np.array([cell.lower() not in _NO_NUMBER for cell in self.columns[column]], dtype=bool)
 
     @property
     def decimal_comma(self) -> bool:
         """Whether numbers are written 0,5."""
         return any(note.finding == "decimal_comma" for note in self.notes)
+
+
+class OtherTable(ValueError):
+    """A file without the columns that are wanted."""
 
 
 def tidy(text: str) -> str:
@@ -66,7 +78,11 @@ def tidy(text: str) -> str:
 
 
 def read_table(
-    path: Path, required: Sequence[str], optional: Sequence[str] = (), rename: Mapping[str, str] | None = None
+    path: Path,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    rename: Mapping[str, str] | None = None,
+    texts: Collection[str] = (),
 ) -> Table:
     """Read the wanted columns of an export.
 
@@ -75,9 +91,12 @@ def read_table(
         required: the row that holds all these names is the header; case and white space do not matter.
         optional: further columns to read where the header has them.
         rename: our column name -> its name in this file, where that differs.
+        texts: names of the columns that hold no numbers.
 
     Raises:
-        ValueError: the file is empty, no row holds the required names, or no row follows.
+        OtherTable: no row holds the required names.
+        ValueError: the file is empty, no row follows the header, or decimals are written in two ways; and as
+            `read_file` and `csv_rows`.
     """
     text, notes = _decode(path)
     named = {name: tidy((rename or {}).get(name, name)).lower() for name in (*required, *optional)}
@@ -88,34 +107,39 @@ def read_table(
             detail = f"column {named[name]!r} occurs {header.count(named[name])} times; the first is used"
             notes.append(Note(path.name, "duplicate_column", header.count(named[name]) - 1, detail))
     columns: dict[str, list[str]] = {name: [] for name in places}
-    lines, short = [], []
-    reader = csv.reader(_lines(text), delimiter=separator)
-    for cells in reader:
-        if reader.line_num <= header_line or not any(cell.strip() for cell in cells):
+    lines, short, long = [], [], []
+    last = max(places[name] for name in required)
+    for line, cells in csv_rows(path, _lines(text), separator):
+        if line <= header_line or not any(cell.strip() for cell in cells):
             continue
-        if len(cells) <= max(places[name] for name in required):
-            short.append(reader.line_num)
-            continue
-        for name, place in places.items():
-            columns[name].append(tidy(cells[place]) if place < len(cells) else "")
-        lines.append(reader.line_num)
-    if short:
-        notes.append(
-            Note(path.name, "short_row", len(short), f"lines {_some(short)} end before the last wanted column")
-        )
+        if len(cells) <= last:
+            short.append(line)
+        elif any(map(str.strip, cells[len(header) :])):
+            long.append(line)
+        else:
+            for name, place in places.items():
+                columns[name].append(tidy(cells[place]) if place < len(cells) else "")
+            lines.append(line)
+    for finding, found, what in (
+        ("short_row", short, "end before the last wanted column"),
+        ("long_row", long, f"have more cells than the header's {len(header)}"),
+    ):
+        if found:
+            notes.append(Note(path.name, finding, len(found), f"lines {_some(found)} {what}"))
     if not lines:
         raise ValueError(f"{path}: no row below the header in line {header_line}; export the table again")
-    if _has_decimal_commas(columns.values()):
+    if _has_decimal_commas(path, {name: cells for name, cells in columns.items() if name not in texts}, lines):
         notes.append(Note(path.name, "decimal_comma", 1, "numbers are written with a decimal comma"))
     return Table(path, columns, lines, metadata, notes)
 
 
 def _decode(path: Path) -> tuple[str, list[Note]]:
-    raw = path.read_bytes()
-    if not raw.strip():
+    raw = read_file(path, "export_bytes")
+    if not raw.removeprefix(b"\xef\xbb\xbf").strip():
         raise ValueError(f"{path}: the file is empty; export the table again")
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return raw.decode("utf-16"), [Note(path.name, "other_encoding", 1, "UTF-16")]
+        text = raw.decode("utf-16", errors="replace")
+        return text, [Note(path.name, "other_encoding", 1, "UTF-16")]
     try:
         return raw.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
@@ -136,26 +160,37 @@ def _find_header(path: Path, text: str, required: list[str]) -> tuple[str, int, 
     marked = re.search(r"^\W*#DATA\b", text, re.MULTILINE) is not None
     for separator in SEPARATORS:
         metadata: dict[str, str] = {}
-        reader = csv.reader(_lines(text), delimiter=separator)
         reached = not marked
-        for cells in reader:
+        for line, cells in csv_rows(path, _lines(text), separator):
             names = [tidy(cell).lower() for cell in cells]
             reached = reached or names[:1] == ["#data"]
             if reached and set(required) <= set(names):
-                return separator, reader.line_num, names, metadata
+                return separator, line, names, metadata
             if len(cells) > 1 and cells[0].strip():
                 metadata[names[0].lstrip("# ").rstrip(": ")] = tidy(cells[1])
-    raise ValueError(
+    raise OtherTable(
         f"{path}: no row holds the columns {', '.join(required)}; the file begins {text[:80]!r}. Export the table "
         "again, or name its columns under `columns` in the study description"
     )
 
 
-def _has_decimal_commas(columns: Iterable[list[str]]) -> bool:
-    """Whether numbers with a comma occur and numbers with a point do not."""
-    cells = [cell for column in columns for cell in column]
-    commas = any(_COMMA_NUMBER.fullmatch(cell) for cell in cells)
-    return commas and not any(_POINT_NUMBER.fullmatch(cell) for cell in cells)
+def _has_decimal_commas(path: Path, columns: Mapping[str, list[str]], lines: Sequence[int]) -> bool:
+    """Whether numbers are written 0,5; ValueError where some are and others are written 0.5."""
+    comma, point = (
+        next(
+            (
+                f"{cell!r} in line {line}"
+                for cells in columns.values()
+                for cell, line in zip(cells, lines, strict=True)
+                if mark in cell and form.fullmatch(cell)
+            ),
+            None,
+        )
+        for mark, form in ((",", _COMMA_NUMBER), (".", _POINT_NUMBER))
+    )
+    if comma and point:
+        raise ValueError(f"{path}: decimals are written in two ways, {comma} and {point}; export the table again")
+    return comma is not None
 
 
 def _number(cell: str, decimal_comma: bool) -> float:

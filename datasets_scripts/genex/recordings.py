@@ -1,6 +1,6 @@
 """Which video belongs to which participant, and which annotations to which video."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,21 @@ def find_recordings(root: Path, study: Study, tables: StudyTables) -> list[Recor
     found = []
     for participant in sorted(candidates):
         found += _of_participant(participant, candidates[participant], tables)
+        _note_other_stimuli(tables, participant, {stimulus for _, stimulus, _ in candidates[participant]})
     return found
+
+
+def _note_other_stimuli(tables: StudyTables, participant: str, filmed: set[str]) -> None:
+    """Note a participant's rows that name a stimulus of which there is no recording."""
+    lowered = {name.lower() for name in filmed}
+    counts: Counter = Counter()
+    for table in tables.events():
+        named = table[(table.participant == participant) & (table.stimulus != "")].stimulus
+        counts.update(named[~named.str.lower().isin(lowered)])
+    if counts:
+        rows = ", ".join(f"{name!r} {count}" for name, count in counts.most_common(5))
+        detail = f"{rows}; the recordings are of {', '.join(sorted(filmed))}"
+        tables.notes.append(Note(participant, "unknown_stimulus", counts.total(), detail))
 
 
 def _note_strangers(tables: StudyTables, filmed: set[str]) -> None:

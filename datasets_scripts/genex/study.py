@@ -119,7 +119,7 @@ class Study:
         known = {*EXPRESSIONS, *TARGETS}
         for theirs, ours in self.expressions.items():
             if ours not in known:
-                raise ValueError(f"expressions: {theirs!r} is renamed to {ours!r}; {_suggest(ours, known)}")
+                raise ValueError(f"expressions: {theirs!r} is renamed to {ours!r}; {suggest(ours, known)}")
         for view in VIEWS:
             try:
                 groups = re.compile(getattr(self, view)).groupindex
@@ -151,7 +151,7 @@ class Study:
         known = {f.name for f in fields(cls)}
         for key in content:
             if key not in known:
-                raise ValueError(f"{path}: unknown key {key!r}; {_suggest(key, known)}")
+                raise ValueError(f"{path}: unknown key {key!r}; {suggest(key, known)}")
         try:
             return cls(**content)
         except ValueError as error:
@@ -184,6 +184,7 @@ def normalise_stimulus(name: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"\s*\(\d+\)\s*$", "", name)).strip()
 
 
-def _suggest(word: str, known: set[str]) -> str:
+def suggest(word: str, known: set[str]) -> str:
+    """The nearest known word as a question, or all of them."""
     close = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(sorted(known))}"

@@ -62,6 +62,7 @@ def test_bad_rows_unknown_types_and_disorder_are_counted(tmp_path):
     assert findings(tables) == {
         ("FEAExpressionTable.csv: 'Eyebrow Dance'", "unknown_expression"): 2,
         ("FEAExpressionTable.csv", "bad_row"): 4,
+        ("FEAExpressionTable.csv", "out_of_range"): 2,
         ("FEAExpressionTable.csv", "out_of_order"): 1,
         ("FixationTable.csv", "missing_table"): 1,
         ("GSRPeakTable.csv", "missing_table"): 1,
@@ -74,6 +75,72 @@ def test_an_unreadable_table_leaves_the_others(tmp_path):
     tables = study(tmp_path, {"FEAExpressionTable.csv": "no,table\n1,2\n", "GSRPeakTable.csv": GSR + "A 1,5,0.1\n"})
     assert len(tables.peaks) == 1 and len(tables.expressions) == 0
     assert ("FEAExpressionTable.csv", "unreadable_table") in findings(tables)
+
+
+def test_one_stray_table_does_not_stop_a_study(tmp_path):
+    files = {
+        "GSRPeakTable.csv": GSR + "A 1,5,0.1\n",
+        "stray.csv": "x" * (2**24 + 2),
+        "FixationTable.csv": FIX.replace(",", ";") + "A 1;10;250;240;0,5\nA 1;300;550;250;0.5\n",
+        "FEAExpressionTable.csv": FEA + "A 1,Joy,100,200,300\nA 1,Joy,100\nA 1,Joy,100,200,\n",
+    }
+    tables = study(tmp_path, files)
+    assert len(tables.peaks) == 1 and len(tables.expressions) == 1 and len(tables.fixations) == 0
+    found = findings(tables)
+    assert found["stray.csv", "unreadable_table"] == found["FixationTable.csv", "unreadable_table"] == 1
+    assert found["FEAExpressionTable.csv", "long_row"] == found["FEAExpressionTable.csv", "short_row"] == 1
+    details = " ".join(note.detail for note in tables.notes)
+    assert "decimals are written in two ways, '0,5' in line 2 and '0.5' in line 3" in details
+    assert "it has over 16,777,216 characters" in details
+
+
+def test_what_a_column_cannot_hold_is_unknown_and_counted(tmp_path):
+    rows = "".join(f"{i},{40 * i},AFFDEX,1,90,-20,0\n" for i in range(20))
+    rows += "20,800,AFFDEX,1,1e9,-100.001,101\n21,840,AFFDEX,1,inf,-101,oops\n22,-40,AFFDEX,1,90,0,0\n"
+    tables = study(tmp_path, {"LE 3299.csv": export(rows), "GSRPeakTable.csv": GSR + "A 1,5,0.1\nA 1,6,1e9\n"})
+    assert tables.sensor.Attention.tolist()[20:] == pytest.approx([np.nan, np.nan], nan_ok=True)
+    assert tables.sensor.Valence.tolist()[20:] == pytest.approx([-100, np.nan], nan_ok=True)
+    assert np.isnan(tables.sensor["Brow Raise"].tolist()[20:]).all() and len(tables.sensor) == 22
+    assert findings(tables)["LE 3299.csv", "out_of_range"] == 6 and tables.peaks.time.tolist() == [5]
+    assert findings(tables)["GSRPeakTable.csv", "out_of_range"] == 1
+    assert any("'1e9' in line 46 (Attention, 0 to 100)" in note.detail for note in tables.notes)
+
+
+def test_a_table_on_another_scale_is_not_read(tmp_path):
+    rows = "".join(f"{i},{40 * i},AFFDEX,1,{90 * i},-20,0\n" for i in range(30))
+    tables = study(tmp_path, {"LE 3299.csv": export(rows)})
+    assert len(tables.sensor) == 0 and findings(tables)["LE 3299.csv", "unreadable_table"] == 1
+    assert any("28 of 30 values of 'Attention' are outside of 0 to 100" in note.detail for note in tables.notes)
+
+
+def test_doubled_rows_count_once(tmp_path):
+    sensor = export("1,0,AFFDEX,1,90,-20,0\n2,40,AFFDEX,2,90,-20,0\n3,80,AFFDEX,3,90,-20,0\n")
+    files = {
+        "FixationTable.csv": FIX + "A 1,10,250,240,0.5\n" * 2,
+        "GSRPeakTable.csv": GSR + "A 1,5,0.1\nA  1,5,0.10\nA 1,5,0.2\n",
+        "LE 3299.csv": sensor,
+        "copy/LE 3299 (1).csv": sensor,
+        "other/LE 3299.csv": export("3,80,AFFDEX,9,90,-20,0\n"),
+    }
+    tables = study(tmp_path, files)
+    assert len(tables.fixations) == 1 and tables.peaks.amplitude.tolist() == [0.1, 0.2]
+    assert tables.sensor.time.tolist() == [0, 40]
+    assert findings(tables)["AFFDEX exports", "doubled_row"] == 3
+    assert findings(tables)["AFFDEX exports", "contradicted_sample"] == 2
+    assert findings(tables)["FixationTable.csv", "doubled_row"] == 1
+
+
+def test_several_shares_of_one_participant_are_left_out(tmp_path):
+    header = "Respondent Name,FEA_ThresholdedMetrics_AttentionTimePercentage\n"
+    rows = "A 1,50\nA 1,\nB 2,50\nB 2,60\nC 3,50\nC 3,50\nD 4,120\n"
+    tables = study(tmp_path, {"Multimodal summary metrics.csv": header + rows})
+    assert tables.attention == {"A 1": 0.5, "C 3": 0.5}
+    assert findings(tables)["Multimodal summary metrics.csv", "bad_row"] == 1
+
+
+def test_a_column_that_there_is_not_cannot_be_renamed(tmp_path):
+    with pytest.raises(ValueError, match="no column is called 'Peak Tim'; did you mean 'Peak Time'"):
+        read_study_tables(tmp_path, Study(columns={"Peak Tim": "T"}))
 
 
 def test_two_tables_of_one_name_are_refused(tmp_path):
