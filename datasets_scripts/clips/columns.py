@@ -20,6 +20,7 @@ ROLES = {
     "end": "s, where it ends in them",
     "participant": "who is seen or heard",
     "recording": "what the row is a part of; by default its file, where rows begin and end within files",
+    "source_recording": "the recording that it was copied, cut or changed from; by default `recording`",
     "dialogue": "which conversation",
     "turn": "place in it, a whole number",
     "split": "train, validation or test",

@@ -29,8 +29,8 @@ class Clips(DataOptions):
     """What is learned, the main one first: columns, or names that `columns`, `raters` or `votes` explain."""
     columns: dict[str, str] = field(default_factory=dict)
     """Which column of the table says what, where its name does not: --data.columns.audio=wav, and likewise file,
-    video, image, images, text, features (a file of them), start and end (s), participant, recording, dialogue, turn,
-    split, weight, key, or the name of a target."""
+    video, image, images, text, features (a file of them), start and end (s), participant, recording,
+    source_recording, dialogue, turn, split, weight, key, or the name of a target."""
     kinds: dict[str, Kind] = field(default_factory=dict)
     """Target -> label, labels (several, as "joy|surprise"), number, or shares (of raters, as "joy:3|anger:2"); by
     default as its cells look."""
@@ -93,7 +93,7 @@ class Clips(DataOptions):
             targets=tuple(target_of(name, some) for name in self.targets),
             audit=AuditColumns(
                 "key",
-                "recording" if "recording" in columns else None,
+                next((name for name in ("source_recording", "recording") if name in columns), None),
                 "participant" if "participant" in columns else None,
                 text="text" if "text" in columns else None,
             ),

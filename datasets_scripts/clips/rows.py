@@ -15,7 +15,7 @@ from affecthub.datasets_scripts.clips.tables import Row
 from affecthub.datasets_scripts.clips.targets import TargetReader, is_unknown, number
 from affecthub.datasets_scripts.manifest import Record, ranked
 
-TEXTS = ("text", "participant", "recording", "dialogue")
+TEXTS = ("text", "participant", "recording", "source_recording", "dialogue")
 """Roles that are texts, and columns of the rows."""
 
 ALL = "clips"
@@ -74,6 +74,8 @@ def read_row(opened: Opened, number_: int, row: Row, plan: Plan, survey: Survey)
     if found.start is not None or found.end is not None:
         values.setdefault("recording", names[0] if names else None)
     key = text_of(cells.get("key")) or _key(opened, number_, found, split or ALL)
+    if "source_recording" in values and values["source_recording"] is None:
+        values["source_recording"] = values.get("recording") or (names[0] if names else None)
     draft = Draft(where, key, split or ALL, found, values, same)
     if reading.features:
         vector = read_vector(row, reading.features, where)

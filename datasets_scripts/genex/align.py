@@ -2,8 +2,13 @@
 
 A window of `w` ms before a frame at `t` is t - w < time <= t. An episode touches it when it begins by `t` and ends
 after t - w; with w = 0 that means: it is under way at `t`.
+
+That an event is absent is known only where its table is: from its first event to its last, or, of peaks of skin
+conductance, which are rare, from the first event of any table to the last. What a table of expressions does not cover,
+or never mentions in the whole study, is told by the AFFDEX export, where it has it, and else unknown.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,12 +60,27 @@ class Signals:
     sensor: pd.DataFrame
     attention: float | None
     """0..1, of the participant as a whole."""
+    mentioned: frozenset[str] | None = None
+    """Names that the study's table of expressions holds for anybody; None: for this recording."""
+
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """Name of each table that has rows -> beginning of its first event and end of its last, ms."""
+        times = {
+            "expressions": (self.expressions.onset, self.expressions.offset),
+            "fixations": (self.fixations.start, self.fixations.end),
+            "peaks": (self.peaks.time, self.peaks.time),
+            "sensor": (self.sensor.time, self.sensor.time),
+        }
+        return {name: (float(a.min()), float(b.max())) for name, (a, b) in times.items() if len(a)}
 
     @property
     def last_ms(self) -> float:
         """End of the last annotation; 0 without any."""
-        ends = (self.expressions.offset, self.fixations.end, self.peaks.time, self.sensor.time)
-        return float(max((end.max() for end in ends if len(end)), default=0.0))
+        return max((last for _, last in self.spans().values()), default=0.0)
+
+    def names(self) -> frozenset[str]:
+        """Expressions whose absence from the table says that they did not happen."""
+        return frozenset(self.expressions.name) if self.mentioned is None else self.mentioned
 
     def __len__(self) -> int:
         return sum(map(len, (self.expressions, self.fixations, self.peaks, self.sensor)))
@@ -93,8 +113,9 @@ def align(signals: Signals, times: np.ndarray, options: AlignOptions | None = No
     options = options or AlignOptions()
     window_ms = options.window_ms
     face, unseen = _face_coverage(signals, times, window_ms)
-    gaze = _within(times, window_ms, signals.fixations.end.max() if len(signals.fixations) else None)
-    gsr = _within(times, window_ms, np.inf if len(signals.peaks) else None)
+    spans = signals.spans()
+    gaze = _within(times, window_ms, spans.get("fixations"))
+    gsr = _within(times, window_ms, _hull(spans) if "peaks" in spans else None)
     values = np.concatenate(
         [
             _masked(_expressions(signals, EXPRESSIONS, times, window_ms), face),
@@ -122,28 +143,32 @@ def _masked(values: np.ndarray, coverage: np.ndarray) -> np.ndarray:
     return np.where((coverage > 0).reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
 
 
-def _within(times: np.ndarray, window_ms: float, end: float | None) -> np.ndarray:
-    """The share of each window inside 0..`end` ms; 0 where there is no annotation at all (None)."""
-    if end is None:
+def _hull(spans: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
+    return min(first for first, _ in spans.values()), max(last for _, last in spans.values())
+
+
+def _within(times: np.ndarray, window_ms: float, span: tuple[float, float] | None) -> np.ndarray:
+    """The share of each window inside a span, ms; 0 where there is no annotation at all (None)."""
+    if span is None:
         return np.zeros(len(times))
+    first, last = span
     if window_ms == 0:
-        return (times <= end).astype(float)
-    return np.clip(np.minimum(times, end) - np.maximum(times - window_ms, 0.0), 0.0, None) / window_ms
+        return ((times >= first) & (times <= last)).astype(float)
+    return np.clip(np.minimum(times, last) - np.maximum(times - window_ms, first), 0.0, None) / window_ms
 
 
 def _face_coverage(signals: Signals, times: np.ndarray, window_ms: float) -> tuple[np.ndarray, np.ndarray]:
     """Share of the window in which the face is known, and whether AFFDEX looked and saw none, both (frames,).
 
-    A sensor export says when it saw a face; a table of episodes only says that nothing is known after its last one.
+    A sensor export says when it saw a face; before the first episode of a table and after its last, nothing is known.
     """
     if not len(signals.sensor):
-        end = signals.expressions.offset.max() if len(signals.expressions) else None
-        return _within(times, window_ms, end), np.zeros(len(times), bool)
+        return _within(times, window_ms, signals.spans().get("expressions")), np.zeros(len(times), bool)
     stamps = signals.sensor.time.to_numpy()
     seen = signals.sensor[_sensor_columns(signals.sensor)].notna().any(axis=1).to_numpy()
     samples = _window_sums(stamps, np.ones(len(stamps)), times, window_ms)
     faces = _window_sums(stamps, seen.astype(float), times, window_ms)
-    begun = _within(times, window_ms, np.inf)  # a sample at 0 ms does not tell the second before it
+    begun = _within(times, window_ms, (0.0, np.inf))  # a sample at 0 ms does not tell the second before it
     return begun * faces / np.maximum(samples, 1), (samples > 0) & (faces == 0)
 
 
@@ -172,19 +197,18 @@ def _touches(begin: np.ndarray, end: np.ndarray, times: np.ndarray, window_ms: f
 
 
 def _expressions(signals: Signals, names: tuple[str, ...], times: np.ndarray, window_ms: float) -> np.ndarray:
-    """0 or 1 for each name, (frames, names): by the table of episodes, or without one by the sensor export."""
-    if not len(signals.expressions) and len(signals.sensor):
-        return _from_sensor(signals.sensor, names, times, window_ms)
-    values = np.zeros((len(times), len(names)))
-    for name, episodes in signals.expressions.groupby("name"):
-        if name in names:
-            touched = _touches(episodes.onset.to_numpy(), episodes.offset.to_numpy(), times, window_ms)
-            values[:, names.index(name)] = touched.any(axis=1)
+    """0 or 1 for each name, (frames, names): by the table of episodes where it tells, else by the sensor export."""
+    values = _from_sensor(signals.sensor, names, times, window_ms)
+    covered = _within(times, window_ms, signals.spans().get("expressions")) > 0
+    for name in signals.names() & {*names} if covered.any() else ():
+        episodes = signals.expressions[signals.expressions.name == name]
+        touched = _touches(episodes.onset.to_numpy(), episodes.offset.to_numpy(), times, window_ms)
+        values[covered, names.index(name)] = touched.any(axis=1)[covered]
     return values
 
 
-def _from_sensor(sensor: pd.DataFrame, names: tuple[str, ...], times: np.ndarray, window_ms: float) -> np.ndarray:
-    """Whether each value passes the threshold anywhere in the window; NaN for what the export does not hold."""
+def sensor_scores(sensor: pd.DataFrame, name: str) -> pd.Series:
+    """What an AFFDEX export says of an expression, -100..100, one a sample; NaN where it is unknown."""
     unknown = pd.Series(np.nan, index=sensor.index)
     valence = sensor.get("Valence", unknown)
     derived = {
@@ -193,9 +217,14 @@ def _from_sensor(sensor: pd.DataFrame, names: tuple[str, ...], times: np.ndarray
         "Neutral Valence": (100.0 * (valence.abs() < SENSOR_THRESHOLD)).where(valence.notna()),
         "Adaptive Engagement": sensor.get("Engagement", unknown),
     }
+    return derived.get(name, sensor.get(name, unknown))
+
+
+def _from_sensor(sensor: pd.DataFrame, names: tuple[str, ...], times: np.ndarray, window_ms: float) -> np.ndarray:
+    """Whether each value passes the threshold anywhere in the window; NaN for what the export does not hold."""
     stamps, values = sensor.time.to_numpy(), np.full((len(times), len(names)), np.nan)
     for i, name in enumerate(names):
-        column = derived.get(name, sensor.get(name, unknown))
+        column = sensor_scores(sensor, name)
         if column.notna().any():
             above = (column >= SENSOR_THRESHOLD).to_numpy(float)
             values[:, i] = _window_sums(stamps, above, times, window_ms) > 0
@@ -210,13 +239,17 @@ def _attention(signals: Signals, times: np.ndarray, window_ms: float, face: np.n
         total = _window_sums(stamps, np.where(known, level, 0.0), times, window_ms)
         count = _window_sums(stamps, known.astype(float), times, window_ms)
         return np.where(count > 0, total / np.maximum(count, 1) / 100, np.nan)
+    covered = _within(times, window_ms, signals.spans().get("expressions"))
+    if "Attention" not in signals.names():
+        covered[:] = 0
     episodes = signals.expressions[signals.expressions.name == "Attention"]
     begin, end = _merge(episodes.onset.to_numpy(), episodes.offset.to_numpy())
     if window_ms == 0:
-        return _touches(begin, end, times, 0.0).any(axis=1).astype(float)
+        return _masked(_touches(begin, end, times, 0.0).any(axis=1).astype(float), covered)
     start = np.maximum(times - window_ms, 0.0)[:, None]
     inside = np.clip(np.minimum(end[None], times[:, None]) - np.maximum(begin[None], start), 0.0, None).sum(axis=1)
-    return np.clip(inside / np.maximum(face * window_ms, 1e-9), 0.0, 1.0)
+    known = np.minimum(face, covered) * window_ms
+    return _masked(np.clip(inside / np.maximum(known, 1e-9), 0.0, 1.0), covered)
 
 
 def _merge(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

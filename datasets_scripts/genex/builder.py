@@ -29,6 +29,8 @@ from affecthub.media.faces import FaceDetector, default_detector
 from affecthub.media.files import cache_root
 from affecthub.media.source_code import code_digest
 
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
 ATTENTION_LABELS = ("low", "high")
 """Names of the binary attention label, in the order of their ids."""
 
@@ -78,8 +80,8 @@ class GenexBuilder(datasets.GeneratorBasedBuilder):
     Columns:
         key: "LE 3299/Screen recording 1/0000030": participant, stimulus, frame.
         participant: normalised, such as "LE 3299".
-        recording, source_recording: "LE 3299/Screen recording 1"; they differ in colour variants of a recording, whose
-            `variant` is then the name of the change, and else "original".
+        recording, source_recording: "LE 3299/Screen recording 1"; they differ where the study says so, and in colour
+            variants of a recording, whose `variant` is then the name of the change, and else "original".
         view: "face_camera" or "gaze_replay"; the latter shows a dot where the participant looks.
         recording_path: the video itself, for its sound.
         frame_index, time_ms: of the frame in the recording.
@@ -130,7 +132,7 @@ class GenexBuilder(datasets.GeneratorBasedBuilder):
         write_study_manifest(tables.notes, Path(self._output_dir))
         if not rows:
             found = "\n".join(f"{n.subject}: {n.finding} ({n.detail})" for n in tables.notes[:10])
-            raise ValueError(f"{root}: no frame of an annotated participant; what was found:\n{found}")
+            raise ValueError(f"{root}: {_nothing(root)}; what was found:\n{found}")
         return [datasets.SplitGenerator(name="frames", gen_kwargs={"rows": rows})]
 
     def _generate_examples(self, rows: list[dict]) -> Iterator[tuple[str, dict]]:
@@ -235,7 +237,9 @@ def _prepared(
 
 
 def _described(study: Study | str | Path | None) -> Study:
-    return Study.from_yaml(study) if isinstance(study, str | Path) else study or Study()
+    if study is None or isinstance(study, Study):  # not `Path`, of which `datasets` makes a class of its own here
+        return study or Study()
+    return Study.from_yaml(study)
 
 
 def study_facts(study: Study | str | Path | None) -> dict:
@@ -247,6 +251,15 @@ def _changed(options: Study | FrameOptions | AlignOptions) -> dict:
     """The fields that differ from the defaults: they alone name the cache."""
     default, values = type(options)(), asdict(options)
     return {f.name: values[f.name] for f in fields(options) if values[f.name] != getattr(default, f.name)}
+
+
+def _nothing(root: Path) -> str:
+    """Why a study has no frame, in words."""
+    if visible_files(root, VIDEO_SUFFIXES):
+        return "no frame of an annotated participant"
+    pictures = len(visible_files(root, PICTURE_SUFFIXES))
+    instead = f" but {pictures} pictures: read them and their table by the data set Clips" if pictures else ""
+    return f"there is no video ({', '.join(VIDEO_SUFFIXES)}) in this folder or below it{instead}"
 
 
 def _detector(options: FrameOptions, given: FaceDetector | None) -> FaceDetector | None:

@@ -23,6 +23,9 @@ FINDINGS = {
     "truncated": "a recording that ends before its index says; what is there is used",
     "shorter_than_annotations": "annotations that begin after the recording's end; without use",
     "used": "a recording that is used; the count is its frames",
+    "other_clock": "a table whose times are not the recording's; of this recording, what it would tell is unknown",
+    "never_mentioned": "features and targets that no row of the table of expressions names; by an AFFDEX export, "
+    "or else unknown",
     "missing_table": "a table that is not there; its features are unknown",
     "unreadable_table": "a table that cannot be read, lacks a column or holds another scale; its features are unknown",
     "other_table": "a table that is none of the four and no AFFDEX export; not read",

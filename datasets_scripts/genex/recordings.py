@@ -23,6 +23,8 @@ class Recording:
     view: str
     """One of `genex_study.VIEWS`."""
     signals: Signals
+    source: str
+    """Name of the recording that it was made from; its own, of most."""
 
     @property
     def name(self) -> str:
@@ -35,6 +37,9 @@ def find_recordings(root: Path, study: Study, tables: StudyTables) -> list[Recor
 
     A participant's face camera is used where there is one, the gaze replays otherwise. Where the tables name no
     stimulus, their times can belong to one recording only: the first by name.
+
+    Raises:
+        ValueError: the study's `source_recording` speaks of a recording that there is not.
     """
     candidates: dict[str, list[tuple[str, str, Path]]] = defaultdict(list)
     for path in visible_files(root, VIDEO_SUFFIXES):
@@ -44,10 +49,11 @@ def find_recordings(root: Path, study: Study, tables: StudyTables) -> list[Recor
         else:
             participant, stimulus, view = named
             candidates[participant].append((view, stimulus, path))
+    study.check_sources({f"{name}/{stimulus}" for name, found in candidates.items() for _, stimulus, _ in found})
     _note_strangers(tables, set(candidates))
     found = []
     for participant in sorted(candidates):
-        found += _of_participant(participant, candidates[participant], tables)
+        found += _of_participant(participant, candidates[participant], tables, study)
         _note_other_stimuli(tables, participant, {stimulus for _, stimulus, _ in candidates[participant]})
     return found
 
@@ -80,11 +86,14 @@ def _note_strangers(tables: StudyTables, filmed: set[str]) -> None:
         tables.notes.append(Note("tables", "unfilmed", len(missing), ", ".join(missing)))
 
 
-def _of_participant(participant: str, candidates: list[tuple[str, str, Path]], tables: StudyTables) -> list[Recording]:
+def _of_participant(
+    participant: str, candidates: list[tuple[str, str, Path]], tables: StudyTables, study: Study
+) -> list[Recording]:
     view = min((view for view, _, _ in candidates), key=VIEWS.index)
     found: list[Recording] = []
     for own_view, stimulus, path in sorted(candidates):
         signals = signals_of(tables, participant, stimulus, first=not found)
+        source = study.source_of(f"{participant}/{stimulus}")
         if own_view != view:
             tables.notes.append(Note(path.name, "other_view", 1, f"{participant} has recordings by {view}"))
         elif any(recording.stimulus == stimulus for recording in found) or (found and not len(signals)):
@@ -93,7 +102,7 @@ def _of_participant(participant: str, candidates: list[tuple[str, str, Path]], t
         elif not len(signals):
             tables.notes.append(Note(path.name, "unannotated", 1, f"no table has {participant} with {stimulus!r}"))
         else:
-            found.append(Recording(path, participant, stimulus, view, signals))
+            found.append(Recording(path, participant, stimulus, view, signals, source))
     return found
 
 
@@ -110,4 +119,5 @@ def signals_of(tables: StudyTables, participant: str, stimulus: str, first: bool
         rows = table[table.participant == participant]
         return rows[(rows.stimulus.str.lower() == stimulus.lower()) | ((rows.stimulus == "") & first)]
 
-    return Signals(*(of(table) for table in tables.events()), attention=tables.attention.get(participant))
+    mentioned = frozenset(tables.expressions.name)
+    return Signals(*map(of, tables.events()), tables.attention.get(participant), mentioned)

@@ -5,11 +5,20 @@ from pathlib import Path
 import numpy as np
 
 from affecthub.datasets_scripts.genex.align import Aligned, AlignOptions, align
+from affecthub.datasets_scripts.genex.clocks import on_one_clock
 from affecthub.datasets_scripts.genex.frames import FrameOptions, StoredFrame, extract_frames
 from affecthub.datasets_scripts.genex.imotions_tables import Note
 from affecthub.datasets_scripts.genex.recordings import Recording
 from affecthub.media.container import MediaError
 from affecthub.media.faces import FaceDetector
+
+TABLES = {
+    "expressions": "table of expressions",
+    "fixations": "table of fixations",
+    "peaks": "table of GSR peaks",
+    "sensor": "AFFDEX export",
+}
+"""Fields of `Signals`, in words."""
 
 SLACK = 1000.0
 """ms: annotations that begin later than this after the last frame are counted as being beyond the recording."""
@@ -42,7 +51,11 @@ def frame_rows(
         notes.append(Note(recording.path.name, "broken", 1, "no frame can be decoded; export the recording again"))
         return []
     times = np.array([frame.time_ms for frame in frames])
-    aligned = align(recording.signals, times, labels)
+    end = times[-1] + (times[-1] - times[-2] if len(times) > 1 else 0.0)  # at the latest
+    signals, other_clocks = on_one_clock(recording.signals, end)
+    for table, detail in other_clocks.items():
+        notes.append(Note(recording.name, "other_clock", 1, f"its {TABLES[table]} {detail}"))
+    aligned = align(signals, times, labels)
     _note_frames(recording, frames, aligned, options, ends_early, notes)
     return [_row(recording, labels, options, folder, frame, aligned, i) for i, frame in enumerate(frames)]
 
@@ -61,7 +74,7 @@ def _row(
         "key": f"{recording.name}/{frame.index:07d}",
         "participant": recording.participant,
         "recording": recording.name,
-        "source_recording": recording.name,
+        "source_recording": recording.source,
         "variant": "original",
         "view": recording.view,
         "recording_path": str(recording.path),

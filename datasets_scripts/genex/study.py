@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
@@ -114,6 +114,10 @@ class Study:
     gaze_replay: str = r"(?P<stimulus>.+) - (?P<participant>.+)"
     """The same of a gaze replay's."""
 
+    source_recording: dict[str, str] = field(default_factory=dict)
+    """Recording, such as `LE 3299/Task brighter`, -> the one that it is a copy, a cut or a variant of: a split by
+    recording puts both on one side."""
+
     def __post_init__(self):
         self._check_types()
         known = {*EXPRESSIONS, *TARGETS}
@@ -157,6 +161,22 @@ class Study:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
+    def source_of(self, recording: str) -> str:
+        """The recording that one was made from; itself where nothing is said."""
+        return {_recording_name(name): _recording_name(of) for name, of in self.source_recording.items()}.get(
+            recording, recording
+        )
+
+    def check_sources(self, recordings: Collection[str]) -> None:
+        """ValueError where `source_recording` speaks of a recording that there is not, or of a copy of a copy."""
+        named = [*map(_recording_name, self.source_recording)]
+        if foreign := [name for name in named if name not in recordings]:
+            raise ValueError(
+                f"source_recording: there is no recording {foreign[0]!r}; {suggest(foreign[0], {*recordings})}"
+            )
+        if again := [of for of in map(_recording_name, self.source_recording.values()) if of in named]:
+            raise ValueError(f"source_recording: {again[0]!r} is itself made from another; name that one for both")
+
     def expression(self, name: str) -> str | None:
         """The feature or target that an expression type of this study means; None where it means none."""
         renamed = self.expressions.get(name, name)
@@ -182,6 +202,12 @@ def normalise_name(name: str) -> str:
 def normalise_stimulus(name: str) -> str:
     """A stimulus with white space collapsed, and without the `(1)` that a second export of the same file gets."""
     return re.sub(r"\s+", " ", re.sub(r"\s*\(\d+\)\s*$", "", name)).strip()
+
+
+def _recording_name(name: str) -> str:
+    """ "le_3299/Task (1)" as recordings are named: "LE 3299/Task"."""
+    participant, _, stimulus = name.partition("/")
+    return f"{normalise_name(participant)}/{normalise_stimulus(stimulus)}"
 
 
 def suggest(word: str, known: set[str]) -> str:

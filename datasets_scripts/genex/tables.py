@@ -12,6 +12,7 @@ import pandas as pd
 from affecthub.datasets_scripts.files import visible_files
 from affecthub.datasets_scripts.genex.imotions_tables import Note, OtherTable, Table, read_table
 from affecthub.datasets_scripts.genex.study import (
+    EXPRESSIONS,
     FACIAL_ACTIONS,
     TABLE_SUFFIXES,
     TARGETS,
@@ -244,6 +245,8 @@ def _expressions(table: Table | None, study: Study, notes: list[Note]) -> pd.Dat
         detail = "name its meaning under `expressions` in the study description if it is one of the 33 or the 17"
         notes.append(Note(f"{table.path.name}: {kind!r}", "unknown_expression", count, detail))
     rows = _events(table, (ONSET, OFFSET), notes, interval=True, names=[name or "" for name in names])
+    if never := [name for name in (*EXPRESSIONS, *TARGETS) if name not in names]:
+        notes.append(Note(table.path.name, "never_mentioned", len(never), ", ".join(never)))
     return rows[rows.name != ""]
 
 

@@ -143,6 +143,15 @@ def test_a_target_is_not_taken_for_a_role(tmp_path, table, rows_of):
     assert row["speaker"] == 0 and "participant" not in row
 
 
+def test_a_copy_names_the_recording_that_it_is_of(one):
+    path = one({}, {"start": 1, "recording": "b", "source_recording": "a"}, recording="a", source_recording="")
+    corpus = Clips(root=str(path))
+    corpus = corpus.describe(corpus.build(["audio"]))
+    (rows,) = corpus.splits.values()
+    assert rows["recording"] == ["a", "b"] and rows["source_recording"] == ["a", "a"]
+    assert corpus.audit.recording == "source_recording" and corpus.protocol == "by_recording"
+
+
 def test_pictures_of_a_row(tmp_path, picture, table, rows_of):
     for i in range(3):
         picture(tmp_path / "d" / f"{i}.png", seed=i)

@@ -1,10 +1,13 @@
 """Alignment by time: windows by hand, and against a plain loop over random annotations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from affecthub.datasets_scripts.genex.align import AlignOptions, Signals, align
+from affecthub.datasets_scripts.genex.clocks import on_one_clock
 from affecthub.datasets_scripts.genex.study import FEATURES, TARGETS
 
 
@@ -54,10 +57,68 @@ def test_gaze_and_skin_conductance_over_the_last_second():
 
 def test_what_is_not_annotated_is_nan_not_zero():
     aligned = align(signals([("Joy", 100, 1500)]), np.array([0.0, 1000, 2000, 2500, 4000]))
-    assert aligned.coverage[:, 0] == pytest.approx([0, 1, 0.5, 0, 0])
+    assert aligned.coverage[:, 0] == pytest.approx([0, 0.9, 0.5, 0, 0])
     assert np.isnan(target(aligned, "Joy")).tolist() == [True, False, False, True, True]
     assert np.isnan(aligned.features[:, 28:]).all() and not aligned.coverage[:, 1:].any()
-    assert not np.isnan(feature(aligned, "Dimpler")[1])
+
+
+def test_absence_is_known_only_between_the_first_event_of_a_table_and_its_last():
+    events = signals([("Joy", 5000, 6000)], [(5000, 6000, 1000, 1)], [(5500, 0.1)])
+    aligned = align(events, np.array([2000.0, 5000, 5600, 9000]), AlignOptions(window_ms=0))
+    known = [False, True, True, False]
+    for values in (target(aligned, "Joy"), feature(aligned, "Fixation Density"), feature(aligned, "GSR Peak Count")):
+        assert (~np.isnan(values)).tolist() == known
+
+
+def test_what_a_study_never_mentions_is_unknown_or_as_the_export_says():
+    times = np.array([1000.0, 2000])
+    events = signals([("Joy", 0, 2000)])
+    assert np.isnan(target(align(events, times), "Smirk")).all() and np.isnan(align(events, times).attention).all()
+    told = replace(events, mentioned=frozenset({"Joy", "Smirk", "Attention"}))
+    assert target(align(told, times), "Smirk") == [0, 0] and align(told, times).attention.tolist() == [0, 0]
+    samples = sensor(np.arange(0, 3001, 40.0), Attention=60.0, Joy=90.0, Smirk=1.0, Contempt=90.0)
+    aligned = align(replace(events, sensor=samples), np.array([1000.0, 3000]))
+    assert target(aligned, "Smirk") == [0, 0] and target(aligned, "Contempt") == [1, 1]
+    assert target(aligned, "Joy") == [1, 1]  # the second by the export, as the table has ended
+    assert np.isnan(target(aligned, "Anger")).all()
+
+
+def clocks(events, end):
+    left, found = on_one_clock(events, end)
+    assert all(len(getattr(left, name)) == 0 for name in found)
+    return found
+
+
+@pytest.mark.parametrize("late", [0, 50_000, 65_000])
+def test_a_table_on_a_late_clock_is_named_with_both_clocks(late):
+    rng = np.random.default_rng(0)
+    onset = np.sort(rng.uniform(500, 59_000, 40)) + late
+    events = signals([("Joy", t, t + 500) for t in onset], [(t, t + 300, 300, 1) for t in np.arange(100, 59_000, 700)])
+    found = clocks(events, 60_000)
+    assert list(found) == (["expressions"] if late else [])
+    said = f"runs from {onset[0] / 1000:.1f} to {onset[-1] / 1000 + 0.5:.1f} s, the recording from 0 to 60.0 s; export"
+    assert all(said in detail for detail in found.values())
+
+
+def test_a_recording_that_was_cut_is_no_other_clock():
+    events = signals(peaks=[(t, 0.1) for t in range(12_000, 290_000, 20_000)])
+    assert clocks(events, 100_000) == {}
+
+
+@pytest.mark.parametrize("late", [0, 1000, 50_000, -30_000])
+def test_episodes_on_another_clock_than_the_export_are_found_within_a_longer_recording(late):
+    rng = np.random.default_rng(1)
+    times = np.arange(0, 200_000, 40.0)
+    joy = np.repeat(rng.random(200) < 0.3, 25)
+    smile = np.repeat(rng.random(200) < 0.1, 25)
+    samples = sensor(times, Attention=50.0, Joy=np.where(joy, 90.0, 5.0), Smile=np.where(smile, 60.0, 0.0))
+    samples.loc[(times > 50_000) & (times < 60_000), ["Joy", "Smile", "Attention"]] = np.nan
+    onsets = [("Joy", t) for t in times[25::25] if joy[int(t / 40)]]
+    onsets += [("Smile", t) for t in times[25::25] if smile[int(t / 40)]]
+    episodes = [(name, t + late, t + late + 999) for name, t in onsets if t + late >= 0]
+    found = clocks(signals(episodes, sensor=samples), 300_000)
+    assert list(found) == ([] if abs(late) < 2000 else ["expressions"])
+    assert all(f"when it is moved by {-late / 1000:+.1f} s" in said for said in found.values())
 
 
 def test_attention_is_the_share_of_the_window_in_its_episodes():

@@ -19,7 +19,7 @@ from affecthub.datasets_scripts.genex.builder import (
 )
 from affecthub.datasets_scripts.genex.frames import extract_frames
 from affecthub.datasets_scripts.genex.manifest import FINDINGS
-from affecthub.datasets_scripts.genex.study import FEATURES, TARGETS
+from affecthub.datasets_scripts.genex.study import FEATURES, TARGETS, Study
 from affecthub.datasets_scripts.genex.variants import add_colour_variants
 from affecthub.datasets_scripts.synthetic.clip import encode_clip
 from affecthub.media.colour import COLOUR_VARIANTS
@@ -165,6 +165,41 @@ def test_a_named_stimulus_tells_two_recordings_apart(root):
     assert len(rows) == 10 and joy[1:5].tolist() == [1] * 4 and joy[6:].tolist() == [0] * 4
 
 
+def test_a_copy_stands_beside_its_source_and_unknown_stimuli_are_listed(root):
+    for stimulus in ("Task", "Task brighter"):
+        film(root / f"{stimulus} - LE 3299.mp4")
+    lines = "Task,LE 3299,Joy,0,4000\nTask brighter,LE 3299,Joy,0,4000\nTsk,LE 3299,Joy,0,4000\n"
+    (root / "FEAExpressionTable.csv").write_text("Stimulus Label," + FEA + lines)
+    (root / "study.yaml").write_text("source_recording: {le_3299/Task  brighter: LE 3299/Task}")
+    rows, found = built(root, study=root / "study.yaml")
+    assert set(rows["recording"]) == {"LE 3299/Task", "LE 3299/Task brighter"}
+    assert set(rows["source_recording"]) == {"LE 3299/Task"}
+    assert found["LE 3299", "unknown_stimulus"] == 1
+    for wrong, message in (
+        ({"LE 3299/Tsk": "LE 3299/Task"}, "no recording 'LE 3299/Tsk'; did you mean 'LE 3299/Task'"),
+        ({"LE 3299/Task": "LE 3299/Task"}, "'LE 3299/Task' is itself made from another"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            built(root, study=Study(source_recording=wrong))
+
+
+def test_a_table_on_another_clock_is_unknown_never_zero(root):
+    film(root / "RespCam_LE 3299_Task.mp4")
+    annotate(
+        root, [f"LE 3299,{name},{t},{t + 900}" for name in ("Joy", "Attention") for t in range(50_000, 54_000, 1000)]
+    )
+    rows, found = built(root)
+    assert found["LE 3299/Task", "other_clock"] == 1
+    assert np.isnan(np.array(rows["targets"])).all() and set(rows["attention_label"]) == {-1}
+
+
+def test_a_folder_of_pictures_says_that_there_is_no_video(root):
+    (root / "frame.jpg").write_bytes(b"a picture")
+    annotate(root, ["LE 3299,Joy,0,4000"])
+    with pytest.raises(ValueError, match=r"there is no video \(.mp4, .*\) in this folder or below it but 1 pictures"):
+        built(root)
+
+
 def test_the_face_camera_is_preferred_to_the_gaze_replay(root):
     film(root / "Screen recording 1 - LE 3299.mp4")
     film(root / "RespCam_LE 3299_Screen recording 1_(x).mp4")
@@ -193,12 +228,12 @@ def test_a_truncated_recording_is_used_as_far_as_it_goes(root):
 
 def test_what_changes_is_built_anew_and_what_does_not_is_not(root, monkeypatch):
     film(root / "RespCam_LE 3299_Task.mp4")
-    annotate(root, ["LE 3299,Joy,0,4000"])
+    annotate(root, ["LE 3299,Joy,0,4000", "LE 3299,Attention,3900,4000"])
     assert np.array(built(root)[0]["targets"])[1, TARGETS.index("Joy")] == 1
     assert len(built(root, frames=FrameOptions(every=25, crop_faces=False))[0]) == 2
     assert built(root, labels=AlignOptions(attention_threshold=0.9))[0]["attention_label"][1] == 0
     monkeypatch.setattr(genex_frames, "_store", None)  # nothing is extracted again
-    annotate(root, ["LE 3299,Anger,0,4000"])
+    annotate(root, ["LE 3299,Anger,0,4000", "LE 3299,Joy,3900,4000"])
     assert np.array(built(root)[0]["targets"])[1, TARGETS.index("Joy")] == 0
 
 

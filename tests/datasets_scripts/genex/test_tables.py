@@ -51,7 +51,8 @@ def test_every_table_is_read_wherever_it_lies(tmp_path):
     assert tables.fixations.iloc[0][["start", "end", "duration", "dispersion"]].tolist() == [10, 250, 240, 0.5]
     assert tables.peaks.iloc[0][["time", "amplitude"]].tolist() == [500, 0.1]
     assert tables.attention == {"LE 3299": 0.735}
-    assert tables.participants() == {"LE 3299"} and tables.notes == []
+    assert tables.participants() == {"LE 3299"}
+    assert findings(tables) == {("FEAExpressionTable.csv", "never_mentioned"): 43}
 
 
 def test_bad_rows_unknown_types_and_disorder_are_counted(tmp_path):
@@ -63,6 +64,7 @@ def test_bad_rows_unknown_types_and_disorder_are_counted(tmp_path):
         ("FEAExpressionTable.csv: 'Eyebrow Dance'", "unknown_expression"): 2,
         ("FEAExpressionTable.csv", "bad_row"): 4,
         ("FEAExpressionTable.csv", "out_of_range"): 2,
+        ("FEAExpressionTable.csv", "never_mentioned"): 43,
         ("FEAExpressionTable.csv", "out_of_order"): 1,
         ("FixationTable.csv", "missing_table"): 1,
         ("GSRPeakTable.csv", "missing_table"): 1,
