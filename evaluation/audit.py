@@ -8,8 +8,9 @@ A figure on a split with a severe finding says nothing about new recordings. `do
 """
 
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple
+from typing import Any
 
 import pandas as pd
 
@@ -17,9 +18,20 @@ from affecthub.datasets_scripts.corpus import AuditColumns
 
 from .affdex import circular_inputs
 from .audit_media import media_findings
-from .findings import EXAMPLES, SEVERITIES, Finding, LeakageError, Severity, enforce, findings_table, unchecked
+from .findings import (
+    EXAMPLES,
+    Finding,
+    LeakageError,
+    Severity,
+    by_severity,
+    enforce,
+    findings_table,
+    merged,
+    unchecked,
+)
+from .sides import Sides
 
-__all__ = ["AuditColumns", "Finding", "LeakageError", "audit", "enforce", "findings_table"]
+__all__ = ["AuditColumns", "Finding", "LeakageError", "audit", "audit_splits", "enforce", "findings_table"]
 
 MIN_ROWS = 5
 """Rows that a participant needs before a constant label says anything; two rows agree by chance too often."""
@@ -62,16 +74,46 @@ def audit(
     """
     _check_sides(train, held_out, columns)
     findings = [
-        _same_row(train, held_out, columns.key),
-        _same_recording(train, held_out, columns.recording),
-        *media_findings(train, held_out, columns, synthetic),
-        _same_participant(train, held_out, columns.participant),
-        _same_text(train, held_out, columns.text),
+        *_overlaps(Sides(train, held_out, columns, synthetic)),
         *_labels_from_participant(train, held_out, columns),
         _target_from_inputs(inputs, targets),
         _statistics_outside(train, columns.key, fitted_on),
     ]
-    return sorted(filter(None, findings), key=lambda found: SEVERITIES.index(found.severity))
+    return by_severity(filter(None, findings))
+
+
+def audit_splits(splits: Mapping[str, pd.DataFrame], columns: AuditColumns, **options: Any) -> list[Finding]:
+    """As `audit`: what learns against all that judges, and what chooses the epoch against the test.
+
+    Args:
+        splits: "train", and "validation", "test" or both.
+        columns: which columns say what.
+        options: further arguments of `audit`.
+
+    Returns:
+        One finding a check, of both comparisons where both say something.
+    """
+    judging = [rows for name, rows in splits.items() if name != "train"]
+    findings = audit(splits["train"], pd.concat(judging, ignore_index=True), columns, **options)
+    if {"validation", "test"} <= set(splits):
+        sides = Sides(
+            *(splits["validation"], splits["test"], columns, options.get("synthetic", False)),
+            known="validation",
+            judged="test",
+        )
+        findings = merged([*findings, *filter(None, _overlaps(sides))])
+    return by_severity(findings)
+
+
+def _overlaps(sides: Sides) -> list[Finding | None]:
+    """What is on both sides."""
+    return [
+        _same_row(sides),
+        _same_recording(sides),
+        *media_findings(sides),
+        _same_participant(sides),
+        _same_text(sides),
+    ]
 
 
 def _check_sides(train: pd.DataFrame, held_out: pd.DataFrame, columns: AuditColumns) -> None:
@@ -93,58 +135,62 @@ def _shared(train: pd.DataFrame, held_out: pd.DataFrame, column: str) -> pd.Seri
     return values[values.isin(set(train[column].dropna()))].value_counts()
 
 
-def _overlap(
-    check: str, severity: Severity, shared: pd.Series, held_out: pd.DataFrame, of: str, remedy: str
-) -> Finding | None:
+def _overlap(check: str, severity: Severity, shared: pd.Series, sides: Sides, of: str, remedy: str) -> Finding | None:
     """The finding that values are on both sides, or None where none is."""
     if shared.empty:
         return None
     rows = int(shared.sum())
     message = (
-        f"{rows:,} of {len(held_out):,} held-out rows ({100 * rows / len(held_out):.1f} %) are of {len(shared):,} "
-        f"{of} that the training side holds too"
+        f"{sides.share(rows, len(sides.held_out), 'rows')} are of {len(shared):,} {of} that the {sides.known} side "
+        "holds too"
     )
     examples = [f"{str(value)[:60]} ({count} rows)" for value, count in shared.head(EXAMPLES).items()]
     return Finding(check, severity, rows, message, examples, remedy)
 
 
-def _same_row(train: pd.DataFrame, held_out: pd.DataFrame, key: str | None) -> Finding | None:
+def _same_row(sides: Sides) -> Finding | None:
+    key = sides.columns.key
     if key is None:
         return unchecked("same_row", "a column that names each row")
     remedy = "give each row one side; make_folds does"
-    return _overlap("same_row", "severe", _shared(train, held_out, key), held_out, "keys", remedy)
+    return _overlap("same_row", "severe", _shared(sides.train, sides.held_out, key), sides, "keys", remedy)
 
 
-def _same_recording(train: pd.DataFrame, held_out: pd.DataFrame, recording: str | None) -> Finding | None:
+def _same_recording(sides: Sides) -> Finding | None:
+    recording = sides.columns.recording
     if recording is None:
         return unchecked("same_recording", "a column with the source recording of each row")
     remedy = "split by_recording, or by participant; by_row is for comparison with published figures only"
-    return _overlap("same_recording", "severe", _shared(train, held_out, recording), held_out, "recordings", remedy)
+    shared = _shared(sides.train, sides.held_out, recording)
+    return _overlap("same_recording", "severe", shared, sides, "recordings", remedy)
 
 
-def _same_participant(train: pd.DataFrame, held_out: pd.DataFrame, participant: str | None) -> Finding | None:
+def _same_participant(sides: Sides) -> Finding | None:
     """A warning alone: models for known people are legitimate, as long as nobody claims more."""
+    participant = sides.columns.participant
     if participant is None:
         return unchecked("same_participant", "a column with the participant or speaker of each row")
     remedy = "split by leave_one_participant_out or grouped_k_fold, or claim nothing about people who are new"
-    return _overlap(
-        "same_participant", "warning", _shared(train, held_out, participant), held_out, "participants", remedy
-    )
+    shared = _shared(sides.train, sides.held_out, participant)
+    return _overlap("same_participant", "warning", shared, sides, "participants", remedy)
 
 
-def _same_text(train: pd.DataFrame, held_out: pd.DataFrame, text: str | None) -> Finding | None:
+def _same_text(sides: Sides) -> Finding | None:
     """Long texts are a warning; short ones are how people talk."""
+    text = sides.columns.text
     if text is None:
         return None  # not every data set has words; the column's absence needs no remedy
-    sides = [side[[text]].assign(bare=side[text].map(_bare, na_action="ignore")) for side in (train, held_out)]
-    spaced = sides[1].dropna().drop_duplicates("bare").set_index("bare")[text]
-    shared = _shared(*sides, "bare")
+    bare = [
+        side[[text]].assign(bare=side[text].map(_bare, na_action="ignore")) for side in (sides.train, sides.held_out)
+    ]
+    spaced = bare[1].dropna().drop_duplicates("bare").set_index("bare")[text]
+    shared = _shared(*bare, "bare")
     shared.index = spaced[shared.index].str.strip()
     long = shared[[len(value.split()) >= LONG_TEXT for value in shared.index]]
     remedy = "leave the repeated rows out of one side, or report the figures without them too"
     if long.empty:
-        return _overlap("same_text", "note", shared, held_out, f"texts, all under {LONG_TEXT} words,", remedy)
-    return _overlap("same_text", "warning", long, held_out, f"texts of {LONG_TEXT} words or more", remedy)
+        return _overlap("same_text", "note", shared, sides, f"texts, all under {LONG_TEXT} words,", remedy)
+    return _overlap("same_text", "warning", long, sides, f"texts of {LONG_TEXT} words or more", remedy)
 
 
 def _bare(text: str) -> str | None:

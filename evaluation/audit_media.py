@@ -5,19 +5,12 @@ likeness is a warning. So it is of one picture of a clip, where it has a reason:
 other checks name, or sounds that were compared and differ.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import pandas as pd
 
-from affecthub.datasets_scripts.corpus import AuditColumns
-
-from .findings import EXAMPLES, Finding, Severity, unchecked
+from .findings import EXAMPLES, Finding, unchecked
 from .perceptual_hash import nearest_frames
+from .sides import Sides
 from .sound_fingerprint import MAX_ERROR, nearest_sounds
-
-NEGLIGIBLE = 0.001
-"""Share of the held-out rows up to which copies are a warning: they move no figure by more than a tenth of a point."""
 
 COMPUTED_ERROR = 0.08
 """As `sound_fingerprint.MAX_ERROR`, of computed voices. Measured on the sample corpus: no two of 1,300 clips of its
@@ -28,58 +21,13 @@ _REMEDY = "leave the copies out of one side, or give them one recording and spli
 _REASON = "of the same person or recording, or with another sound"
 
 
-@dataclass(frozen=True)
-class _Sides:
-    """The two sides of a split, and what is asked of them."""
-
-    train: pd.DataFrame
-    held_out: pd.DataFrame
-    columns: AuditColumns
-    synthetic: bool
-
-    def holding(self, column: str) -> list[tuple[np.ndarray, list]]:
-        """Of each side, the places of the rows that hold something in a column, and what that is."""
-        sides = (self.train[column], self.held_out[column])
-        return [(np.flatnonzero(values.notna()), values.dropna().tolist()) for values in sides]
-
-    def share(self, count: int, of: int) -> str:
-        """So many of so many held-out clips, in words."""
-        return f"{count:,} of {of:,} held-out clips ({100 * count / of:.1f} %)"
-
-    def severity(self, count: int, alike: bool = True) -> Severity:
-        """Of so many copies; `alike`: not equal byte for byte, but alike."""
-        severe = count > NEGLIGIBLE * len(self.held_out) and not (alike and self.synthetic)
-        return "severe" if severe else "warning"
-
-    def pair(self, held_out: int, train: int) -> str:
-        """Two rows by name."""
-        key = self.columns.key
-        sides = (self.held_out, held_out), (self.train, train)
-        return " = ".join(str(side.index[row] if key is None else side[key].iloc[row]) for side, row in sides)
-
-    def agree(self, column: str | None, held_out: np.ndarray, train: np.ndarray) -> np.ndarray:
-        """Whether pairs of rows have the same value, bool (pairs,); none has where there is no such column."""
-        if column is None:
-            return np.zeros(len(held_out), dtype=bool)
-        known, asked = self.train[column].iloc[train], self.held_out[column].iloc[held_out]
-        return (asked.notna().to_numpy()) & (asked.to_numpy() == known.to_numpy())
-
-
-def media_findings(
-    train: pd.DataFrame, held_out: pd.DataFrame, columns: AuditColumns, synthetic: bool
-) -> list[Finding | None]:
-    """What media are on both sides.
-
-    Args:
-        train, held_out, columns: as `audit` takes them.
-        synthetic: whether people were drawn, and voices computed.
-    """
-    sides = _Sides(train, held_out, columns, synthetic)
+def media_findings(sides: Sides) -> list[Finding | None]:
+    """What media are on both sides."""
     sounds, differ = _same_sound(sides)
     return [_same_content(sides), sounds, _near_duplicates(sides, differ), _unreadable(sides)]
 
 
-def _same_content(sides: _Sides) -> Finding | None:
+def _same_content(sides: Sides) -> Finding | None:
     if sides.columns.content is None:
         return None  # no files: nothing to remedy
     (places, known), (rows, asked) = sides.holding(sides.columns.content)
@@ -88,12 +36,12 @@ def _same_content(sides: _Sides) -> Finding | None:
     if not pairs:
         return None
     count, total = len(pairs), len(sides.held_out)
-    message = f"{sides.share(count, total)} are, byte for byte, clips that the training side holds too"
+    message = f"{sides.share(count, total, 'clips')} are, byte for byte, clips that the {sides.known} side holds too"
     examples = [sides.pair(*pair) for pair in pairs[:EXAMPLES]]
     return Finding("same_content", sides.severity(count, alike=False), count, message, examples, _REMEDY)
 
 
-def _same_sound(sides: _Sides) -> tuple[Finding | None, np.ndarray]:
+def _same_sound(sides: Sides) -> tuple[Finding | None, np.ndarray]:
     """The finding; and whether each held-out row was compared and sounds like none, bool (rows,)."""
     differ = np.zeros(len(sides.held_out), dtype=bool)
     if sides.columns.sound is None:
@@ -109,8 +57,9 @@ def _same_sound(sides: _Sides) -> tuple[Finding | None, np.ndarray]:
     if not len(found):
         return None, differ
     blank = len(sides.held_out) - len(rows)
-    message = f"{sides.share(len(found), len(rows))} hold the sound of a training clip, perhaps in another format" + (
-        f"; {blank:,} more have none, or too little, and were not compared" if blank else ""
+    message = (
+        f"{sides.share(len(found), len(rows), 'clips')} hold the sound of a {sides.known} clip, perhaps in another "
+        "format" + (f"; {blank:,} more have none, or too little, and were not compared" if blank else "")
     )
     heard = zip(found[:EXAMPLES], matches.seconds[found], matches.error[found], strict=False)
     examples = [
@@ -120,7 +69,7 @@ def _same_sound(sides: _Sides) -> tuple[Finding | None, np.ndarray]:
     return Finding("same_sound", sides.severity(len(found)), len(found), message, examples, _REMEDY), differ
 
 
-def _near_duplicates(sides: _Sides, differ: np.ndarray) -> Finding | None:
+def _near_duplicates(sides: Sides, differ: np.ndarray) -> Finding | None:
     columns = sides.columns
     if columns.signature is None:
         return unchecked("near_duplicate_frames", "a column with each frame's perceptual_hash.frame_signature")
@@ -135,8 +84,7 @@ def _near_duplicates(sides: _Sides, differ: np.ndarray) -> Finding | None:
     told = found if reason.all() else found[~reason]
     count, others, blank = len(told), len(found) - len(told), len(sides.held_out) - len(rows)
     message = (
-        f"{count:,} of {len(rows):,} held-out frames ({100 * count / len(rows):.1f} %) show what a training frame "
-        "shows, colours aside"
+        f"{sides.share(count, len(rows), 'frames')} show what a {sides.known} frame shows, colours aside"
         + (f", but {_REASON}" if reason.all() else f"; so do {others:,} more, but {_REASON}" if others else "")
         + (f"; {blank:,} more are absent or flat, and were not compared" if blank else "")
     )
@@ -149,7 +97,7 @@ def _near_duplicates(sides: _Sides, differ: np.ndarray) -> Finding | None:
     return Finding("near_duplicate_frames", severity, count, message, examples, remedy)
 
 
-def _has_reason(sides: _Sides, held_out: np.ndarray, train: np.ndarray, differ: np.ndarray) -> np.ndarray:
+def _has_reason(sides: Sides, held_out: np.ndarray, train: np.ndarray, differ: np.ndarray) -> np.ndarray:
     """Whether two clips, of which one picture each is alike, may be two moments of one person, bool (pairs,)."""
     columns = sides.columns
     if columns.moving is None:
@@ -159,7 +107,7 @@ def _has_reason(sides: _Sides, held_out: np.ndarray, train: np.ndarray, differ: 
     return moving & (known[0] | known[1] | differ[held_out])
 
 
-def _unreadable(sides: _Sides) -> Finding | None:
+def _unreadable(sides: Sides) -> Finding | None:
     column = sides.columns.fault
     faults = [] if column is None else [*sides.train[column].dropna(), *sides.held_out[column].dropna()]
     if not faults:

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -82,20 +82,20 @@ def sign_clips(rows: Dataset, modalities: Sequence[str], stream: ShardStream | N
 
 
 def file_digests(sides: Sequence[Sequence[Dataset]], modalities: Sequence[str]) -> list[list[str | None]]:
-    """Of each row of two sides what its files hold, as a digest of their bytes and its span in them.
+    """Of each row of some sides what its files hold, as a digest of their bytes and its span in them.
 
-    None where a row has no file, where no file on the other side has its size, or where it cannot be read: only what
+    None where a row has no file, where no file on another side has its size, or where it cannot be read: only what
     can be equal is read at all.
 
     Args:
-        sides: parts of what learns, and of what judges.
+        sides: parts of what learns, of what chooses the epoch, and of what judges.
         modalities: of "audio" and "video", whose files are compared.
     """
     rows = [[row for part in parts for row in _sources(part)] for parts in sides]
     files = [{path: file_state(path) for row in side for path in files_of(row, modalities)} for side in rows]
-    sizes = [{state[0] for state in side.values() if state} for side in files]
-    states = files[0] | files[1]
-    asked = [path for path, state in states.items() if state and state[0] in sizes[0] & sizes[1]]
+    sizes = Counter(size for side in files for size in {state[0] for state in side.values() if state})
+    states = {path: state for side in files for path, state in side.items()}
+    asked = [path for path, state in states.items() if state and sizes[state[0]] > 1]
     hashed = tqdm(_in_threads(_sha256, asked), total=len(asked), desc="comparing files", unit="file", delay=SLOW)
     digests = dict(zip(asked, hashed, strict=True))
     return [[_row_digest(row, list(files_of(row, modalities)), digests) for row in side] for side in rows]

@@ -1,8 +1,8 @@
 """What the leakage audit reports: findings, their table in the terminal, and the gate that a run has to pass."""
 
 import difflib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Severity = Literal["severe", "warning", "note", "unchecked"]
@@ -49,6 +49,27 @@ class Finding:
 def unchecked(check: str, needs: str) -> Finding:
     """That a check was not made, and what it needs."""
     return Finding(check, "unchecked", 0, f"not checked: {CHECKS[check]}", [], needs)
+
+
+def by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """The most severe first, else in their order."""
+    return sorted(findings, key=lambda found: SEVERITIES.index(found.severity))
+
+
+def merged(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding a check: as severe as the most severe, with what each of them says."""
+    checks: dict[str, list[Finding]] = {}
+    for found in findings:
+        checks.setdefault(found.check, []).append(found)
+    return [_one(same) for same in checks.values()]
+
+
+def _one(same: list[Finding]) -> Finding:
+    """Of findings of one check; that it was not made somewhere is of interest where it was made nowhere."""
+    made = by_severity(found for found in same if found.severity != "unchecked") or same[:1]
+    examples = [example for found in made for example in found.examples][:EXAMPLES]
+    message = "; ".join(found.message for found in made)
+    return replace(made[0], count=sum(found.count for found in made), message=message, examples=examples)
 
 
 class LeakageError(ValueError):

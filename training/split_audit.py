@@ -11,7 +11,7 @@ from datasets import Dataset
 from transformers import ProcessorMixin
 
 from affecthub.datasets_scripts.corpus import MULTI, SINGLE, Corpus, Target
-from affecthub.evaluation.audit import Finding, audit
+from affecthub.evaluation.audit import Finding, audit_splits
 from affecthub.modeling.modalities import PHYSIO, VIDEO
 from affecthub.processing.feature_extraction_physio import row_digest
 from affecthub.training.audited_media import MEDIA, with_media
@@ -26,18 +26,20 @@ def audit_once(corpus: Corpus, processor: ProcessorMixin) -> list[Finding]:
 def audit_corpus(corpus: Corpus, processor: ProcessorMixin) -> list[Finding]:
     """The findings on a corpus as a model with this processor would learn from it.
 
-    What learns is compared with all that judges, validation and test together; of media, what the processor takes.
+    What learns is compared with all that judges, and the validation, which chooses the epoch, with the test; of
+    media, what the processor takes.
     """
-    sides = [corpus.splits["train"]], [rows for name, rows in corpus.splits.items() if name != "train"]
+    parts = [[rows] for rows in corpus.splits.values()]
     measured = PHYSIO in processor.modalities
-    tables = with_media([_table(parts, corpus) for parts in sides], sides, corpus, processor.modalities)
+    tables = with_media([_table(part, corpus) for part in parts], parts, corpus, processor.modalities)
     media = {name: name for name in MEDIA if name in tables[0]}
-    findings = audit(
-        *tables,
+    splits = dict(zip(corpus.splits, tables, strict=True))
+    findings = audit_splits(
+        splits,
         replace(corpus.audit, labels=_label_columns(corpus), **media),
         inputs=corpus.feature_names if measured else (),
         targets=[name for target in corpus.targets for name in _said(target)],
-        fitted_on=_fitted_on(processor, tables[0].key) if measured else None,
+        fitted_on=_fitted_on(processor, splits["train"].key) if measured else None,
         synthetic=corpus.synthetic,
     )
     return [found for found in findings if VIDEO in processor.modalities or found.check != "near_duplicate_frames"]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from affecthub.datasets_scripts.splits import make_folds
-from affecthub.evaluation.audit import AuditColumns, LeakageError, audit, enforce, findings_table
+from affecthub.evaluation.audit import AuditColumns, LeakageError, audit, audit_splits, enforce, findings_table
 from affecthub.evaluation.perceptual_hash import sign_frames
 from affecthub.media.colour import COLOUR_VARIANTS
 
@@ -189,3 +189,17 @@ def test_sides_and_columns_that_are_not_there(rows):
         audit(rows, rows.iloc[:0], COLUMNS)
     with pytest.raises(ValueError, match="the training rows have no column source, only key"):
         audit(rows, rows, AuditColumns(recording="source"))
+
+
+def test_what_chooses_the_epoch_is_compared_with_the_test(rows):
+    splits = {"train": rows.iloc[:48], "validation": rows.iloc[48:60], "test": rows.iloc[60:].copy()}
+    assert audit_splits(splits, COLUMNS) == []
+    for column, check in (("signature", "near_duplicate_frames"), ("recording", "same_recording")):
+        planted = splits["test"].copy()
+        planted.loc[planted.index[0], column] = splits["validation"][column].iloc[0]
+        (found,) = audit_splits(splits | {"test": planted}, COLUMNS)
+        assert (found.check, found.severity, found.count) == (check, "severe", 1)
+        assert "1 of 12 test" in found.message and "validation" in found.message
+        planted.loc[planted.index[1], column] = rows[column].iloc[0]
+        (both,) = audit_splits(splits | {"test": planted}, COLUMNS)
+        assert both.count == 2 and "1 of 24 held-out" in both.message and "1 of 12 test" in both.message
