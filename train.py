@@ -71,9 +71,9 @@ def _run(run: Run, state: PartialState) -> None:
         else:
             recipe = settled(recipe, corpus)
             processor = build_processor(recipe, corpus)
-    findings = audit_once(corpus, processor)
-    enforce(findings, recipe.split.accept)
-    state.print(findings_table(findings))
+    audited = audit_once(corpus, processor, folder if run.eval_only else None)
+    enforce(audited.findings, recipe.split.accept)
+    state.print(findings_table(audited.findings))
     model = (
         AutoModelForVideoClassification.from_pretrained(folder)
         if run.eval_only
@@ -92,7 +92,7 @@ def _run(run: Run, state: PartialState) -> None:
     predictions = answer(trainer, data, corpus)
     if not run.eval_only:
         calibrate(trainer.model, predictions)
-    results = evaluate(trainer, predictions, data, corpus, recipe, as_results(findings, recipe.split.accept))
+    results = evaluate(trainer, predictions, data, corpus, recipe, as_results(audited.findings, recipe.split.accept))
     results["training"] |= {"seconds": round(seconds, 1)}
     model = whole_model(trainer)
     if not state.is_main_process:
@@ -101,7 +101,7 @@ def _run(run: Run, state: PartialState) -> None:
         write_results(results, run.output_dir / "eval_metrics.json")
         predictions.write(run.output_dir / f"eval_{PREDICTIONS_FILE}")
     else:
-        save_run(folder, Finished(trainer, model, processor, corpus, recipe, results, seconds))
+        save_run(folder, Finished(trainer, model, processor, corpus, recipe, results, seconds, audited.learned))
         predictions.write(run.output_dir / PREDICTIONS_FILE)
         write_history(trainer.state.log_history, run.output_dir)
         write_environment(run.output_dir)

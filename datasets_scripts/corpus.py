@@ -120,6 +120,8 @@ class AuditColumns:
     """Whether `signature` is of one frame of several: two such rows may look alike without being copies."""
     fault: str | None = None
     """Why the row's media could not be read, and were not compared."""
+    features: str | None = None
+    """The row's measured features, the bytes of float32; None in a row without any."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@
 A figure on a split with a severe finding says nothing about new recordings. `docs/leakage.md` shows one.
 """
 
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
@@ -30,6 +29,7 @@ from .findings import (
     unchecked,
 )
 from .sides import Sides
+from .texts import LONG_TEXT, bare_text
 
 __all__ = ["AuditColumns", "Finding", "LeakageError", "audit", "audit_splits", "enforce", "findings_table"]
 
@@ -38,10 +38,6 @@ MIN_ROWS = 5
 
 MIN_LAMBDA = 0.9
 """Goodman and Kruskal's lambda (JASA 49, 1954) from which on a label counts as a function of the participant."""
-
-LONG_TEXT = 5
-"""Words from which on two people hardly say the same by chance; of MELD's test texts that occur in train, almost all
-are shorter."""
 
 
 def audit(
@@ -181,7 +177,8 @@ def _same_text(sides: Sides) -> Finding | None:
     if text is None:
         return None  # not every data set has words; the column's absence needs no remedy
     bare = [
-        side[[text]].assign(bare=side[text].map(_bare, na_action="ignore")) for side in (sides.train, sides.held_out)
+        side[[text]].assign(bare=side[text].map(bare_text, na_action="ignore"))
+        for side in (sides.train, sides.held_out)
     ]
     spaced = bare[1].dropna().drop_duplicates("bare").set_index("bare")[text]
     shared = _shared(*bare, "bare")
@@ -191,12 +188,6 @@ def _same_text(sides: Sides) -> Finding | None:
     if long.empty:
         return _overlap("same_text", "note", shared, sides, f"texts, all under {LONG_TEXT} words,", remedy)
     return _overlap("same_text", "warning", long, sides, f"texts of {LONG_TEXT} words or more", remedy)
-
-
-def _bare(text: str) -> str | None:
-    """A text without case, punctuation and blanks, as "yes" for "Yes!"; None of nothing but these."""
-    kept = (c for c in unicodedata.normalize("NFKC", text).casefold() if unicodedata.category(c)[0] not in "PZC")
-    return "".join(kept) or None
 
 
 def _labels_from_participant(

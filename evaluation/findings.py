@@ -15,6 +15,7 @@ EXAMPLES = 5
 """So many a finding has, at most."""
 
 CHECKS = {
+    "learned_from": "a saved model learned from what it is judged on",
     "same_row": "one row on both sides",
     "same_recording": "one source recording on both sides",
     "same_content": "the bytes of one clip on both sides",

@@ -89,7 +89,8 @@ def pooled(model: Model, split: str, task: str | None = None, by: str | None = N
         if (where := difference(first, pool)) is not None:
             raise ValueError(f"{model.name}, seeds {seed} and {other}: {where}; train both on the same data.")
     answers = {seed: pool.first for seed, pool in pools.items()}
-    return replace(first, answers=answers, notes=(*notes, *_missing(runs, split)))
+    leaks = _leaks([run for folds in table.values() for run in folds.values()], split)
+    return replace(first, answers=answers, notes=(*notes, *_missing(runs, split), *leaks))
 
 
 def difference(one: Pool, other: Pool) -> str | None:
@@ -146,6 +147,22 @@ def _missing(runs: Sequence[Run], split: str) -> list[str]:
     gone = sorted(set(range(count or 0)) - {run.fold for run in runs})
     names = f"fold{'s' if len(gone) > 1 else ''} {', '.join(map(str, gone))} of {count}" if gone else "some folds"
     return [f"without {names}: {lacking:,} of {len(every):,} rows are judged by no model"]
+
+
+def _leaks(runs: Sequence[Run], split: str) -> list[str]:
+    """Rows that a run judged although it learned from them, and leaks that its recipe accepted."""
+    known: dict[str, int] = {}
+    for run in runs:
+        if "train" in run.predictions.splits and split != "train" and run.predictions.column("key") is not None:
+            learned = run.predictions.of("train").table["key"]
+            count = pc.sum(pc.is_in(run.predictions.of(split).table["key"].drop_null(), learned)).as_py()
+            if count:
+                known[f"{run.folder.name}: {count:,} rows that judge are rows that it learned from: train anew"] = 1
+        for row in run.results.get("audit", []):
+            if row["severity"] == "severe":
+                name = "a severe finding of the audit was accepted, so the figures may flatter: "
+                known[f"{name}{row['check']}"] = 1
+    return list(known)
 
 
 def _usual(runs: Sequence[Run], split: str) -> str:

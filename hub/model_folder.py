@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, ProcessorMixin, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from affecthub.datasets_scripts.corpus import Corpus
+from affecthub.evaluation.learned_from import LearnedFrom
 from affecthub.evaluation.pictures import SCORES_PICTURE, plot_ablation, plot_curves, plot_reliability, plot_scores
 from affecthub.evaluation.results import Results, write_results
 from affecthub.hub.card import CardFacts, write_card
@@ -42,6 +43,8 @@ class Finished:
     recipe: Recipe
     results: Results
     seconds: float
+    learned: LearnedFrom | None = None
+    """Digests of what it learned from."""
 
 
 @contextmanager
@@ -82,6 +85,8 @@ def save_run(folder: Path, run: Finished) -> None:
         run.processor.save_pretrained(beside)
         add_travelling_code(beside)
         write_results(run.results, beside / "metrics.json")
+        if run.learned is not None:
+            run.learned.write(beside)
         pictures = draw(beside, run)
         write_card(beside, card_facts(run, pictures))
         for weights in beside.glob("*.safetensors"):  # which safetensors writes for the owner alone

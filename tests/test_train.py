@@ -232,6 +232,19 @@ def test_eval_only_uses_the_calibration_that_the_folder_holds_and_fits_none(laun
         run("--eval-only", f"--output-dir={tmp_path}")
 
 
+def test_a_model_is_not_judged_on_what_it_learned_from(launched, run, tmp_path):
+    shutil.copytree(launched[1].parent, tmp_path, dirs_exist_ok=True)
+    held = (tmp_path / "model" / "learned_from.json").read_text(encoding="utf-8")
+    rows = read_predictions(tmp_path).table.select(["key", "participant", "recording"]).to_pylist()
+    assert not any(name in held for row in rows for name in row.values())
+    other = ("--eval-only", f"--output-dir={tmp_path}", "--split.protocol=by_row", "--split.accept=[]")
+    with pytest.raises(SystemExit, match="learned_from .* of 29 rows that judge are rows that the model learned from"):
+        run(*other)
+    (tmp_path / "model" / "learned_from.json").write_text(held[:99], encoding="utf-8")
+    with pytest.raises(SystemExit, match="learned_from.json is broken"):
+        run(*other)
+
+
 def test_eval_only_without_a_model_says_what_to_do(run, place):
     with pytest.raises(SystemExit, match="nowhere/model: no model to evaluate; train it, or give another"):
         run(*TINY, "--eval-only", f"--output-dir={place / 'nowhere'}")

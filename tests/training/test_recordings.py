@@ -86,7 +86,9 @@ def test_token_fusion_takes_frames_features_and_sound_of_a_study(tiny_study, loa
     corpus = loaded(recipe)
     recipe = settled(recipe, corpus)
     processor = build_processor(recipe, corpus)
-    assert audit_corpus(corpus, processor) == []  # by the digest of the rows that the statistics come from, too
+    assert (
+        audit_corpus(corpus, processor).findings == []
+    )  # by the digest of the rows that the statistics come from, too
     model = build_model(recipe, corpus, processor).eval()
     assert model.config.modalities == ["audio", "video", "physio"] and model.config.physio_size == len(FEATURES)
     samples = samples_of(recipe, corpus, processor)
@@ -102,7 +104,7 @@ def test_every_recipe_learns_and_is_judged_on_the_sample_study(name, tiny_study,
     recipe = tiny_study(name)
     corpus = loaded(recipe)
     processor = build_processor(recipe, corpus)
-    findings = audit_corpus(corpus, processor)
+    findings = audit_corpus(corpus, processor).findings
     enforce(findings, recipe.split.accept)
     set_seed(0)
     model = build_model(recipe, corpus, processor)
@@ -254,7 +256,7 @@ def test_rare_labels_are_made_up_for_by_their_presence(target, labels, tiny_stud
 def test_a_severe_finding_stops_the_run_unless_it_is_accepted_by_name(tiny_study, loaded):
     recipe = tiny_study("physio_concat", "--split.protocol=by_row")
     corpus = loaded(recipe)
-    findings = audit_corpus(corpus, build_processor(recipe, corpus))
+    findings = audit_corpus(corpus, build_processor(recipe, corpus)).findings
     severe = {found.check for found in findings if found.severity == "severe"}
     assert {"same_recording", "target_from_inputs"} <= severe
     with pytest.raises(LeakageError, match="same_recording"):
@@ -269,7 +271,7 @@ def test_of_several_processes_the_first_alone_audits(tiny_study, loaded, monkeyp
     corpus, sent = loaded(recipe), []
     processor = build_processor(recipe, corpus)
     expected = audit_corpus(corpus, processor)
-    assert audit_once(corpus, processor) == expected  # a run of one process
+    assert audit_once(corpus, processor).findings == expected.findings  # a run of one process
     monkeypatch.setattr(split_audit, "broadcast_object_list", lambda found: sent.append(found[0]) or [expected])
     monkeypatch.setattr(split_audit, "audit_corpus", lambda *_: pytest.fail("hashed again"))
     monkeypatch.setattr(split_audit, "PartialState", lambda: SimpleNamespace(is_main_process=False))
@@ -280,7 +282,7 @@ def test_statistics_of_other_rows_are_found(tiny_study, loaded):
     recipe = tiny_study("physio_concat")
     corpus = loaded(recipe)
     everything = replace(corpus, splits={"train": corpus.all_rows.filter(lambda row: row["physio_present"])})
-    findings = audit_corpus(corpus, build_processor(recipe, everything))
+    findings = audit_corpus(corpus, build_processor(recipe, everything)).findings
     assert "statistics_outside_training" in {found.check for found in findings if found.severity == "severe"}
 
 
@@ -291,7 +293,7 @@ def test_colour_variants_stay_on_the_side_of_their_recording(tiny_study, loaded)
     other = loaded(tiny_study("frame_cnn", "--data.colour_variants=true", "--data.every=60"))
     variants = [{r["image_path"] for r in c.all_rows if r["variant"] != "original"} for c in (corpus, other)]
     assert variants[0].isdisjoint(variants[1])  # another extraction has pictures of its own, under the same keys
-    findings = audit_corpus(corpus, build_processor(recipe, corpus))
+    findings = audit_corpus(corpus, build_processor(recipe, corpus)).findings
     assert not [found for found in findings if found.severity == "severe"]
 
 

@@ -33,7 +33,7 @@ def takes(*modalities):
 
 
 def by_check(corpus, *modalities):
-    return {found.check: found for found in audit_corpus(corpus, takes(*modalities))}
+    return {found.check: found for found in audit_corpus(corpus, takes(*modalities)).findings}
 
 
 def videos_corpus(train, held_out):
@@ -79,7 +79,7 @@ def test_a_real_video_is_found_in_another_size_codec_and_colour(real_videos, tmp
     assert (found.severity, found.count) == ("severe", 3)
     assert all("carphone_pristine.mp4 (correlation" in example for example in found.examples)
     with pytest.raises(LeakageError, match="near_duplicate_frames"):
-        enforce(audit_corpus(corpus, takes("video")))
+        enforce(audit_corpus(corpus, takes("video")).findings)
 
 
 def test_other_videos_are_no_copies(real_videos):

@@ -169,7 +169,7 @@ def test_what_asks_for_all_labels_texts_and_media_has_them(streamed, tiny, prepa
     for number, corpus in enumerate((streamed, by_index)):
         monkeypatch.setenv("AFFECTHUB_CACHE", str(tmp_path / str(number)))
         signed = sign_clips(corpus.splits["train"], ["audio", "video"], corpus.stream)
-        found.append((signed, audit_corpus(corpus, processor)))
+        found.append((signed, audit_corpus(corpus, processor).findings))
     assert found[0] == found[1] and all(one.frame and one.content for one in found[0][0] if one.moving)
 
 
