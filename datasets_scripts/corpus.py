@@ -45,6 +45,19 @@ SPLITS = ("train", "validation", "test")
 
 MODALITIES = ("text", "audio", "video", "physio")
 
+NAMING = {
+    "participant": "participant",
+    "speaker": "participant",
+    "recording": "recording",
+    "source_recording": "recording",
+    "dialogue": "dialogue",
+    "key": "key",
+}
+"""Columns that may name a person, by what they name."""
+
+UNNAMED = "own data"
+"""What others read where nobody gave a data set a name."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -166,6 +179,8 @@ class Corpus:
     crop_faces: bool = False
     """Whether the pictures of the rows are faces that were cut out of their frames."""
     synthetic: bool = False
+    named_by_folder: bool = False
+    """Whether nobody gave it a name, so that `name` is its folder's or table's, which may be that of a person."""
     bayes_accuracy: dict[frozenset[str], float] = field(default_factory=dict)
     """Of a synthetic corpus: the best expected accuracy of the main target by subset of modalities."""
     all_rows: Dataset | None = None
@@ -182,6 +197,27 @@ class Corpus:
         return [name for name in MODALITIES if any(holds(part, name).any() for part in rows)]
 
     @property
+    def public_name(self) -> str:
+        """What it is called where others read it."""
+        return UNNAMED if self.named_by_folder else self.name
+
+    @property
+    def naming(self) -> dict[str, str]:
+        """Columns that may name a person -> what they name: a participant, recording, dialogue or row ("key")."""
+        own = {"participant": self.audit.participant, "recording": self.audit.recording, "key": self.audit.key}
+        return NAMING | {column: sort for sort, column in own.items() if column}
+
+    def names(self) -> dict[str, list[str]]:
+        """What occurs in the columns of `naming`, by what they name."""
+        found: dict[str, dict[str, None]] = {}
+        for column, sort in self.naming.items():
+            for rows in self.splits.values():
+                if column in rows.column_names:
+                    seen = _chunks(rows, column).unique().to_pylist()
+                    found.setdefault(sort, {}).update(dict.fromkeys(str(name) for name in seen if name is not None))
+        return {sort: list(of) for sort, of in found.items()}
+
+    @property
     def facts(self) -> dict:
         """What cannot be told from the rows, as JSON holds it: prepared data keep it beside them."""
         bayes = {"+".join(sorted(names)): accuracy for names, accuracy in self.bayes_accuracy.items()}
@@ -192,6 +228,7 @@ class Corpus:
             "bayes_accuracy": bayes,
             "notes": list(self.card.notes),
             "skipped": dict(self.skipped),
+            "named_by_folder": self.named_by_folder,
         }
 
 

@@ -18,6 +18,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from ..datasets_scripts.corpus import DataCard
 from ..evaluation.answers import Kind
 from ..evaluation.metrics import METRICS
+from ..evaluation.private import LOCAL_PATH, TOKEN, is_place, public_words, roots_of, without_places
 from ..evaluation.results import (
     USUAL,
     Results,
@@ -32,6 +33,7 @@ from ..evaluation.results import (
 )
 from ..evaluation.scores import Scores, headline
 from ..media.files import write_file
+from .markdown import all_plain, fenced, plain
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +49,6 @@ PIPELINE_TAGS = {("text",): "text-classification", ("audio",): "audio-classifica
 
 WIDGET = [{"text": "I can't believe you came!", "example_title": "A line of a conversation"}]
 """Only of a model that sees text alone: of all else an example would be a recording of somebody."""
-
-LOCAL_PATH, TOKEN = "(local path)", "(token)"
-
-LOCAL_PATHS = re.compile(r"(?<![\w/.<])(?:file://|~/|\.{1,2}/|[A-Za-z]:\\|(?=/\w))[\w./\\-]*[\w/\\-]")
-"""Absolute and relative POSIX paths, home folders, Windows drives and file addresses; web addresses are none."""
-
-TOKENS = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
-"""Access tokens of the Hub."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +81,7 @@ class CardFacts:
     """Counts by name, such as {"total": 1200000, "trainable": 1000000}."""
     recipe_name: str | None = None
     recipe: dict[str, object] = field(default_factory=dict)
-    """The values that the run used; anything that JSON can hold, paths too (they are blanked)."""
+    """The values that the run used; anything that JSON can hold, paths too, which are not published."""
     pictures: dict[str, str] = field(default_factory=dict)
     """Caption -> name of a PNG file in the model folder."""
     versions: dict[str, str] = field(default_factory=dict)
@@ -104,8 +98,7 @@ class CardFacts:
     @property
     def hub_base_models(self) -> list[str]:
         """Those of `base_models` that the Hub can know: "name" or "owner/name", and no folder here."""
-        hub_id = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
-        return [model for model in self.base_models if hub_id.fullmatch(model) and not Path(model).exists()]
+        return [model for model in self.base_models if not is_place("encoder", model) and model != LOCAL_PATH]
 
     @property
     def unpublished_encoders(self) -> int:
@@ -143,8 +136,17 @@ class CardFacts:
 
     def to_json(self) -> str:
         """As JSON, without local paths and access tokens."""
-        facts = asdict(replace(self, base_models=[*self.hub_base_models, *[LOCAL_PATH] * self.unpublished_encoders]))
-        return json.dumps(_blanked(json.loads(json.dumps(facts, default=str))), indent=1, ensure_ascii=False) + "\n"
+        return json.dumps(asdict(self.cleaned()), indent=1, ensure_ascii=False) + "\n"
+
+    def cleaned(self) -> "CardFacts":
+        """The same as JSON holds it, without local paths and access tokens: what may be published."""
+        recipe = json.loads(json.dumps(self.recipe, default=str))
+        roots = roots_of({"recipe": recipe, "encoders": [{"encoder": model} for model in self.base_models]})
+        models = [*self.hub_base_models, *[LOCAL_PATH] * self.unpublished_encoders]
+        values = asdict(replace(self, recipe={}, base_models=models))
+        values = public_words(json.loads(json.dumps(values, default=str)), {}, roots)
+        recipe = public_words(without_places(recipe), {}, roots)
+        return CardFacts.from_json(json.dumps(values | {"recipe": recipe}))
 
     @classmethod
     def from_json(cls, text: str) -> "CardFacts":
@@ -163,7 +165,8 @@ class CardFacts:
 def write_card(folder: str | Path, facts: CardFacts) -> Path:
     """Write `README.md` into the model folder, and beside it the facts as `card.json`, each whole or not at all.
 
-    Local paths and access tokens are blanked wherever they come from, with a warning that counts them.
+    Local paths and access tokens are blanked wherever they come from, with a warning that counts them. What a data set
+    calls things is escaped in Markdown and HTML.
 
     Raises:
         FileNotFoundError: a picture is not in the folder.
@@ -213,12 +216,23 @@ def keep_card(source: str | Path, cards: str | Path = CARDS) -> Path:
 
 def render_card(facts: CardFacts) -> ModelCard:
     """The card as huggingface_hub's object, parsed from its own text."""
-    card = ModelCard.from_template(
-        _card_data(facts),
+    cleaned = facts.cleaned()
+    if blanked := _blanks(cleaned) - _blanks(facts):
+        logger.warning("The card of %s had %d local paths and tokens: blanked.", facts.model_name, blanked)
+    words = {name: all_plain(getattr(cleaned, name)) for name in ("model_name", "description", "results", "hardware")}
+    words |= {name: all_plain(getattr(cleaned, name)) for name in ("parameters", "pictures", "versions")}
+    shown = replace(cleaned, data=DataCard(**all_plain(asdict(cleaned.data))), **words)
+    return ModelCard.from_template(
+        _card_data(cleaned, shown),
         template_path=str(TEMPLATE),
-        facts=facts,
-        results=facts.results,
-        recipe=_recipe_yaml(facts.recipe),
+        facts=shown,
+        results=shown.results,
+        repository=json.dumps(cleaned.repo_id or cleaned.model_name),
+        main_task=json.dumps(next(iter(cleaned.kinds), "")),
+        recipe=_recipe_yaml(cleaned.recipe),
+        citation=cleaned.data.citation,
+        fenced=fenced,
+        plain=plain,
         metric_rows=metric_rows,
         baseline_name=baseline_name,
         remarks=remarks,
@@ -228,26 +242,12 @@ def render_card(facts: CardFacts) -> ModelCard:
         ablation_table=ablation_table,
         ablation_metrics=ablation_metrics,
     )
-    content, paths, tokens = _blank(card.content)
-    if paths or tokens:
-        logger.warning("The card of %s had %d local paths and %d tokens: blanked.", facts.model_name, paths, tokens)
-    return ModelCard(content)
 
 
-def _blank(text: str) -> tuple[str, int, int]:
-    """The text without local paths and tokens, and how many of each there were."""
-    text, paths = LOCAL_PATHS.subn(LOCAL_PATH, text)
-    text, tokens = TOKENS.subn(TOKEN, text)
-    return text, paths, tokens
-
-
-def _blanked(value: object) -> object:
-    """A JSON value whose strings hold neither local paths nor tokens."""
-    if isinstance(value, str):
-        return _blank(value)[0]
-    if isinstance(value, list):
-        return [_blanked(entry) for entry in value]
-    return {key: _blanked(entry) for key, entry in value.items()} if isinstance(value, dict) else value
+def _blanks(facts: CardFacts) -> int:
+    """How many paths and tokens were taken out of facts."""
+    text = json.dumps(asdict(facts), default=str)
+    return text.count(LOCAL_PATH) + text.count(TOKEN)
 
 
 def _tuples(values: dict) -> dict:
@@ -255,8 +255,8 @@ def _tuples(values: dict) -> dict:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
-def _card_data(facts: CardFacts) -> ModelCardData:
-    """The front matter."""
+def _card_data(facts: CardFacts, shown: CardFacts) -> ModelCardData:
+    """The front matter; `shown` has the words of the data set as a page may hold them."""
     tags = ["affecthub", "emotion-recognition", "custom_code", facts.architecture, *facts.modalities]
     if len(facts.modalities) > 1:
         tags.append("multimodal")
@@ -273,7 +273,7 @@ def _card_data(facts: CardFacts) -> ModelCardData:
         base_model=facts.hub_base_models or None,
         datasets=[facts.dataset_id] if facts.dataset_id else None,
         metrics=list(dict.fromkeys(METRICS[name].hub for name in facts.metrics if METRICS[name].hub)),
-        eval_results=_eval_results(facts) or None,
+        eval_results=_eval_results(shown) or None,
         inference=False,  # the hosted API runs no custom code: without this the page shows a widget that fails
         **({"widget": WIDGET} if text_alone else {}),
     )

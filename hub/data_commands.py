@@ -44,7 +44,9 @@ then train with the same options of the data set:
 """
 
 PUBLISH_DATASET = """\
-Publish the annotations and features of a data set as Parquet with a card: private, and without any recording.
+Publish the annotations and features of a data set as Parquet with a card: private, without any recording or name.
+
+Participants, recordings, dialogues and keys become pseudonyms; the key that makes them stays in the cache.
 
 examples:
   affecthub publish-dataset clips path/to/folder owner/name --license cc-by-4.0
@@ -146,6 +148,7 @@ def _publish_options(parser: "ArgumentParser") -> None:
     parser.add_argument(
         "--include_media", action="store_true", help="clips and pictures too: with everyone's consent, and the rights"
     )
+    parser.add_argument("--keep_names", action="store_true", help="names as they are, instead of pseudonyms")
 
 
 def _publish(options: "Namespace", data: "DataOptions") -> int:
@@ -154,8 +157,8 @@ def _publish(options: "Namespace", data: "DataOptions") -> int:
     from affecthub.modeling.modalities import MODALITIES
 
     corpus = data.describe(data.build(MODALITIES))
-    media = options.include_media
-    print(publish_dataset(corpus, options.repo_id, private=not options.public, include_media=media))
+    also = {"include_media": options.include_media, "keep_names": options.keep_names}
+    print(publish_dataset(corpus, options.repo_id, private=not options.public, **also))
     return 0
 
 

@@ -1,21 +1,25 @@
 """The model folder: what `AutoModel.from_pretrained` needs, the card, the figures; written whole or not at all."""
 
+import json
 import os
 import platform
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, ProcessorMixin, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from affecthub.datasets_scripts.corpus import Corpus
+from affecthub.datasets_scripts.corpus import Corpus, DataCard
 from affecthub.evaluation.learned_from import LearnedFrom
 from affecthub.evaluation.pictures import SCORES_PICTURE, plot_ablation, plot_curves, plot_reliability, plot_scores
+from affecthub.evaluation.private import Pseudonyms, public_words, roots_of
 from affecthub.evaluation.results import Results, write_results
 from affecthub.hub.card import CardFacts, write_card
 from affecthub.hub.remote_code import add_travelling_code
@@ -45,6 +49,8 @@ class Finished:
     seconds: float
     learned: LearnedFrom | None = None
     """Digests of what it learned from."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Name -> pseudonym, of people and recordings."""
 
 
 @contextmanager
@@ -84,6 +90,7 @@ def save_run(folder: Path, run: Finished) -> None:
         run.model.save_pretrained(beside, max_shard_size=MAX_SHARD)
         run.processor.save_pretrained(beside)
         add_travelling_code(beside)
+        run = publishable(run)
         write_results(run.results, beside / "metrics.json")
         if run.learned is not None:
             run.learned.write(beside)
@@ -91,6 +98,19 @@ def save_run(folder: Path, run: Finished) -> None:
         write_card(beside, card_facts(run, pictures))
         for weights in beside.glob("*.safetensors"):  # which safetensors writes for the owner alone
             weights.chmod((beside / "config.json").stat().st_mode)
+
+
+def publishable(run: Finished) -> Finished:
+    """A run whose folder may be published: what it says of its data holds pseudonyms, and no path of this machine."""
+    corpus, settings = run.corpus, json.loads(json.dumps(run.recipe.to_dict(), default=str))
+    found = corpus.names()
+    found["participant"] = [*found.get("participant", ()), *chain(*getattr(run.recipe.data, "raters", {}).values())]
+    names, roots = Pseudonyms(corpus.name).table(found), roots_of(settings)
+    said = {name: run.results[name] for name in ("data", "audit") if name in run.results}
+    said = public_words(said, names, roots)
+    said["data"]["name"] = corpus.public_name
+    card = DataCard(**public_words(asdict(corpus.card), names, roots))
+    return replace(run, results=run.results | said, corpus=replace(corpus, card=card), names=names)
 
 
 def draw(folder: Path, run: Finished) -> dict[str, str]:
@@ -101,11 +121,12 @@ def draw(folder: Path, run: Finished) -> dict[str, str]:
     for split, tasks in run.results["results"].items():
         for task, scores in tasks.items():
             stem, what = SCORES_PICTURE[scores["kind"]]
-            name, caption = f"{stem}_{split}_{task}.png", f"{what}, {split}, {task}"
+            named = re.sub(r"[^\w-]+", "_", task)
+            name, caption = f"{stem}_{split}_{named}.png", f"{what}, {split}, {task}"
             plot_scores(scores, folder / name, caption, synthetic=synthetic)
             pictures[caption] = name
             if "reliability" in scores:
-                name, caption = f"reliability_{split}_{task}.png", f"Reliability, {split}, {task}"
+                name, caption = f"reliability_{split}_{named}.png", f"Reliability, {split}, {task}"
                 plot_reliability(scores, folder / name, caption, synthetic=synthetic)
                 pictures[caption] = name
     if "ablation" in run.results:
@@ -135,7 +156,7 @@ def card_facts(run: Finished, pictures: dict[str, str]) -> CardFacts:
         physio_size=getattr(model.config, "physio_size", 0),
         parameters={key: value for key, value in run.results["model"].items() if isinstance(value, int)},
         recipe_name=recipe.name,
-        recipe=recipe.to_dict(),
+        recipe=public_words(json.loads(json.dumps(recipe.to_dict(), default=str)), run.names),
         pictures=pictures,
         versions={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
         hardware=hardware(),

@@ -2,14 +2,19 @@
 
 import json
 import logging
+import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import yaml
 from safetensors import SafetensorError, safe_open
 from transformers.dynamic_module_utils import get_relative_imports
 
-from affecthub.hub.push import Content, push, require_repo_id
+from affecthub.evaluation.private import roots_of
+from affecthub.evaluation.runs import RECIPE_FILE
+from affecthub.hub.push import Content, push, refuse_places, require_repo_id
 from affecthub.hub.space import space_files
 
 logger = logging.getLogger(__name__)
@@ -94,9 +99,23 @@ def model_files(folder: Path, repo_id: str) -> dict[str, Content]:
             f"{folder} holds {', '.join(foreign)}, no part of a model: recordings, pickles and the like are never "
             "published with one, so move that elsewhere."
         )
+    if links := sorted(name for name, path in paths.items() if path.is_symlink()):
+        raise ValueError(
+            f"{folder}: {', '.join(links)} is a link, which may lead anywhere: put a copy of the file there instead."
+        )
     _check_weights([path for path in paths.values() if path.suffix == ".safetensors"])
     card = MODEL_ID.sub(f'model_id = "{repo_id}"', paths["README.md"].read_text(encoding="utf-8"))
-    return paths | {"README.md": card.encode()}
+    files = paths | {"README.md": card.encode()}
+    refuse_places(files, _places_known(folder))
+    return files
+
+
+def _places_known(folder: Path) -> list[str]:
+    """Paths that nobody is to read: the run's folder, the home folder, and those that its recipe names."""
+    run = folder.absolute().parent
+    with suppress(OSError, yaml.YAMLError, UnicodeDecodeError):
+        return [f"{run}{os.sep}", *roots_of(yaml.safe_load((run / RECIPE_FILE).read_text(encoding="utf-8")))]
+    return [f"{run}{os.sep}", *roots_of({})]
 
 
 def _needed(folder: Path, names: set[str]) -> list[str]:

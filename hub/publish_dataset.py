@@ -1,10 +1,12 @@
-"""Publishing a data set's rows: Parquet and a card in one commit; annotations and features, no recordings."""
+"""Publishing a data set's rows: Parquet and a card in one commit; annotations and features, nobody's name."""
 
 import logging
 import math
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +16,9 @@ from datasets.table import embed_table_storage
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from affecthub.datasets_scripts.corpus import SPLITS, Corpus
-from affecthub.hub.card import TEMPLATE, TOKENS
+from affecthub.evaluation.private import TOKENS, WHOLE_PATH, Pseudonyms, public_words, renamed, without_paths
+from affecthub.hub.card import TEMPLATE
+from affecthub.hub.markdown import all_plain, fenced, plain
 from affecthub.hub.push import push, require_repo_id
 
 logger = logging.getLogger(__name__)
@@ -38,8 +42,11 @@ MEDIA = {
 """Column that holds a file's bytes -> the paths it is read from, the first that is known, and its type. Of a moment of
 a recording its picture is the medium, never the whole recording."""
 
+SPOKEN = "text"
+"""The column that holds what people said, names too, and is published as it is."""
+
 FORBIDDEN = {
-    "a local path": r"^(file://|~/|[A-Za-z]:[\\/]|/[\w.\- ]+/)",
+    "a local path": WHOLE_PATH,
     "an access token of the Hub": TOKENS.pattern,
 }
 """What no text may be: a path of this machine, or hold: a token."""
@@ -52,10 +59,12 @@ def publish_dataset(
     private: bool = True,
     token: str | None = None,
     include_media: bool = False,
+    keep_names: bool = False,
 ) -> str:
     """Publish rows as a data set that `datasets.load_dataset(repo_id)` loads; everything in one commit, or nothing.
 
-    Columns that hold local paths, and media in the rows themselves, stay behind; the card names them.
+    Columns that hold local paths, and media in the rows themselves, stay behind; the card names them. Participants,
+    recordings, dialogues and keys become pseudonyms, see `evaluation.private`.
 
     Args:
         corpus: as a data set describes itself; rows that are not divided become the split "train".
@@ -63,15 +72,17 @@ def publish_dataset(
         private: whether a new repository is private.
         token: of the Hub; by default that of `hf auth login` or HF_TOKEN.
         include_media: whether to publish the pictures and clips of the rows as well, with a warning: that takes the
-            consent of everyone to be seen or heard, and the rights to the recordings.
+            consent of everyone to be seen or heard, and the rights to the recordings. They go whole: what a camera or
+            a program wrote into a file goes with it.
+        keep_names: whether to publish names as they are.
 
     Returns:
         The address of the commit.
 
     Raises:
         FileNotFoundError: a file that a row names is gone, with `include_media`.
-        ValueError: there are no rows, or a text is a local path or holds an access token; the column is named; or,
-            with `include_media`, the rows are segments of longer files.
+        ValueError: there are no rows, or a text is a local path, or holds an access token or, where nobody speaks, the
+            name of a participant; the column is named; or, with `include_media`, rows are segments of longer files.
         OSError: there is no token, or the Hub refuses or cannot be reached; with the remedy.
     """
     require_repo_id(repo_id)
@@ -81,30 +92,48 @@ def publish_dataset(
     if include_media:
         _check_whole(splits, corpus.name)
         logger.warning(
-            "Pictures and clips of %s go to %s: everyone to be seen or heard must have consented to that, and the "
-            "recordings must be yours to share.",
+            "Pictures and clips of %s go to %s whole: everyone to be seen or heard must have consented to that, and "
+            "the recordings must be yours to share.",
             corpus.name,
             repo_id,
         )
     columns = next(iter(splits.values())).column_names
     splits = {split: _publishable(dataset, include_media) for split, dataset in splits.items()}
+    names, people = {}, {}
+    if not keep_names:
+        pseudonyms, found = Pseudonyms(corpus.name), corpus.names()
+        names = pseudonyms.table(found)
+        people = {name: names[name] for name in found.get("participant", ())}
+        splits = {split: _renamed(dataset, corpus.naming, pseudonyms) for split, dataset in splits.items()}
     for split, dataset in splits.items():
-        _search(dataset, split)
+        _search(dataset, split, people)
     left_out = [name for name in columns if name not in next(iter(splits.values())).column_names]
     with tempfile.TemporaryDirectory() as folder:
         files = {f"data/{path.name}": path for split in splits for path in _shards(splits[split], split, Path(folder))}
-        card = render_dataset_card(splits, corpus, repo_id, left_out)
+        card = render_dataset_card(splits, corpus, repo_id, left_out, names)
         files |= {"README.md": card.content.encode()}
         return push(files, repo_id, "dataset", private=private, token=token, message=None)
 
 
 def render_dataset_card(
-    splits: Mapping[str, Dataset], corpus: Corpus, repo_id: str, left_out: list[str]
+    splits: Mapping[str, Dataset],
+    corpus: Corpus,
+    repo_id: str,
+    left_out: list[str],
+    names: Mapping[str, str] | None = None,
 ) -> DatasetCard:
-    """The card: front matter that says where each split lies, and a page; `left_out` are names of columns."""
+    """The card: front matter that says where each split lies, and a page.
+
+    Args:
+        splits: what is published.
+        corpus: where it comes from.
+        repo_id: "owner/name".
+        left_out: names of columns.
+        names: name -> pseudonym, of people and recordings.
+    """
     rows = sum(map(len, splits.values()))
     data = DatasetCardData(
-        pretty_name=corpus.name,
+        pretty_name=plain(corpus.public_name),
         license=corpus.card.license,
         language=list(corpus.card.language) or None,
         tags=["affecthub", "emotion-recognition", *(["synthetic"] if corpus.synthetic else [])],
@@ -117,17 +146,27 @@ def render_dataset_card(
         ],
     )
     features = next(iter(splits.values())).features
+    words = all_plain(public_words(asdict(corpus.card), names or {}))
     return DatasetCard.from_template(
         data,
         template_path=str(CARD_TEMPLATE),
-        corpus=corpus,
-        card=corpus.card,
+        name=plain(corpus.public_name),
+        synthetic=corpus.synthetic,
+        card=words,
+        citation=without_paths(corpus.card.citation),
+        fenced=fenced,
+        plain=plain,
+        renamed=bool(names),
         repo_id=repo_id,
         splits={split: len(dataset) for split, dataset in splits.items()},
-        columns={name: _type_name(feature) for name, feature in features.items()},
-        labels={name: _label_counts(splits, name) for name, f in features.items() if isinstance(f, ClassLabel)},
+        columns={plain(name): plain(_type_name(feature)) for name, feature in features.items()},
+        labels={
+            plain(name): all_plain(_label_counts(splits, name))
+            for name, feature in features.items()
+            if isinstance(feature, ClassLabel)
+        },
         media=[name for name in MEDIA if name in features],
-        left_out=left_out,
+        left_out=list(map(plain, left_out)),
     )
 
 
@@ -159,14 +198,29 @@ def _is_medium(feature: object) -> bool:
     return bytes_ or isinstance(feature, Image | Audio | Video)
 
 
-def _search(dataset: Dataset, split: str) -> None:
-    """ValueError for the first text that is a local path or holds a token."""
+def _renamed(dataset: Dataset, naming: Mapping[str, str], pseudonyms: Pseudonyms) -> Dataset:
+    """Rows with pseudonyms in the columns of texts that name people, recordings, dialogues and rows."""
+    place = dataset.column_names
+    for column, sort in naming.items():
+        feature = dataset.features.get(column)
+        if isinstance(feature, Value) and "string" in feature.dtype:
+            values = dataset.with_format("arrow")[:].column(column).to_pylist()
+            changed = pa.array([value if value is None else pseudonyms.of(sort, value) for value in values])
+            dataset = dataset.remove_columns([column]).add_column(column, changed, feature=feature)
+    return dataset.select_columns(place)
+
+
+def _search(dataset: Dataset, split: str, people: Mapping[str, str]) -> None:
+    """ValueError for the first text that is a local path, or holds a token or, but for what was said, a name."""
+    named = "|".join(map(re.escape, sorted(name for name in people if renamed(name, people) != name)))
+    named = {"the name of a participant": rf"(?:^|\W)(?:{named})(?:$|\W)"} if named else {}
     for batch in dataset.with_format("arrow").iter(BATCH):
         for name, column in zip(batch.column_names, batch.columns, strict=True):
             texts = column.combine_chunks()
             while pa.types.is_list(texts.type) or pa.types.is_large_list(texts.type):
                 texts = pc.list_flatten(texts)
-            for what, pattern in FORBIDDEN.items() if pa.types.is_string(texts.type) else ():
+            patterns = FORBIDDEN if name == SPOKEN else FORBIDDEN | named
+            for what, pattern in patterns.items() if pa.types.is_string(texts.type) else ():
                 if found := pc.sum(pc.match_substring_regex(texts, pattern)).as_py():
                     raise ValueError(
                         f"Column {name!r} of split {split!r} holds {what} ({found} of {len(texts)} texts): remove the "
@@ -183,12 +237,27 @@ def _shards(dataset: Dataset, split: str, folder: Path) -> Iterator[Path]:
         shard = dataset.shard(count, index, contiguous=True)
         if media:
             # in memory, which a shard fits: the cache of `datasets` would keep another copy of people's faces
-            shard = shard.with_format("arrow").map(
-                embed_table_storage, batched=True, batch_size=BATCH, keep_in_memory=True
-            )
+            shard = shard.with_format("arrow").map(_embedded, batched=True, batch_size=BATCH, keep_in_memory=True)
         path = folder / f"{split}-{index:05d}-of-{count:05d}.parquet"
         shard.to_parquet(path)
         yield path
+
+
+def _embedded(table: pa.Table) -> pa.Table:
+    """Rows with the bytes of their files, of whose names the ends alone are kept."""
+    table = embed_table_storage(table)
+    for place, (name, kind) in enumerate(zip(table.column_names, table.schema.types, strict=True)):
+        if pa.types.is_struct(kind.value_type if pa.types.is_list(kind) else kind) and name in MEDIA:
+            column = table.column(name).to_pylist()
+            table = table.set_column(place, table.schema.field(place), pa.array(_unnamed(column), kind))
+    return table
+
+
+def _unnamed(value: object) -> object:
+    """Media as `datasets` holds them, called by their suffix."""
+    if isinstance(value, list):
+        return [_unnamed(entry) for entry in value]
+    return value and value | {"path": f"file{Path(value['path']).suffix}" if value["path"] else None}
 
 
 def _bytes_of_files(dataset: Dataset, name: str) -> int:

@@ -1,9 +1,10 @@
 """Pushing files to the Hub: a repository, private unless asked otherwise, holds exactly them after one commit."""
 
+import json
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from json import JSONDecodeError
 from pathlib import Path
@@ -14,7 +15,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ge
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.utils import validate_repo_id
 
-from affecthub.hub.card import TOKENS
+from affecthub.evaluation.private import TOKENS
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,9 @@ Content = bytes | Path
 
 KEPT = {".gitattributes"}
 """What the Hub itself puts into a repository."""
+
+HEADER = 2**20
+"""Bytes at the beginning of a file of weights that are searched."""
 
 FAILURES = (TransportError, HfHubHTTPError, JSONDecodeError)
 """A lost connection, a refusal, and an answer that is no JSON, such as a proxy's page."""
@@ -95,6 +99,20 @@ def push(
     return commit.commit_url
 
 
+def refuse_places(files: Mapping[str, Content], places: Iterable[str]) -> None:
+    """ValueError when a file holds a path of this machine, of those that are known; it names the file.
+
+    Of weights the header is searched, which holds all that is no number.
+    """
+    spelled = {text.encode() for place in places for text in (place, json.dumps(place)[1:-1])}
+    for name, content in files.items():
+        if isinstance(content, Path):
+            with content.open("rb") as file:
+                content = file.read(HEADER if content.suffix == ".safetensors" else -1)
+        if found := next((place for place in spelled if place in content), None):
+            raise ValueError(f"{name} holds {found.decode()}, a path of this machine: remove it there, then publish.")
+
+
 def refuse_tokens(files: Mapping[str, Content], token: str) -> None:
     """ValueError when a file holds an access token of the Hub; it names the file, never the token."""
     secret = re.compile(TOKENS.pattern.encode() + b"|" + re.escape(token).encode())
@@ -160,4 +178,4 @@ def _reason(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-__all__ = ["Content", "push", "refuse_tokens", "require_repo_id"]
+__all__ = ["Content", "push", "refuse_places", "refuse_tokens", "require_repo_id"]

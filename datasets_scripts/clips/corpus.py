@@ -50,7 +50,7 @@ class Clips(DataOptions):
     subset: str | None = None
     """Configuration of a data set of the Hub."""
     name: str | None = None
-    """What cards call it (default: the name of its folder or table, never a path)."""
+    """What it is called (default: the name of its folder or table, which stays here: cards say "own data")."""
     license: str = "other"
     """Its licence, by the Hub's word, such as cc-by-4.0."""
     citation: str = ""
@@ -83,10 +83,11 @@ class Clips(DataOptions):
     def describe(self, splits: dict[str, Dataset], facts: Mapping | None = None) -> Corpus:
         """Clips, images or texts."""
         some = next(iter(splits.values()))
-        facts = facts or {"unit": _unit(some), **facts_of(some)}
+        facts = facts or {"unit": _unit(some), "named_by_folder": not self._hub_id, **facts_of(some)}
         columns = set(some.column_names)
         return Corpus(
             name=self.name or facts.get("name") or Path(self.root).expanduser().resolve().stem,
+            named_by_folder=not self.name and facts.get("named_by_folder", False),
             unit=facts["unit"],
             splits=splits,
             crop_faces=self.crop_faces,

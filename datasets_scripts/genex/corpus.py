@@ -70,6 +70,10 @@ class Genex(DataOptions):
     """Attention above it, 0..1, is high."""
     colour_variants: bool = False
     """Each frame in four more colourings, as the reference experiments had it."""
+    name: str | None = None
+    """What it is called (default: the name of its folder, which stays here: cards say "own data")."""
+
+    describes_content = ("root", "limit", "targets", "name")
 
     @property
     def frames(self) -> FrameOptions:
@@ -109,7 +113,8 @@ class Genex(DataOptions):
         rows = rows if "position" in rows.column_names else rows.add_column("position", np.arange(len(rows)))
         targets = tuple(RECORDING_TARGETS[name] for name in self.targets)
         return Corpus(
-            name=(facts or {}).get("name") or self.folder().name,
+            name=self.name or (facts or {}).get("name") or self.folder().name,
+            named_by_folder=not self.name and (facts or {"named_by_folder": True}).get("named_by_folder", False),
             unit="frames",
             splits={ALL: rows},
             targets=targets,

@@ -198,7 +198,7 @@ def test_no_filler_and_nothing_private(full, bare, caplog):
         for private in ("/srv", "/tmp", "file:", "~/", "Users", "../", "hf_a1B2"):
             assert private not in content
         assert set(re.findall(r"(\w+):/", content)) == {"https"}
-    assert "1 tokens: blanked" in caplog.text
+    assert "8 local paths and tokens: blanked" in caplog.text
 
 
 def test_synthetic_data_are_declared_before_anything_else(full, bare):

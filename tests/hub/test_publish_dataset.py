@@ -72,7 +72,7 @@ def loaded(hub, folder, name=NAME):
 
 
 def test_meld_comes_back_without_its_media(meld, hub, tmp_path):
-    url = publish_dataset(corpus_of(meld), NAME)
+    url = publish_dataset(corpus_of(meld), NAME, keep_names=True)
     repo = hub.repos["dataset", NAME]
     assert repo.private and len(repo.commits) == 2
     assert url == f"{hub.url}/datasets/{NAME}/commit/{repo.refs['main']}"
@@ -85,14 +85,14 @@ def test_meld_comes_back_without_its_media(meld, hub, tmp_path):
 
 
 def test_genex_comes_back_without_faces_and_recordings(genex, hub, tmp_path):
-    publish_dataset(corpus_of(genex), NAME)
+    publish_dataset(corpus_of(genex), NAME, keep_names=True)
     rows = loaded(hub, tmp_path)["train"]
     assert set(genex.column_names) - set(rows.column_names) == {"image_path", "recording_path"}
     assert rows["key"][:] == genex["key"][:] and rows.features["physio_values"] == genex.features["physio_values"]
 
 
 def test_a_fresh_process_loads_both_by_name(meld, genex, hub, tmp_path):
-    publish_dataset(corpus_of(meld), NAME)
+    publish_dataset(corpus_of(meld), NAME, keep_names=True)
     publish_dataset(corpus_of(genex), "tester/frames")
     environment = os.environ | hub.environment(tmp_path / "hf_home")
     done = subprocess.run(
@@ -269,7 +269,7 @@ def test_own_recordings_go_up_and_come_back_as_a_data_set_of_the_hub(hub, tmp_pa
     corpus = data.describe(data.build(["audio"]))
     publish_dataset(corpus, NAME)
     assert "audio_path" not in pq.read_table(BytesIO(parquet_of(hub))).column_names
-    publish_dataset(corpus, NAME, include_media=True)
+    publish_dataset(corpus, NAME, include_media=True, keep_names=True)
     assert hub.files(NAME, kind="dataset")["README.md"].decode().count("license: cc-by-4.0") == 1
     environment = os.environ | hub.environment(tmp_path / "other") | {"HF_HUB_OFFLINE": "0"}
     command = [sys.executable, "-c", OWN, NAME]
