@@ -18,6 +18,8 @@ TEMPLATE = "page.html.jinja"
 
 NAMES = "This page names rows and participants as the data set does: keep it where you keep the data."
 
+NAMELESS = "People, recordings and rows have pseudonyms on this page, the same as in what is published of these data."
+
 MOST = 12
 """Parts of a row that are drawn."""
 
@@ -67,7 +69,7 @@ def page_of(report: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "title": report["title"],
         "synthetic": SYNTHETIC_NOTE if report["synthetic"] else "",
-        "lead": [*report["lead"], NAMES],
+        "lead": [*report["lead"], NAMELESS if report["for_others"] else NAMES],
         "sections": [section for section in sections if section["blocks"]],
     }
 

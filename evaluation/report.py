@@ -29,6 +29,7 @@ from .overfitting import overfitting
 from .pictures import panels_of
 from .pools import Pool, pooled
 from .predictions import Predictions
+from .private import SORTS, Pseudonyms, public_words, roots_of
 from .runs import Model, Run, open_models
 from .scores import report as scores_of
 
@@ -61,7 +62,12 @@ Extra = Callable[[Run], Mapping[str, Any]]
 
 
 def report_of(
-    paths: Sequence[str | Path], *, metric: str | None = None, task: str | None = None, extra: Extra | None = None
+    paths: Sequence[str | Path],
+    *,
+    metric: str | None = None,
+    task: str | None = None,
+    extra: Extra | None = None,
+    for_others: bool = False,
 ) -> dict[str, Any]:
     """A report of the models of some runs.
 
@@ -71,6 +77,8 @@ def report_of(
         task: that models are compared by; None: the main one.
         extra: asked for the first run of each model: "cost", "attention", "attribution", "robustness", and "measures"
             of its rows by which errors are shown, as far as it gives them.
+        for_others: with pseudonyms for people, recordings and rows, see `private`; without paths, and without the
+            examples, which show people and what they said.
 
     Raises:
         FileNotFoundError, ValueError: as `runs.open_models`, `pools.pooled` and `comparison.compare`.
@@ -98,8 +106,9 @@ def report_of(
         for name in ("first", "second")
         if pair["better"] not in (None, pair[name])
     }
-    return {
+    report = {
         "version": VERSION,
+        "for_others": for_others,
         "title": f"{facts['data']}: {_count(len(models), 'model')}"
         if len(models) > 1
         else f"{models[0].name} on {facts['data']}",
@@ -114,6 +123,33 @@ def report_of(
         "environment": _environment(first),
         "unsaid": unsaid,
     }
+    return _for_others(report, models) if for_others else report
+
+
+def _for_others(report: dict[str, Any], models: Sequence[Model]) -> dict[str, Any]:
+    """A report that names nobody and no place."""
+    runs = [run for model in models for run in model.runs]
+    study, called = runs[0].predictions.facts["data"], report["data"]["name"]
+    found = {
+        sort: [name for run in runs for name in run.predictions.column(sort) if name is not None]
+        for sort in SORTS
+        if all(sort in run.predictions.table.column_names for run in runs)
+    }
+    names = Pseudonyms(study).table(found)
+    for model in report["models"]:
+        model["folder"] = ""
+        for looked in filter(None, (model.get("attention"), model.get("attribution"))):
+            looked["examples"] = []
+            looked["fields"] = [
+                {key: value for key, value in each.items() if "picture" not in key}
+                for each in looked.get("fields", [])
+            ]
+        for of in model["tasks"].values():
+            people = [group for group in [*of["groups"], *of["worst_groups"].values()] if group["by"] == "participant"]
+            for row, keys in [(row, ("key", "participant")) for row in of["worst"]] + [(g, ("name",)) for g in people]:
+                row |= {key: names.get(row[key], row[key]) for key in keys}
+    places = [str(run.folder.absolute()) for run in runs] + [place for run in runs for place in roots_of(run.recipe)]
+    return public_words(report, names | {study: called}, places)
 
 
 def _model(

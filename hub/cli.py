@@ -180,6 +180,9 @@ def add_report(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--output", type=Path, metavar="HTML", help="default: report.html in the first RUN")
     command.add_argument("--metric", help="by which models and groups are compared; default: what chose the epoch")
     command.add_argument("--task", help="by which models are compared; default: the main one")
+    command.add_argument(
+        "--for-others", action="store_true", help="with pseudonyms instead of names, no path, and no example of anyone"
+    )
     command.add_argument("--no-cost", action="store_true", help="do not load the models to time them")
     command.add_argument(
         "--looking-inside",
@@ -292,7 +295,9 @@ def report(options: argparse.Namespace) -> int:
         return ({} if options.no_cost else _cost(run)) | (_inside(run) if options.looking_inside else {})
 
     page = options.output or options.runs[0] / "report.html"
-    found = report_of(options.runs, metric=options.metric, task=options.task, extra=extra)
+    found = report_of(
+        options.runs, metric=options.metric, task=options.task, extra=extra, for_others=options.for_others
+    )
     print(write_json(found, page.with_suffix(".json")))
     print(write_page(found, page))
     return 0

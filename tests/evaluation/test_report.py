@@ -188,3 +188,15 @@ def test_what_is_not_finite_is_null_in_the_json(tmp_path):
         {"a": [float("nan"), np.float32(np.inf), np.array([1.5, np.nan])], "b": (1, True)}, tmp_path / "x"
     )
     assert json.loads(path.read_text(), parse_constant=pytest.fail) == {"a": [None, None, [1.5, None]], "b": [1, True]}
+
+
+def test_a_report_for_others_names_nobody_and_no_place(tmp_path):
+    run = make_run(tmp_path / "mine", blind="Ann")
+    found = report_of([run], for_others=True)
+    page, kept = render_page(found), write_json(found, tmp_path / "report.json").read_text(encoding="utf-8")
+    for text in (page, kept):
+        assert not re.search(r"\b(?:Ann|Eve|Ida|Kim|Çağrı)\b|alert|test/", text) and str(tmp_path) not in text
+        assert re.search(r"K-[a-z2-7]{16}", text) and "P-" in text
+    assert "have pseudonyms on this page" in page and "my <data>" not in page
+    assert main(["report", str(run), "--no-cost", "--for-others"]) == 0
+    assert json.loads((run / "report.json").read_text(encoding="utf-8"))["for_others"]

@@ -52,7 +52,7 @@ def test_the_published_card_names_the_repository_and_the_folder_stays_as_it_was(
 
 
 def test_the_cards_own_template_has_that_line():
-    assert '%}model_id = {{ repository }}' in TEMPLATE.read_text(encoding="utf-8")
+    assert "%}model_id = {{ repository }}" in TEMPLATE.read_text(encoding="utf-8")
 
 
 def test_a_later_publication_replaces_what_is_stale_and_keeps_the_history(hub, model_folder):
