@@ -12,7 +12,15 @@ from . import charts
 from .comparison_table import PAIR_HEAD, pair_line, verdict
 from .errors import FEWEST
 from .metrics import METRICS, PERCENT, percent
-from .results import SYNTHETIC_NOTE, ablation_table, interval_note, rows_left_out, units_of
+from .results import (
+    SYNTHETIC_NOTE,
+    ablation_table,
+    figures_table,
+    interval_note,
+    rows_left_out,
+    said_columns,
+    units_of,
+)
 
 TEMPLATE = "page.html.jinja"
 
@@ -88,15 +96,9 @@ def _results(report: Mapping[str, Any]) -> Iterator[Block]:
     yield from (_text(line, rule=True) for line in report["rules"])
     for title, _, of in _models(report):
         yield {"kind": "heading", "text": title}
-        rows = [
-            _figure_row(name, figure, of["baseline"]) for name, figure in of["figures"].items() if "value" in figure
-        ]
         main, found = of["figures"][of["metric"]], of["report"]
-        usual = of["baseline"]["usual"]
-        head = ["metric", "model", "95 % interval", "over rows", "sd of seeds", "mean of folds (sd)"]
-        head.append(f"baseline ({usual})" if usual else "baseline")
         caption = f"{of['split']}, {main['rows']:,} rows; {units_of(of['figures']) or 'figures as they are'}"
-        yield _table(caption, *_said(head, rows))
+        yield _table(caption, *figures_table(of["figures"], of["baseline"]))
         yield _text(f"{interval_note(main)}.")
         yield from (_text(f"{note}.") for note in of["notes"])
         if left := rows_left_out(found):
@@ -111,23 +113,6 @@ def _results(report: Mapping[str, Any]) -> Iterator[Block]:
             )
         if "confusion_matrix" in found:
             yield {"kind": "confusion", "matrix": found["confusion_matrix"], "labels": found["labels"]}
-
-
-def _figure_row(name: str, figure: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str]:
-    """A metric by the rule of `figures`."""
-    metric = METRICS[name]
-    ends = [" to ".join(map(metric.shown, figure.get(kind, []))) for kind in ("interval", "interval_by_row")]
-    spread = metric.shown(figure["spread"]) if "spread" in figure else ""
-    folds = metric.shown(figure["mean_of_folds"]) if "mean_of_folds" in figure else ""
-    folds += f" ({metric.shown(figure['spread_of_folds'])})" if "spread_of_folds" in figure else ""
-    usual = metric.shown(baseline["figures"][name]) if name in baseline["figures"] else ""
-    return [metric.title, metric.shown(figure["value"]), *ends, spread, folds, usual]
-
-
-def _said(head: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows without the columns in which nothing is said."""
-    kept = [i for i in range(len(head)) if any(row[i] for row in rows)]
-    return [head[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
 def _comparison(report: Mapping[str, Any]) -> Iterator[Block]:
@@ -149,7 +134,7 @@ def _comparison(report: Mapping[str, Any]) -> Iterator[Block]:
     drawn = charts.dots(dots, "Differences of the models, with their intervals", axis, line=0)
     yield _chart(drawn, "Differences with their 95 % intervals; one that holds 0 shows no difference")
     caption = f"{metric.title} of {compared['task']}, {compared['split']}"
-    yield _table(caption, *_said(PAIR_HEAD, [pair_line(pair, metric) for pair in compared["pairs"]]))
+    yield _table(caption, *said_columns(PAIR_HEAD, [pair_line(pair, metric) for pair in compared["pairs"]]))
     yield {"kind": "list", "entries": [verdict(pair, metric) for pair in compared["pairs"]]}
     yield from (_text(f"{note}.") for note in compared["notes"])
     yield _text(
@@ -327,7 +312,7 @@ def _learning_curve(curve: Mapping[str, Any]) -> Iterator[Block]:
         for step in steps
     ]
     head = ["share", "participants", "rows", metric.title, "95 % interval", "sd of seeds"]
-    yield _table("What learned, the mean of the runs, and the figure that it gave", *_said(head, lines))
+    yield _table("What learned, the mean of the runs, and the figure that it gave", *said_columns(head, lines))
 
 
 def _inside(report: Mapping[str, Any]) -> Iterator[Block]:
@@ -357,7 +342,7 @@ def _attention(found: Mapping[str, Any], folder: str) -> Iterator[Block]:
             caption = (
                 f"{name}: entropy of each head (1: looks everywhere alike), and diversity of heads (0: all alike)"
             )
-            yield _table(f"{caption}, {field['samples']} rows", *_said(["layer", *heads, "diversity"], rows))
+            yield _table(f"{caption}, {field['samples']} rows", *said_columns(["layer", *heads, "diversity"], rows))
         if "heads_picture" in field:
             yield _picture(folder, field["heads_picture"], f"{name}: heads from left to right, layers from above")
     for example in found["examples"]:

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ from .pictures import panels_of
 from .pools import Pool, pooled
 from .predictions import Predictions
 from .private import SORTS, Pseudonyms, public_words, roots_of
+from .results import figures_table, interval_note
 from .runs import Model, Run, open_models
 from .scores import report as scores_of
 
@@ -56,6 +57,19 @@ CHEAPEST = (
 
 OF_RUN = ("reliability", "coverage", "calibration", "agreement", "always_yes", "among_raters")
 """Of a run's own scores, what is shown where it is the only one."""
+
+
+class CardPart(TypedDict):
+    """What a card says of a report, as text."""
+
+    name: str
+    """Of the model, in the lines."""
+    rules: list[str]
+    tables: list[dict[str, Any]]
+    """caption, head, lines and notes, one a target."""
+    lines: list[str]
+    """Against the other models, and what somebody who deploys it has to know."""
+
 
 Extra = Callable[[Run], Mapping[str, Any]]
 """What only the model itself can tell, of a run: its cost, what it looks at."""
@@ -138,6 +152,8 @@ def _for_others(report: dict[str, Any], models: Sequence[Model]) -> dict[str, An
     names = Pseudonyms(study).table(found)
     for model in report["models"]:
         model["folder"] = ""
+        for run in model["runs"]:
+            run["folder"] = ""
         for looked in filter(None, (model.get("attention"), model.get("attribution"))):
             looked["examples"] = []
             looked["fields"] = [
@@ -179,6 +195,7 @@ def _model(
         "runs": [
             {
                 "name": run.folder.name,
+                "folder": str(run.folder.resolve()),
                 "fold": run.fold,
                 "seed": run.seed,
                 "seconds": run.results.get("training", {}).get("seconds"),
@@ -238,12 +255,37 @@ def _task(
             first.predictions, pool.task, first.history, first.recipe["training"].get("best_metric") or metric
         ),
     }
+    if len(model.runs) == 1:  # as its results and card have them
+        for name, figure in found["figures"].items():
+            own = {"interval": "intervals", "interval_by_row": "intervals_by_row"}
+            figure |= {ours: stated[0][key][name] for ours, key in own.items() if name in stated[0].get(key, {})}
     if rows.facts["subsets"] and "train" in first.predictions.splits:
         known = first.predictions.of("train").references(pool.task)
         groups = pool.clusters.ids if len(pool.clusters) > 1 else None
         of_pool = rows.take(_places(rows, pool))
         found["importance"] = modality_importance(of_pool, pool.task, metric, known, seed=0, groups=groups)
     return found
+
+
+def of_card(report: Mapping[str, Any], place: int) -> CardPart:
+    """What a card says of a report.
+
+    Args:
+        report: of `report_of`, for others.
+        place: of the model among its models.
+    """
+    model = report["models"][place]
+    tables = []
+    for task, of in model["tasks"].items():
+        head, lines = figures_table(of["figures"], of["baseline"])
+        main = of["figures"][of["metric"]]
+        notes = [interval_note(main), *of["notes"]]
+        caption = f"{of['split'].capitalize()}, {task}, {main['rows']:,} rows, {_count(len(model['runs']), 'run')}"
+        tables.append({"caption": caption, "head": head, "lines": lines, "notes": notes})
+    pairs = [pair for pair in (report["comparison"] or {"pairs": []})["pairs"] if model["name"] in pair.values()]
+    said = [verdict(pair, METRICS[report["comparison"]["metric"]]) for pair in pairs]
+    said += [line for line in report["advice"]["lines"] if line.startswith(f"{model['name']}: ")]
+    return {"name": model["name"], "rules": report["rules"], "tables": tables, "lines": said}
 
 
 def _places(rows: Predictions, pool: Pool) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from ..media.files import write_file
 from .answers import Kind
@@ -106,6 +106,38 @@ def metric_rows(scores: Scores) -> list[MetricRow]:
         usual, yes = (percent(other["per_class"][label]["f1"]) if other else "" for other in (baseline, everything))
         rows.append(MetricRow(f"F1 {label} ({of['support']:,})", percent(of["f1"]), usual, "", yes))
     return rows
+
+
+def figures_table(
+    figures: Mapping[str, Mapping[str, Any]], baseline: Mapping[str, Any]
+) -> tuple[list[str], list[list[str]]]:
+    """Head and lines of a model's figures over its folds and seeds, as text.
+
+    Args:
+        figures: metric -> `figures.Figures`; those that are not defined are left out.
+        baseline: its figures, and in words what is usual.
+    """
+    head = ["metric", "model", "95 % interval", "over rows", "sd of seeds", "mean of folds (sd)"]
+    head.append(f"baseline ({baseline['usual']})" if baseline["usual"] else "baseline")
+    rows = [_figure_row(name, figure, baseline) for name, figure in figures.items() if "value" in figure]
+    return said_columns(head, rows)
+
+
+def _figure_row(name: str, figure: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str]:
+    """A metric by the rule of `figures`."""
+    metric = METRICS[name]
+    ends = [" to ".join(map(metric.shown, figure.get(kind, []))) for kind in ("interval", "interval_by_row")]
+    spread = metric.shown(figure["spread"]) if "spread" in figure else ""
+    folds = metric.shown(figure["mean_of_folds"]) if "mean_of_folds" in figure else ""
+    folds += f" ({metric.shown(figure['spread_of_folds'])})" if "spread_of_folds" in figure else ""
+    usual = metric.shown(baseline["figures"][name]) if name in baseline["figures"] else ""
+    return [metric.title, metric.shown(figure["value"]), *ends, spread, folds, usual]
+
+
+def said_columns(head: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows without the columns in which nothing is said."""
+    kept = [i for i in range(len(head)) if any(row[i] for row in rows)]
+    return [head[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
 def baseline_name(scores: Scores) -> str:

@@ -19,6 +19,7 @@ from ..datasets_scripts.corpus import DataCard
 from ..evaluation.answers import Kind
 from ..evaluation.metrics import METRICS
 from ..evaluation.private import LOCAL_PATH, TOKEN, is_place, public_words, roots_of, without_places
+from ..evaluation.report import CardPart
 from ..evaluation.results import (
     USUAL,
     Results,
@@ -89,6 +90,8 @@ class CardFacts:
     hardware: str | None = None
     seconds: float | None = None
     """Wall time of the training."""
+    report: CardPart | None = None
+    """What `affecthub report` says of it and of its other folds and seeds."""
 
     @property
     def pipeline_tag(self) -> str:

@@ -6,6 +6,7 @@ What a command needs is imported when it runs, so that help and a mistyped comma
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,6 +70,7 @@ examples:
   affecthub report runs/quickstart
   affecthub report runs/quickstart --looking-inside
   affecthub report runs/with_context runs/without --output context.html
+  affecthub report runs/clips_audio-sweep --card runs/clips_audio-sweep/fold0-seed0/model
 """
 
 PUBLISH = """\
@@ -182,6 +184,12 @@ def add_report(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--task", help="by which models are compared; default: the main one")
     command.add_argument(
         "--for-others", action="store_true", help="with pseudonyms instead of names, no path, and no example of anyone"
+    )
+    command.add_argument(
+        "--card",
+        type=Path,
+        metavar="MODEL_FOLDER",
+        help="also let the card of this run's model say what the report says",
     )
     command.add_argument("--no-cost", action="store_true", help="do not load the models to time them")
     command.add_argument(
@@ -300,7 +308,24 @@ def report(options: argparse.Namespace) -> int:
     )
     print(write_json(found, page.with_suffix(".json")))
     print(write_page(found, page))
+    if options.card:
+        print(_into_card(options))
     return 0
+
+
+def _into_card(options: argparse.Namespace) -> Path:
+    """Let the card of a run's model folder say what the report says, without names and places."""
+    from affecthub.evaluation.report import of_card, report_of
+    from affecthub.hub.card import FACTS, read_facts, write_card
+
+    facts = read_facts(options.card / FACTS)
+    asked = {"metric": options.metric, "task": options.task}
+    runs = [{run["folder"] for run in model["runs"]} for model in report_of(options.runs, **asked)["models"]]
+    place = next((i for i, folders in enumerate(runs) if str(options.card.resolve().parent) in folders), None)
+    if place is None:
+        raise ValueError(f"--card {options.card}: it is the model folder of none of these runs.")
+    public = report_of(options.runs, **asked, for_others=True)
+    return write_card(options.card, replace(facts, report=of_card(public, place)))
 
 
 def _cost(run: "Run") -> dict[str, object]:

@@ -16,8 +16,10 @@ from affecthub.architectures import architecture_names
 from affecthub.datasets_scripts.corpus import DataCard
 from affecthub.datasets_scripts.meld.corpus import Meld
 from affecthub.evaluation.scores import ablation_figures, judged, score
+from affecthub.hub import cli
 from affecthub.hub.card import CARDS, CardFacts, keep_card, main, read_facts, render_card, write_card
 
+from ..evaluation.studies import write_sweep
 from .test_stranger import build
 
 LABELS = ["neutral", "joy", "fear"]
@@ -422,3 +424,33 @@ def test_a_picture_that_is_not_there_is_named(full, tmp_path):
     with pytest.raises(FileNotFoundError, match="no pictures \\['curves.png'\\]"):
         write_card(tmp_path, replace(full, pictures={"Curves": "curves.png"}))
     assert not (tmp_path / "README.md").exists()
+
+
+def test_a_card_takes_the_figures_of_folds_and_seeds_from_the_report(bare, tmp_path, capsys):
+    one, other = (
+        write_sweep(tmp_path / name, folds=3, seeds=1, noise=noise, rate=noise)
+        for name, noise in (("a", 0.5), ("b", 3))
+    )
+    folder = one / "fold1-seed0" / "model"
+    folder.mkdir()
+    write_card(folder, bare)
+    command = [
+        "report",
+        str(other),
+        str(one),
+        "--no-cost",
+        "--output",
+        str(tmp_path / "page.html"),
+        "--card",
+        str(folder),
+    ]
+    assert cli.main(command) == 0
+    told = json.loads((tmp_path / "page.json").read_text(encoding="utf-8"))
+    figure = told["models"][1]["tasks"]["mood"]["figures"]["accuracy"]
+    card = ModelCard.load(folder / "README.md").content
+    ends = " to ".join(f"{100 * end:.1f}" for end in figure["interval"])
+    assert f"| accuracy | {100 * figure['value']:.1f} | {ends} |" in card
+    assert "Test, mood, 48 rows, 3 runs:" in card and "a is better than b" in card
+    assert not re.search("Zoë|<b>", card) and render_card(read_facts(folder / "card.json")).content == card
+    assert cli.main(["report", str(other), "--no-cost", "--card", str(folder)]) == 2
+    assert "the model folder of none of these runs" in capsys.readouterr().err
