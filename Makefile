@@ -1,6 +1,6 @@
 # `make help` lists the targets; each is a line that works without make too.
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint format
+.PHONY: help quickstart test fuzz lint format
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -10,6 +10,9 @@ quickstart: ## set up, render the synthetic corpus, train, evaluate, save
 
 test: ## set up and run the tests
 	python3 run.py test
+
+fuzz: ## hunt with damaged and hostile input; N=examples a test, SEED=another hunt
+	AFFECTHUB_FUZZ_EXAMPLES=$(or $(N),2000) .venv/bin/python -m pytest tests/fuzz --hypothesis-seed=$(or $(SEED),0)
 
 lint: ## ruff: lint and format check
 	python3 run.py lint

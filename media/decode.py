@@ -374,7 +374,8 @@ def _read_samples(decoder: _Frames, sampling_rate: int) -> tuple[np.ndarray | No
         limit = min(limit, stated)
     samples = samples[: round(limit * rate)]
     decoded = max(len(samples) - silent, 0) / rate
-    return np.clip(resample(samples, rate, sampling_rate), -1.0, 1.0), decoded
+    heard = np.clip(resample(samples, rate, sampling_rate), -1.0, 1.0)
+    return (heard, decoded) if len(heard) else (None, 0.0)
 
 
 def _line_up(decoder: _Frames) -> tuple[np.ndarray, int, int]:

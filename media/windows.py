@@ -392,4 +392,5 @@ class _OpenWindow:
         audio = None
         if self.heard:
             audio = np.clip(resample(self.line[: self.heard], self.rate, sampling_rate), -1.0, 1.0)
-        return Window(*self.span, np.stack(self.images) if self.images else None, audio)
+        frames = np.stack(self.images) if self.images else None
+        return Window(*self.span, frames, audio if audio is not None and len(audio) else None)
