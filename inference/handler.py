@@ -15,7 +15,7 @@ A string is a text or base64 and nothing else: no path and no address that a cli
 
 A request that cannot be answered raises ValueError with one sentence, which the service's toolkit answers with status
 400 and `{"error": "<the sentence>"}`. How much a request may hold and cost is limited; the environment variable
-AFFECTHUB_LIMITS changes that, as in "body_bytes=1e9,work_seconds=300".
+AFFECTHUB_MEDIA_LIMITS changes that, as in "body_bytes=1e9,work_seconds=300".
 """
 
 import base64
@@ -28,7 +28,7 @@ from transformers import pipeline
 PARAMETERS = ("window_seconds", "hop_seconds", "batch_size", "strict")
 
 WORK_SECONDS = 120.0
-"""s that an input may take, unless AFFECTHUB_LIMITS says otherwise."""
+"""s that an input may take, unless AFFECTHUB_MEDIA_LIMITS says otherwise."""
 
 ENCODED = ("video", "audio")
 """Keys whose values are files."""
@@ -48,7 +48,7 @@ class EndpointHandler:
 
     def __init__(self, path: str = ""):
         self.pipeline = pipeline(model=path or ".", trust_remote_code=True)
-        told = os.environ.get("AFFECTHUB_LIMITS", "")
+        told = os.environ.get("AFFECTHUB_MEDIA_LIMITS", "")
         self.limits = self.pipeline.limits_of(None if "work_seconds" in told else {"work_seconds": WORK_SECONDS})
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any] | list[Any]:

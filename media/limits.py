@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Self
 
-VARIABLE = "AFFECTHUB_LIMITS"
+VARIABLE = "AFFECTHUB_MEDIA_LIMITS"
 """Environment variable that sets limits for a whole process, as "windows=1000,pixels=4e6"."""
 
 
@@ -106,7 +106,7 @@ def default_limits() -> Limits:
     """The usual ones, with those that the environment sets.
 
     Raises:
-        ValueError: the variable `AFFECTHUB_LIMITS` holds something else.
+        ValueError: the variable `AFFECTHUB_MEDIA_LIMITS` holds something else.
     """
     told = os.environ.get(VARIABLE, "")
     try:
