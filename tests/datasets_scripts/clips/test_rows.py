@@ -143,8 +143,11 @@ def test_a_target_is_not_taken_for_a_role(tmp_path, table, rows_of):
     assert row["speaker"] == 0 and "participant" not in row
 
 
-def test_a_copy_names_the_recording_that_it_is_of(one):
-    path = one({}, {"start": 1, "recording": "b", "source_recording": "a"}, recording="a", source_recording="")
+def test_a_copy_names_the_recording_that_it_is_of(one, tmp_path, monkeypatch):
+    monkeypatch.setenv("AFFECTHUB_CACHE", str(tmp_path / "cache"))
+    path = one(
+        {"start": 0}, {"start": 1, "recording": "b", "source_recording": "a"}, recording="a", source_recording=""
+    )
     corpus = Clips(root=str(path))
     corpus = corpus.describe(corpus.build(["audio"]))
     (rows,) = corpus.splits.values()
