@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from affecthub.datasets_scripts.splits import Fold, make_folds
 from affecthub.evaluation.audit import AuditColumns, audit, findings_table
-from affecthub.evaluation.perceptual_hash import sign_frames
+from affecthub.evaluation.frame_signatures import sign_frames
 from affecthub.media.colour import COLOUR_VARIANTS
 from affecthub.media.decode import read_clip
 from affecthub.modeling.configuration_frame_cnn import FrameCnnConfig

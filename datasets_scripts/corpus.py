@@ -120,7 +120,7 @@ class AuditColumns:
     participant: str | None = None
     """Person or speaker."""
     signature: str | None = None
-    """`perceptual_hash.frame_signature` of the row's frame; None in a row without a frame, or with a flat one."""
+    """`frame_signatures.frame_signature` of the row's frame; None in a row without a frame, or with a flat one."""
     text: str | None = None
     """What was said."""
     labels: tuple[str, ...] = ()

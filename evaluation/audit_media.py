@@ -8,7 +8,7 @@ other checks name, or sounds that were compared and differ.
 import numpy as np
 
 from .findings import EXAMPLES, Finding, unchecked
-from .perceptual_hash import nearest_frames
+from .frame_signatures import nearest_frames
 from .sides import Sides
 from .sound_fingerprint import MAX_ERROR, nearest_sounds
 
@@ -72,7 +72,7 @@ def _same_sound(sides: Sides) -> tuple[Finding | None, np.ndarray]:
 def _near_duplicates(sides: Sides, differ: np.ndarray) -> Finding | None:
     columns = sides.columns
     if columns.signature is None:
-        return unchecked("near_duplicate_frames", "a column with each frame's perceptual_hash.frame_signature")
+        return unchecked("near_duplicate_frames", "a column with each frame's frame_signatures.frame_signature")
     (places, known), (rows, asked) = sides.holding(columns.signature)
     if not known or not asked:
         return unchecked("near_duplicate_frames", "frames with a picture on both sides; all are absent or flat")

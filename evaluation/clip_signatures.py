@@ -28,7 +28,7 @@ from affecthub.media.files import cache_root, file_state, write_file
 from affecthub.media.pictures import decode_image, read_picture
 from affecthub.media.source_code import code_digest
 
-from .perceptual_hash import frame_signature
+from .frame_signatures import frame_signature
 from .sound_fingerprint import RATE, sound_fingerprint
 
 LONGEST = 60.0

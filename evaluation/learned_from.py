@@ -21,7 +21,7 @@ from affecthub.datasets_scripts.corpus import AuditColumns
 from affecthub.media.files import write_file
 
 from .findings import EXAMPLES, Finding, unchecked
-from .perceptual_hash import frame_signature
+from .frame_signatures import frame_signature
 from .sides import NEGLIGIBLE
 from .sound_fingerprint import RATE, sound_fingerprint
 from .texts import LONG_TEXT, bare_text

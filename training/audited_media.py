@@ -7,7 +7,7 @@ from datasets import Dataset
 
 from affecthub.datasets_scripts.corpus import Corpus
 from affecthub.evaluation.clip_signatures import file_digests, sign_clips
-from affecthub.evaluation.perceptual_hash import sign_files, sign_frames
+from affecthub.evaluation.frame_signatures import sign_files, sign_frames
 from affecthub.media.pictures import decode_image
 from affecthub.modeling.modalities import AUDIO, VIDEO
 

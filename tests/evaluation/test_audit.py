@@ -10,7 +10,7 @@ import pytest
 
 from affecthub.datasets_scripts.splits import make_folds
 from affecthub.evaluation.audit import AuditColumns, LeakageError, audit, audit_splits, enforce, findings_table
-from affecthub.evaluation.perceptual_hash import sign_frames
+from affecthub.evaluation.frame_signatures import sign_frames
 from affecthub.media.colour import COLOUR_VARIANTS
 
 COLUMNS = AuditColumns("key", "recording", "participant", "signature", "text", ("label",))

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from affecthub.evaluation.audit import AuditColumns, audit
-from affecthub.evaluation.perceptual_hash import frame_signature
+from affecthub.evaluation.frame_signatures import frame_signature
 from affecthub.evaluation.sound_fingerprint import sound_fingerprint
 
 from .sounds import COPIES, babble, noisy, plain

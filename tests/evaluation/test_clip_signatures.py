@@ -14,7 +14,7 @@ from datasets import Dataset
 from affecthub.datasets_scripts.prepared.clips import ClipForm, prepare_clip
 from affecthub.evaluation import clip_signatures
 from affecthub.evaluation.clip_signatures import Signatures, file_digests, sign_clips
-from affecthub.evaluation.perceptual_hash import frame_signature, nearest_frames
+from affecthub.evaluation.frame_signatures import frame_signature, nearest_frames
 from affecthub.evaluation.sound_fingerprint import nearest_sounds
 from affecthub.media.decode import read_clip
 
