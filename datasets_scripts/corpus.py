@@ -134,7 +134,9 @@ class AuditColumns:
     fault: str | None = None
     """Why the row's media could not be read, and were not compared."""
     features: str | None = None
-    """The row's measured features, the bytes of float32; None in a row without any."""
+    """The row's measured features, the bytes of float32, of its last step at the end; None in a row without any."""
+    numbers: tuple[str, ...] = ()
+    """Targets, numbers."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import pandas as pd
 from affecthub.datasets_scripts.corpus import AuditColumns
 
 from .affdex import circular_inputs
+from .audit_labels import same_tracks, telling_features
 from .audit_media import media_findings
 from .findings import (
     EXAMPLES,
@@ -29,7 +30,7 @@ from .findings import (
     unchecked,
 )
 from .sides import Sides
-from .texts import LONG_TEXT, bare_text
+from .texts import LONG_TEXT, bare_text, plain_name, similar_texts
 
 __all__ = ["AuditColumns", "Finding", "LeakageError", "audit", "audit_splits", "enforce", "findings_table"]
 
@@ -72,7 +73,9 @@ def audit(
     findings = [
         *_overlaps(Sides(train, held_out, columns, synthetic)),
         *_labels_from_participant(train, held_out, columns),
+        *same_tracks(pd.concat([train, held_out], ignore_index=True), columns),
         _target_from_inputs(inputs, targets),
+        telling_features(train, columns, inputs),
         _statistics_outside(train, columns.key, fitted_on),
     ]
     return by_severity(filter(None, findings))
@@ -108,7 +111,9 @@ def _overlaps(sides: Sides) -> list[Finding | None]:
         _same_recording(sides),
         *media_findings(sides),
         _same_participant(sides),
+        _spelled_twice(sides),
         _same_text(sides),
+        _similar_text(sides),
     ]
 
 
@@ -169,6 +174,48 @@ def _same_participant(sides: Sides) -> Finding | None:
     remedy = "split by leave_one_participant_out or grouped_k_fold, or claim nothing about people who are new"
     shared = _shared(sides.train, sides.held_out, participant)
     return _overlap("same_participant", "warning", shared, sides, "participants", remedy)
+
+
+def _spelled_twice(sides: Sides) -> Finding | None:
+    """People who are on both sides, but for how their names are written."""
+    participant = sides.columns.participant
+    if participant is None:
+        return None  # said by same_participant
+    names = [set(side[participant].dropna()) for side in (sides.train, sides.held_out)]
+    known: dict[str, list] = {}
+    for name in sorted(names[0], key=str):
+        known.setdefault(plain_name(name), []).append(name)
+    twice = {name: known[plain_name(name)] for name in names[1] - names[0] if plain_name(name) in known}
+    rows = sides.held_out[participant].map(lambda name: twice[name][0] if name in twice else None, na_action="ignore")
+    shared = sides.held_out[participant][rows.notna()].value_counts()
+    shared.index = [f"{name} = {twice[name][0]}" for name in shared.index]
+    remedy = "write each participant's name in one way, in the tables or by the study's settings, and split again"
+    return _overlap("participant_spelled_twice", "warning", shared, sides, "participants, otherwise spelled,", remedy)
+
+
+def _similar_text(sides: Sides) -> Finding | None:
+    """Long texts that are nearly one of the other side; equal ones are `same_text`."""
+    if sides.columns.text is None:
+        return None
+    (places, known), (rows, asked) = sides.holding(sides.columns.text)
+    bare = [
+        {place: bare_text(text) for place, text in zip(of, texts, strict=True) if len(text.split()) >= LONG_TEXT}
+        for of, texts in ((places, known), (rows, asked))
+    ]
+    equal = set(bare[0].values())
+    bare[1] = {row: text for row, text in bare[1].items() if text not in equal}
+    first, second = ([(place, text) for place, text in side.items() if text] for side in bare)
+    found = similar_texts([text for _, text in first], [text for _, text in second])
+    if not found:
+        return None
+    pairs = [(second[row][0], first[other][0]) for row, other, _ in found]
+    message = (
+        f"{sides.share(len(found), len(sides.held_out), 'rows')} have a text that is nearly one of the {sides.known} "
+        f"side's, of {LONG_TEXT} words or more"
+    )
+    examples = [sides.pair(*pair) for pair in pairs[:EXAMPLES]]
+    remedy = "leave the repeated rows out of one side, or report the figures without them too"
+    return Finding("similar_text", "warning", len(found), message, examples, remedy)
 
 
 def _same_text(sides: Sides) -> Finding | None:

@@ -23,8 +23,12 @@ CHECKS = {
     "near_duplicate_frames": "one picture on both sides, perhaps in other colours",
     "label_from_participant": "knowing who it is gives the label",
     "target_from_inputs": "the target was computed from the inputs",
+    "target_from_feature": "one feature follows the target far better than the others",
+    "same_label_track": "two people with one track of labels",
     "statistics_outside_training": "statistics were fitted on rows outside the training split",
     "same_participant": "one person on both sides",
+    "participant_spelled_twice": "one person on both sides, under two spellings",
+    "similar_text": "nearly one text on both sides",
     "same_text": "one text on both sides, but for case, punctuation and blanks",
     "unreadable_media": "media that could not be compared",
 }

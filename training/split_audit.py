@@ -11,7 +11,7 @@ from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 from transformers import ProcessorMixin
 
-from affecthub.datasets_scripts.corpus import MULTI, SINGLE, Corpus, Target
+from affecthub.datasets_scripts.corpus import MULTI, REGRESSION, SINGLE, Corpus, Target
 from affecthub.evaluation.audit import Finding, audit_splits
 from affecthub.evaluation.findings import by_severity
 from affecthub.evaluation.learned_from import LearnedFrom, learned_finding
@@ -51,7 +51,7 @@ def audit_corpus(corpus: Corpus, processor: ProcessorMixin, folder: Path | None 
     tables = with_media([_table(part, corpus, measured) for part in parts], parts, corpus, processor.modalities)
     media = {name: name for name in (*MEDIA, "features") if name in tables[0]}
     splits = dict(zip(corpus.splits, tables, strict=True))
-    columns = replace(corpus.audit, labels=_label_columns(corpus), **media)
+    columns = replace(corpus.audit, labels=_label_columns(corpus), numbers=_number_columns(corpus), **media)
     findings = audit_splits(
         splits,
         columns,
@@ -90,6 +90,11 @@ def _label_columns(corpus: Corpus) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*corpus.audit.labels, *single, *several]))
 
 
+def _number_columns(corpus: Corpus) -> tuple[str, ...]:
+    """Columns of the audit's table that hold numbers to predict."""
+    return tuple(target.column for target in corpus.targets if target.problem_type == REGRESSION)
+
+
 def _table(parts: list[Dataset], corpus: Corpus, measured: bool) -> pd.DataFrame:
     """What the audit looks at besides media: the columns that the corpus names, the targets, and what was measured."""
     columns = corpus.audit
@@ -99,6 +104,8 @@ def _table(parts: list[Dataset], corpus: Corpus, measured: bool) -> pd.DataFrame
         values = np.concatenate([target.values(rows) for rows in parts])
         if len(_said(target)) > 1:
             table[[f"{target.name}: {label}" for label in target.labels]] = values
+        elif target.problem_type == REGRESSION:
+            table[target.column] = values[:, 0]
         elif values.ndim == 1:
             table[target.column] = pd.Series(values).where(values >= 0)
     if measured:
