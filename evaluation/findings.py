@@ -20,7 +20,7 @@ CHECKS = {
     "same_recording": "one source recording on both sides",
     "same_content": "the bytes of one clip on both sides",
     "same_sound": "one sound on both sides, perhaps in another format",
-    "near_duplicate_frames": "one picture on both sides, perhaps in other colours",
+    "near_duplicate_frames": "one picture on both sides, perhaps in other colours, mirrored, cut or moved",
     "label_from_participant": "knowing who it is gives the label",
     "target_from_inputs": "the target was computed from the inputs",
     "target_from_feature": "one feature follows the target far better than the others",

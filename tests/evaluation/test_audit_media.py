@@ -1,5 +1,7 @@
 """Copies are severe, likeness that has a reason is a warning, and what was not compared is said."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -14,6 +16,9 @@ from .sounds import COPIES, babble, noisy, plain
 COLUMNS = AuditColumns(
     *("key", "recording", "participant", "signature"), content="content", sound="sound", moving="moving", fault="fault"
 )
+
+
+NO_SOUND = replace(COLUMNS, sound=None)
 
 
 def scene(rng):
@@ -94,6 +99,15 @@ def test_a_like_frame_is_severe_unless_it_has_a_reason(sides):
     assert "so do 2 more, but of the same person" in partly.message
     plant(silent[1], "moving", False)
     assert found_in(silent)["near_duplicate_frames"].count == 2  # all there is to see of it is the one picture
+
+
+def test_a_screen_that_all_saw_is_one_finding_that_says_so(sides):
+    shown = sides[0].signature.iloc[:2].tolist() * 3
+    (found,) = found_in([side.assign(signature=shown, sound=None, moving=False) for side in sides], NO_SOUND).values()
+    assert (found.check, found.count) == (
+        "near_duplicate_frames",
+        6,
+    ) and "a screen that all of them saw" in found.message
 
 
 def test_one_copy_in_thousands_is_a_warning(sides):
