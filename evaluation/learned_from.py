@@ -34,7 +34,7 @@ SPLITS = ("train", "validation")
 """What learns, and what chooses the epoch."""
 
 _BYTES = 8
-"""Of a digest: among a million rows, two in ten million pairs of sets agree by chance."""
+"""Of a digest: two sets of a million rows have one in common by chance once in twenty million times."""
 
 Kinds = dict[str, np.ndarray]
 """Kind -> digests, uint64, ascending."""

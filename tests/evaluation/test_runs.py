@@ -1,9 +1,11 @@
 """Runs on disk become models, models pools, and pools one figure by the stated rule."""
 
+import json
 import shutil
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
@@ -177,6 +179,21 @@ def test_a_fold_of_one_class_is_named(tmp_path):
     found = figures(only(sweep), METRICS["auc"], resamples=50)
     assert found["notes"] == ["AUC-ROC is not defined in fold 1"] and list(found["by_fold"]) == ["0", "2", "3"]
     assert np.isfinite(found["interval"]).all() and found["value"] == pytest.approx(found["mean_of_folds"])
+
+
+def test_what_a_run_judged_though_it_learned_from_it_is_named(sweep):
+    def with_a_test_row_in_train(table):
+        keys, splits = table["key"].to_pylist(), table["split"].to_pylist()
+        keys[splits.index("train")] = keys[splits.index("test")]
+        return pa.array(keys)
+
+    tamper(sweep / "fold1-seed0", key=with_a_test_row_in_train)
+    (sweep / "fold0-seed0" / "model").mkdir(exist_ok=True)
+    audit = [{"check": "same_sound", "severity": "severe", "accepted": True}]
+    (sweep / "fold0-seed0" / "model" / "metrics.json").write_text(json.dumps({"audit": audit}))
+    accepted, learned = sorted(only(sweep).notes)
+    assert learned == "fold1-seed0: 1 rows that judge are rows that it learned from: train anew"
+    assert accepted.endswith("so the figures may flatter: same_sound")
 
 
 def test_a_fold_that_is_missing_is_named(sweep):
