@@ -5,6 +5,7 @@ Reads a recipe, then walks through the rooms in order: rows, processor and model
 
 import logging
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from accelerate import PartialState
@@ -15,7 +16,6 @@ from transformers import (
     ProcessorMixin,
     set_seed,
 )
-from transformers.trainer_utils import get_last_checkpoint
 
 from affecthub.datasets_scripts.corpus import Corpus, load_corpus
 from affecthub.evaluation.audit import enforce, findings_table
@@ -25,6 +25,8 @@ from affecthub.hub.model_folder import Finished, clear_checkpoints, save_run
 from affecthub.hub.publish import publish_model
 from affecthub.hub.push import require_repo_id
 from affecthub.media.faults import FAULTS
+from affecthub.media.files import alone
+from affecthub.training.checkpoints import newest_checkpoint, remove_broken
 from affecthub.training.collator import naming_stuck_workers
 from affecthub.training.data import samples_of
 from affecthub.training.encoder_cache.run import needs_preload, use_encoder_cache
@@ -48,7 +50,10 @@ def main() -> None:
     run = parse_run()
     try:
         with naming_stuck_workers():
-            _run(run, join_launch())
+            state, folder = join_launch(), run.output_dir
+            mine = state.is_main_process and (folder.is_dir() or not run.eval_only)
+            with alone(folder, "is training or judging") if mine else nullcontext():
+                _run(run, state)
     except FAULTS as error:
         raise SystemExit(f"train.py: {error}") from error
 
@@ -128,7 +133,9 @@ def checkpoint_to_resume(run: Run, trainer: AffectTrainer) -> str | None:
     A run that had stopped early, and was interrupted while it was judged or saved, learns no further.
     """
     folder = Path(trainer.args.output_dir)
-    newest = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    newest = newest_checkpoint(folder)
+    if trainer.is_world_process_zero():
+        remove_broken(folder)
     if run.resume and newest is None:
         raise ValueError(f"{folder}: no checkpoint to resume; leave --resume out to start anew.")
     if newest and not run.resume:
@@ -136,9 +143,9 @@ def checkpoint_to_resume(run: Run, trainer: AffectTrainer) -> str | None:
             f"{folder} holds checkpoints of an interrupted run: continue it with --resume, delete the folder, or "
             "choose another --output_dir."
         )
-    if newest and (epochs := epochs_until_stopped(newest)):
+    if newest and (epochs := epochs_until_stopped(str(newest))):
         trainer.args.num_train_epochs = epochs
-    return newest
+    return str(newest) if newest else None
 
 
 def describe(recipe: Recipe, corpus: Corpus, trainer: AffectTrainer) -> str:

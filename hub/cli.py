@@ -262,6 +262,7 @@ def add_publish(commands: argparse._SubParsersAction) -> None:
     command.add_argument("repo_id", metavar="OWNER/NAME", help="the repository, made if it is not there")
     command.add_argument("--public", action="store_true", help="let everybody see it")
     command.add_argument("--with-space", action="store_true", help="also make a page where one can try the model")
+    command.add_argument("--trust-remote-code", action="store_true", help="run a foreign model's code to check it")
 
 
 def add_demo(commands: argparse._SubParsersAction) -> None:
@@ -424,7 +425,8 @@ def publish(options: argparse.Namespace) -> int:
     """Publish a folder and print its address."""
     from affecthub.hub.publish import publish_model
 
-    print(publish_model(options.folder, options.repo_id, private=not options.public, with_space=options.with_space))
+    also = {"with_space": options.with_space, "trust_remote_code": options.trust_remote_code}
+    print(publish_model(options.folder, options.repo_id, private=not options.public, **also))
     return 0
 
 

@@ -22,7 +22,10 @@ from affecthub.evaluation.pictures import SCORES_PICTURE, plot_ablation, plot_cu
 from affecthub.evaluation.private import Pseudonyms, public_words, roots_of
 from affecthub.evaluation.results import Results, write_results
 from affecthub.hub.card import CardFacts, write_card
+from affecthub.hub.publish import load_saved
 from affecthub.hub.remote_code import add_travelling_code
+from affecthub.inference.model_check import CHECK_FILE, checks_of
+from affecthub.media.files import write_file
 from affecthub.training.environment import hardware
 from affecthub.training.from_recipe import pretrained_audio
 from affecthub.training.recipe import Recipe
@@ -96,8 +99,15 @@ def save_run(folder: Path, run: Finished) -> None:
             run.learned.write(beside)
         pictures = draw(beside, run)
         write_card(beside, card_facts(run, pictures))
+        write_check(beside)
         for weights in beside.glob("*.safetensors"):  # which safetensors writes for the owner alone
             weights.chmod((beside / "config.json").stat().st_mode)
+
+
+def write_check(folder: Path) -> None:
+    """Write `check.json`: what the folder's weights are, and what its model says to a made sample."""
+    found = json.dumps(checks_of(folder, *load_saved(folder)), indent=1)
+    write_file(folder / CHECK_FILE, f"{found}\n".encode())
 
 
 def publishable(run: Finished) -> Finished:

@@ -1,6 +1,5 @@
 """Publishing a model folder: checked for what is missing and for what must not go, then pushed in one commit."""
 
-import json
 import logging
 import os
 import re
@@ -9,13 +8,22 @@ from contextlib import suppress
 from pathlib import Path
 
 import yaml
-from safetensors import SafetensorError, safe_open
+from transformers import AutoModelForVideoClassification, AutoProcessor, PreTrainedModel, ProcessorMixin
 from transformers.dynamic_module_utils import get_relative_imports
 
 from affecthub.evaluation.private import roots_of
 from affecthub.evaluation.runs import RECIPE_FILE
 from affecthub.hub.push import Content, push, refuse_places, require_repo_id
 from affecthub.hub.space import space_files
+from affecthub.inference.model_check import (
+    REMEDY,
+    check_example,
+    check_files,
+    check_finite,
+    explaining,
+    read_json,
+    weights_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +32,6 @@ REQUIRED = ("config.json", "processor_config.json", "README.md", "metrics.json",
 
 SUFFIXES = {".json", ".jinja", ".md", ".model", ".png", ".py", ".safetensors", ".txt", ".yaml"}
 """All that a model folder may hold, and "LICENSE": no recording of a person, no pickle, nothing by accident."""
-
-WEIGHTS_INDEX = "model.safetensors.index.json"
 
 PICTURES = re.compile(r"!\[[^\]]*\]\(([^)\s:]+)\)")
 """Pictures that a card shows from its own folder."""
@@ -42,6 +48,7 @@ def publish_model(
     token: str | None = None,
     message: str | None = None,
     with_space: bool = False,
+    trust_remote_code: bool = False,
 ) -> str:
     """Publish a model folder: everything in one commit, or nothing.
 
@@ -54,6 +61,8 @@ def publish_model(
         private: whether a new repository is private.
         token: of the Hub; by default that of `hf auth login` or HF_TOKEN.
         message: of the commit.
+        trust_remote_code: whether the folder's own code may run here, to check an architecture that is none of this
+            package's.
         with_space: whether to make the Space "owner/name-demo" as well, a page on which to try the model.
 
     Returns:
@@ -61,12 +70,13 @@ def publish_model(
 
     Raises:
         FileNotFoundError: the folder lacks something; it is named.
-        ValueError: the folder holds something that must not be published, or `repo_id` is none, or it is public
+        ValueError: the folder holds something that must not be published, or a model that does not answer as when it
+            was saved; or `repo_id` is none, or it is public
             although `private` was asked for.
         OSError: there is no token, or the Hub refuses or cannot be reached; with the remedy.
     """
     require_repo_id(repo_id)
-    files = model_files(Path(folder), repo_id)
+    files = model_files(Path(folder), repo_id, trust_remote_code=trust_remote_code)
     url = push(files, repo_id, "model", private=private, token=token, message=message)
     if with_space:
         push(space_files(repo_id), f"{repo_id}-demo", "space", private=private, token=token, message=message)
@@ -79,7 +89,7 @@ def publish_model(
     return url
 
 
-def model_files(folder: Path, repo_id: str) -> dict[str, Content]:
+def model_files(folder: Path, repo_id: str, *, trust_remote_code: bool = False) -> dict[str, Content]:
     """The files of a model folder as they go up: path in the repository -> content.
 
     Raises:
@@ -103,7 +113,7 @@ def model_files(folder: Path, repo_id: str) -> dict[str, Content]:
         raise ValueError(
             f"{folder}: {', '.join(links)} is a link, which may lead anywhere: put a copy of the file there instead."
         )
-    _check_weights([path for path in paths.values() if path.suffix == ".safetensors"])
+    check_model(folder, trust_remote_code=trust_remote_code)
     card = MODEL_ID.sub(f'model_id = "{repo_id}"', paths["README.md"].read_text(encoding="utf-8"))
     files = paths | {"README.md": card.encode()}
     refuse_places(files, _places_known(folder))
@@ -120,17 +130,17 @@ def _places_known(folder: Path) -> list[str]:
 
 def _needed(folder: Path, names: set[str]) -> list[str]:
     """Names of what a model folder cannot do without, as far as its own files say."""
-    needed = [*REQUIRED, WEIGHTS_INDEX if WEIGHTS_INDEX in names else "model.safetensors"]
-    if WEIGHTS_INDEX in names:
-        needed += sorted(set(_json(folder / WEIGHTS_INDEX).get("weight_map", {}).values())) or ["model.safetensors"]
+    needed = [*REQUIRED, *weights_of(folder)]
     for settings in names & {"config.json", "processor_config.json", "tokenizer_config.json"}:
-        needed += _code_named_in(_json(folder / settings))
-    if "config.json" in names and not {"auto_map", "custom_pipelines"} <= _json(folder / "config.json").keys():
+        needed += _code_named_in(read_json(folder / settings))
+    if "config.json" in names and not {"auto_map", "custom_pipelines"} <= read_json(folder / "config.json").keys():
         raise ValueError(
             f"{folder / 'config.json'} has no auto_map or no custom_pipelines: save the model with affecthub "
             "imported, and complete its folder with add_travelling_code of affecthub.hub.remote_code."
         )
-    if "processor_config.json" in names and "tokenizer" in _json(folder / "processor_config.json").get("parts", []):
+    if "processor_config.json" in names and "tokenizer" in read_json(folder / "processor_config.json").get(
+        "parts", []
+    ):
         needed += ["tokenizer.json", "tokenizer_config.json"]
     for name in sorted(name for name in names if name.endswith(".py")):
         needed += [f"{module}.py" for module in get_relative_imports(folder / name)]
@@ -154,22 +164,36 @@ def _code_named_in(settings: object) -> Iterator[str]:
             yield from _code_named_in(value)
 
 
-def _json(path: Path) -> dict:
-    """A JSON object; ValueError naming the file."""
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no JSON object ({error}): write the model folder again.") from None
+def check_model(folder: Path, *, trust_remote_code: bool = False) -> None:
+    """Whether a complete folder holds a model that answers as when it was saved.
+
+    Raises:
+        FileNotFoundError, ValueError: as `publish_model`.
+    """
+    check_files(folder)
+    model, processor = load_saved(folder, trust_remote_code=trust_remote_code)
+    check_finite(model)
+    with explaining(f"{folder}: processor_config.json"):
+        check_example(model, processor, folder)
 
 
-def _check_weights(paths: list[Path]) -> None:
-    """ValueError when a file of weights was cut short or is something else."""
-    for path in paths:
-        try:
-            with safe_open(path, "np"):
-                pass
-        except SafetensorError as error:
-            raise ValueError(f"{path} is broken ({error}): write the model folder again.") from None
+def load_saved(folder: Path, *, trust_remote_code: bool = False) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """Model and processor of a folder, on the CPU.
+
+    Raises:
+        ValueError: what is there does not make a model; the file is named.
+    """
+    trust = {"trust_remote_code": trust_remote_code, "local_files_only": True}
+    with explaining(f"{folder}: processor_config.json"):
+        processor = AutoProcessor.from_pretrained(folder, **trust)
+    with explaining(f"{folder}: config.json, or its weights,"):
+        model, told = AutoModelForVideoClassification.from_pretrained(folder, output_loading_info=True, **trust)
+    if lacking := sorted(told["missing_keys"]):
+        raise ValueError(
+            f"{folder / weights_of(folder)[0]} lacks {len(lacking)} of the model's tensors, such as {lacking[0]}, "
+            f"which would be made up: {REMEDY}."
+        )
+    return model, processor
 
 
-__all__ = ["model_files", "publish_model"]
+__all__ = ["check_model", "load_saved", "model_files", "publish_model"]

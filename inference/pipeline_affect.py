@@ -16,6 +16,7 @@ from transformers import BatchFeature, Pipeline, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from affecthub.inference.inputs import Reading, Sample, as_dictionary, check_windows, samples_of
+from affecthub.inference.model_check import check_loaded
 from affecthub.media.faults import FAULTS
 from affecthub.media.for_processor import windows_for
 from affecthub.media.limits import Limits
@@ -81,6 +82,7 @@ class AffectRecognitionPipeline(Pipeline):
 
     def __init__(self, model: PreTrainedModel, *args, **kwargs):
         super().__init__(model, *args, **kwargs)
+        check_loaded(self.model)
         self.model.eval()
 
     @staticmethod

@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 from huggingface_hub import ModelCard
 from tqdm.auto import tqdm
-from transformers import AutoConfig, pipeline
+from transformers import AutoConfig, AutoModelForVideoClassification, AutoProcessor
 from transformers.utils import cached_file
 
 from affecthub.inference.fetch import is_address
+from affecthub.inference.model_check import check_example, check_files, explaining
 from affecthub.inference.pipeline_affect import TASK, AffectRecognitionPipeline, Answer
 from affecthub.media.container import HeldFile
 from affecthub.media.files import write_file
@@ -35,12 +36,15 @@ def load_pipeline(
         revision: branch, tag or commit on the Hub.
 
     Raises:
-        OSError: there is no such model.
-        ValueError: it is none of this package's, its code was not trusted, or there is no such device.
+        OSError: there is no such model, or a file of it is missing.
+        ValueError: a file is broken, it is none of this package's, its code was not trusted, or no such device.
     """
     options = {"trust_remote_code": trust_remote_code, "revision": revision}
+    if Path(model).is_dir():
+        check_files(model)
     try:
-        config = AutoConfig.from_pretrained(model, **options)
+        with explaining(f"{model}: config.json"):
+            config = AutoConfig.from_pretrained(model, **options)
     except OSError as error:  # whose message may not say what was looked for
         raise OSError(f"{model}: cannot be loaded: {error}") from error
     except ValueError as error:
@@ -51,8 +55,15 @@ def load_pipeline(
         ) from error
     if not getattr(config, "modalities", None):
         raise ValueError(f"{model}: a {config.model_type} model, and none that this package makes; choose another.")
+    with explaining(f"{model}: processor_config.json"):
+        processor = AutoProcessor.from_pretrained(model, **options)
+    with explaining(f"{model}: config.json, or its weights,"):
+        loaded = AutoModelForVideoClassification.from_pretrained(model, config=config, **options)
+    if Path(model).is_dir():
+        with explaining(f"{model}: processor_config.json"):
+            check_example(loaded, processor, model)
     try:
-        return pipeline(TASK, model=model, pipeline_class=AffectRecognitionPipeline, device=device, **options)
+        return AffectRecognitionPipeline(loaded, processor=processor, task=TASK, device=device)
     except RuntimeError as error:  # PyTorch's, for a device that is none or not there
         raise ValueError(f"{model}: cannot be loaded on the device {device!r} ({error}).") from error
 
@@ -65,7 +76,10 @@ def is_synthetic(model: str, revision: str | None = None) -> bool:
     """
     missing = {f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "connection_errors")}
     card = cached_file(model, "README.md", revision=revision, **missing)
-    return card is not None and "synthetic" in (ModelCard.load(card).data.tags or [])
+    if card is None:
+        return False
+    with explaining(f"{model}: README.md"):
+        return "synthetic" in (ModelCard.load(card).data.tags or [])
 
 
 def judge(

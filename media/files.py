@@ -5,6 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+LOCK = ".lock"
+"""In a folder in which something is made: held as long as that takes."""
+
 
 def cache_root() -> Path:
     """Where this package keeps what it makes: $AFFECTHUB_CACHE, or else ~/.cache/affecthub."""
@@ -18,6 +23,29 @@ def file_state(path: str | Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns
+
+
+@contextmanager
+def alone(folder: Path, doing: str) -> Iterator[None]:
+    """Make a folder, and keep other processes that ask for it so out of it; the system lets go when the process dies.
+
+    Args:
+        folder: where something is made.
+        doing: what another process may be at there, such as "is training".
+
+    Raises:
+        OSError: another one is at work there, or the folder cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise OSError(f"{folder}: another launch {doing} there; wait for it, or stop it.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from transformers import AutoModelForVideoClassification, AutoProcessor, Trainer
 
 from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.evaluation.predictions import read_predictions
+from affecthub.media.files import alone
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = {"train": 48, "dev": 16, "test": 16}
@@ -37,7 +38,7 @@ LONG = (
     *("--augmentation.frames.flip=0.5", "--augmentation.features.time_masks=2"),
     "--training.phases=[{start_epoch: 0, encoder_layers: 0}, {start_epoch: 1, encoder_layers: 1}]",
 )
-LEFT = {"predictions.parquet", "history.parquet", "environment.json"}
+LEFT = {".lock", "predictions.parquet", "history.parquet", "environment.json"}
 """What a run leaves beside its model."""
 STRANGER = """
 import sys
@@ -300,10 +301,15 @@ def test_a_full_disk_while_saving_keeps_the_checkpoints_and_resume_saves(run, pl
     with monkeypatch.context() as patch, pytest.raises(SystemExit, match="full/model was not written.*free space"):
         patch.setattr("affecthub.hub.model_folder.write_results", no_space)
         run(*options, where)
-    assert {path.name for path in (place / "full").iterdir()} == {"checkpoints", "recipe.yaml"}
+    assert {path.name for path in (place / "full").iterdir()} == {".lock", "checkpoints", "recipe.yaml"}
     trainer = run(*options, where, "--resume", "true")
     assert trainer.state.global_step == 3 * epochs  # nothing was trained again
     assert {path.name for path in (place / "full").iterdir()} == {"model", "recipe.yaml", *LEFT}
+
+
+def test_two_runs_into_one_folder_do_not_mix(run, place):
+    with alone(place / "taken", "is training"), pytest.raises(SystemExit, match="taken: another launch is training"):
+        run(*TINY, f"--output_dir={place / 'taken'}")
 
 
 def test_a_stranger_gets_the_logits_of_the_trainers_own_model(undisturbed, place):

@@ -16,8 +16,9 @@ from tqdm.auto import tqdm
 from affecthub.datasets_scripts.corpus import DataOptions
 from affecthub.datasets_scripts.prepared.clips import STATUSES, ClipForm, ClipReader, PreparedClip, ReadingProcess
 from affecthub.datasets_scripts.prepared.recordings import read_frames, sound_starts
-from affecthub.datasets_scripts.prepared.shards import Shard, alone, begin, finish, shards_of
+from affecthub.datasets_scripts.prepared.shards import Shard, begin, finish, shards_of
 from affecthub.media.container import TIME_LIMIT
+from affecthub.media.files import alone
 from affecthub.modeling.modalities import MODALITIES
 from affecthub.training.features import FeatureEncoder, clips_of
 from affecthub.training.launch import LONGEST_WAIT, check_processes, runs_on_cpu
@@ -125,7 +126,7 @@ def _together(
     """Write the shards of all splits, each process its own; returns as `prepare`."""
     state = PartialState()
     shards = shards_of(splits, folder, settings, settings["shard_rows"])
-    with alone(folder) if state.is_main_process else nullcontext():
+    with alone(folder, "is preparing data") if state.is_main_process else nullcontext():
         if state.is_main_process:
             begin(folder, settings)
         state.wait_for_everyone()

@@ -9,18 +9,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from accelerate.utils import get_int_from_env
 from tqdm.auto import tqdm
-from transformers.trainer_utils import get_last_checkpoint
 
 from affecthub.datasets_scripts.corpus import fold_names
 from affecthub.evaluation.runs import ENVIRONMENT_FILE
+from affecthub.media.files import alone
+from affecthub.training.checkpoints import newest_checkpoint
 from affecthub.training.from_recipe import modalities_of
-from affecthub.training.launch import ASKED
+from affecthub.training.launch import ASKED, PARENT
 from affecthub.training.recipe import Recipe, load_recipe, write_recipe
 
 SWEEP_FILE = "sweep.yaml"
@@ -77,15 +79,28 @@ def sweep(
         shares: of the people who learn, as `SplitOptions.share`.
 
     Raises:
+        OSError: another sweep is at work in the folder.
         ValueError: the folder holds runs of another recipe; a fold that there is not.
         SweepError: runs failed; all others were trained.
     """
     if wrong := [option for option in options if option.partition("=")[0] in OF_SWEEP]:
         raise ValueError(f"{wrong[0]}: a sweep sets it for each run; use {OF_SWEEP[wrong[0].partition('=')[0]]}.")
     recipe = load_recipe(name, *options)
-    runs = planned(recipe, folder, folds, seeds, shares)
-    keep_recipe(recipe, folder)
     process, processes = int(os.environ.get("RANK", 0)), get_int_from_env(ASKED, 1)
+    with alone(folder, "sweeps") if process == 0 else nullcontext():
+        _sweep(recipe, name, options, folder, planned(recipe, folder, folds, seeds, shares), process, processes)
+
+
+def _sweep(
+    recipe: Recipe,
+    name: str,
+    options: Sequence[str],
+    folder: Path,
+    runs: Sequence[SweptRun],
+    process: int,
+    processes: int,
+) -> None:
+    keep_recipe(recipe, folder)
     mine = runs[process::processes]
     open_runs = [run for run in mine if not run.complete]
     failed = []
@@ -134,7 +149,7 @@ def train(run: SweptRun, name: str, options: Sequence[str]) -> int:
     """Train one run from its last checkpoint on, its output in `log.txt` beside its model; returns the status."""
     run.folder.mkdir(parents=True, exist_ok=True)
     checkpoints = run.folder / "checkpoints"
-    resumed = ["--resume"] if checkpoints.is_dir() and get_last_checkpoint(str(checkpoints)) else []
+    resumed = ["--resume"] if newest_checkpoint(checkpoints) else []
     own = [f"--split.fold={run.fold}", f"--split.share={run.share}", f"--training.seed={run.seed}"]
     own += [f"--output_dir={run.folder}", *resumed]
     with (run.folder / "log.txt").open("a", encoding="utf-8") as log:
@@ -145,6 +160,7 @@ def train(run: SweptRun, name: str, options: Sequence[str]) -> int:
 def _alone() -> dict[str, str]:
     """The environment of a run: without the launch's, and with one GPU where the launch has several processes."""
     found = {key: value for key, value in os.environ.items() if not key.startswith(OF_LAUNCH)}
+    found[PARENT] = str(os.getpid())
     place = os.environ.get("LOCAL_RANK")
     if place is not None and torch.cuda.is_available():
         found["CUDA_VISIBLE_DEVICES"] = _gpus()[int(place) % len(_gpus())]

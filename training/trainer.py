@@ -1,8 +1,9 @@
 """A recipe's training values become a stock `Trainer`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,14 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
 from transformers.integrations.integration_utils import get_available_reporting_integrations
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from affecthub.datasets_scripts.corpus import Corpus, Target
 from affecthub.evaluation.answers import Kind, kind_of, known_rows
 from affecthub.evaluation.metrics import direction_of, main_metric, metrics_of
 from affecthub.evaluation.scores import headline, judged
+from affecthub.media.processes import end_with_parent
+from affecthub.training.checkpoints import mark_complete, writing
 from affecthub.training.clips import StreamedDataset
 from affecthub.training.collator import BATCH_LIMIT, Collator, LengthGroupedSampler
 from affecthub.training.fsdp import shard_by_layers
@@ -204,6 +208,7 @@ class AffectTrainer(Trainer):
             collate_fn=self.data_collator,
             num_workers=settings.dataloader_num_workers,
             timeout=BATCH_LIMIT if settings.dataloader_num_workers else 0,
+            worker_init_fn=end_with_parent,
             pin_memory=settings.dataloader_pin_memory,
         )
         undivided = {"num_processes": 1, "process_index": 0, "dispatch_batches": False}
@@ -216,14 +221,30 @@ class AffectTrainer(Trainer):
     def _get_dataloader(self, *args, **kwargs) -> DataLoader:
         loader = super()._get_dataloader(*args, **kwargs)
         if self.args.dataloader_num_workers:
-            loader.base_dataloader.timeout = BATCH_LIMIT
+            inner = loader.base_dataloader
+            inner.timeout, inner.worker_init_fn = BATCH_LIMIT, partial(start_worker, inner.worker_init_fn)
         return loader
+
+    def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
+        folder = Path(self._get_output_dir(trial=trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
+        with writing(folder):
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                mark_complete(folder)
 
     def _get_train_sampler(self, train_dataset: SampleDataset | None = None) -> torch.utils.data.Sampler | None:
         if not self.settings.group_by_length:
             return super()._get_train_sampler(train_dataset)
         lengths = (train_dataset or self.train_dataset).lengths
         return LengthGroupedSampler(lengths, global_batch(self.args), self.args.seed)
+
+
+def start_worker(then: Callable[[int], None] | None, number: int) -> None:
+    """What a process of a data loader does first; then what the Trainer would have it do."""
+    end_with_parent()
+    if then:
+        then(number)
 
 
 class Metrics:

@@ -14,6 +14,7 @@ import soundfile
 from affecthub.media.decode import MediaError, read_clip
 from affecthub.media.faces import faces_in
 from affecthub.media.pictures import encode_image, read_picture
+from affecthub.media.processes import end_with_parent
 from affecthub.media.windows import Sound
 
 STATUSES = {
@@ -195,7 +196,7 @@ class ReadingProcess:
         self._stop()
 
     def _start(self) -> None:
-        self._pool = self._context.Pool(1)
+        self._pool = self._context.Pool(1, initializer=end_with_parent)
         self._pool.apply_async(encode_audio, (np.zeros(1, np.float32), 8000)).get(START_SECONDS)
 
     def _stop(self) -> None:

@@ -3,8 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -14,20 +13,16 @@ import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 from affecthub.datasets_scripts.files import file_digest
 from affecthub.datasets_scripts.prepared import recordings
 from affecthub.datasets_scripts.prepared.clips import PreparedClip
-from affecthub.media.files import file_state, replacing, write_file
+from affecthub.media.files import LOCK, file_state, replacing, write_file
 from affecthub.media.for_processor import Processor, shorter_side
 from affecthub.media.source_code import code_digest
 
 SETTINGS, MANIFEST = "settings.json", "manifest.json"
 """In the folder: written first, what was asked for; and written last, what is there."""
-
-LOCK = ".lock"
-"""Held while a launch is at work in the folder; the system lets go of it when the process dies."""
 
 CLIPS = ("video_path", "audio_path")
 """Columns that say where a clip lies on this machine."""
@@ -143,25 +138,6 @@ def shards_of(
         for split, rows in splits.items()
         for number, start in enumerate(range(0, len(rows), shard_rows))
     ]
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Make the folder, and keep other launches out of it.
-
-    Raises:
-        OSError: another one is at work there, or the folder cannot be made.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise OSError(f"{folder}: another launch is preparing data there; wait for it, or stop it.") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def begin(folder: Path, settings: Mapping[str, object]) -> None:

@@ -16,10 +16,11 @@ from affecthub.datasets_scripts.corpus import load_corpus
 from affecthub.datasets_scripts.meld.builder import load_meld
 from affecthub.datasets_scripts.meld.corpus import Meld
 from affecthub.datasets_scripts.prepared.clips import ClipForm, ClipReader, decode_audio, encode_audio
-from affecthub.datasets_scripts.prepared.shards import MANIFEST, alone, begin, finish, open_prepared, shards_of
+from affecthub.datasets_scripts.prepared.shards import MANIFEST, begin, finish, open_prepared, shards_of
 from affecthub.datasets_scripts.synthetic.corpora import SampleMeld
 from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.hub import cli
+from affecthub.media.files import alone
 from affecthub.training.augmentation import SpecAugment
 from affecthub.training.clips import ClipDataset
 from affecthub.training.collator import Collator
@@ -203,7 +204,8 @@ def test_a_reader_that_needs_something_else_is_told(tiny, prepared, from_shards,
 
 
 def test_two_launches_at_once_do_not_mix(sample_root, tmp_path):
-    with alone(tmp_path), pytest.raises(OSError, match="another launch is preparing data there; wait for it"):
+    doing = "is preparing data"
+    with alone(tmp_path, doing), pytest.raises(OSError, match=f"another launch {doing} there; wait for it"):
         prepare(SampleMeld(str(sample_root), train_rows=48, validation_rows=16, test_rows=16), tmp_path, FORM)
 
 

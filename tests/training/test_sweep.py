@@ -56,7 +56,7 @@ def test_two_folds_are_trained_for_real_and_each_row_is_judged_once(options, tmp
     out = tmp_path / "swept"
     command = ["sweep", "meld_text", "--folds", "0,2", "--output-dir", str(out), *options]
     assert main(command) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["fold0-seed0", "fold2-seed0", "sweep.yaml"]
+    assert sorted(path.name for path in out.iterdir()) == [".lock", "fold0-seed0", "fold2-seed0", "sweep.yaml"]
     parts = [read_predictions(out / name).of("test") for name in ("fold0-seed0", "fold2-seed0")]
     people = [set(part.column("participant")) for part in parts]
     assert people[0] and people[1] and not people[0] & people[1]

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
+from affecthub.media.processes import end_with_parent
 from affecthub.media.source_code import PACKAGE, code_digest
 from affecthub.modeling.modalities import AUDIO, MODALITIES, TEXT, VIDEO
 from affecthub.training import data
@@ -81,6 +82,7 @@ class FrozenEncoders:
             collate_fn=partial(_encode_held, samples.processor),
             num_workers=self.workers,
             timeout=BATCH_LIMIT if self.workers else 0,
+            worker_init_fn=end_with_parent,
             generator=torch.Generator(),  # so that nothing is drawn from the run's own
         )
         bar = tqdm(total=sum(map(len, ranges)), desc="encoding", unit="sample", disable=not self.shown)
