@@ -11,8 +11,10 @@ quickstart: ## set up, render the synthetic corpus, train, evaluate, save
 test: ## set up and run the tests
 	python3 run.py test
 
-fuzz: ## hunt with damaged and hostile input; N=examples a test, SEED=another hunt
+fuzz: ## hunt: damaged and hostile input, edited folders, killed runs; N=examples a test, SEED=another hunt
 	AFFECTHUB_FUZZ_EXAMPLES=$(or $(N),2000) .venv/bin/python -m pytest tests/fuzz --hypothesis-seed=$(or $(SEED),0)
+	.venv/bin/python -m tests.fuzz.model_folders --cases 300
+	.venv/bin/python -m tests.fuzz.killed_runs --kills 40
 
 lint: ## ruff: lint and format check
 	python3 run.py lint

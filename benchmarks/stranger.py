@@ -46,13 +46,14 @@ def make(folder: Path, architecture: str, modalities: list[str] | None) -> list[
     return re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 
 
-def install(folder: Path, environment: Path, version: str) -> Path:
-    """An environment with what the folder asks for; returns its Python."""
+def install(folder: Path, environment: Path, version: str, also: list[str]) -> Path:
+    """An environment with what the folder asks for, and then other releases of some of it; returns its Python."""
     uv = [sys.executable, "-m", "uv"] if subprocess.run([sys.executable, "-m", "uv", "-V"]).returncode == 0 else ["uv"]
     subprocess.run([*uv, "venv", "--quiet", "--python", version, str(environment)], check=True)
     python = environment / "bin" / "python"
     wanted = ["--python", str(python), "-r", str(folder / "requirements.txt")]
-    subprocess.run([*uv, "pip", "install", "--quiet", *wanted], check=True)
+    for packages in filter(None, (wanted, [*wanted[:2], *also] if also else [])):
+        subprocess.run([*uv, "pip", "install", "--quiet", *packages], check=True)
     return python
 
 
@@ -61,13 +62,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", help=", ".join(KINDS))
     parser.add_argument("--python", default="3.11")
+    parser.add_argument("--also", nargs="*", default=[], help="to install as well, such as transformers==5.20.0")
     options = parser.parse_args()
     failed = 0
     for kind in options.kinds or KINDS:
         with tempfile.TemporaryDirectory() as root:
             folder = Path(root, f"affecthub-{kind}".replace("_", "-"))
             snippets = make(folder, *KINDS[kind])
-            python = install(folder, Path(root, "venv"), options.python)
+            python = install(folder, Path(root, "venv"), options.python, options.also)
             wanted = (folder / "requirements.txt").read_text().split()
             print(kind, json.dumps(wanted))
             before = ""

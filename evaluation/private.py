@@ -79,13 +79,19 @@ class Pseudonyms:
         digest = hmac.digest(self.key, said.encode(), "sha256")
         return f"{prefix}-{base64.b32encode(digest)[:length].decode().lower()}"
 
-    def table(self, names: Mapping[str, Iterable[str | None]]) -> dict[str, str]:
-        """Name -> pseudonym, of the names of each sort; of one that is of two sorts, that of the first."""
+    def table(self, names: Mapping[str, Iterable[str | None]], value: object = None) -> dict[str, str]:
+        """Name -> pseudonym.
+
+        Args:
+            names: of each sort; one that is of two sorts has the pseudonym of the first.
+            value: a JSON value; names that do not occur in its texts are left out. None: all are there.
+        """
+        text = None if value is None else json.dumps(value, ensure_ascii=False, default=str)
         found: dict[str, str] = {}
         for sort, of_sort in names.items():
-            for name in dict.fromkeys(of_sort):
-                if name is not None:
-                    found.setdefault(str(name), self.of(sort, name))
+            for name in dict.fromkeys(str(name) for name in of_sort if name is not None):
+                if text is None or any(json.dumps(form, ensure_ascii=False)[1:-1] in text for form in _forms(name)):
+                    found.setdefault(name, self.of(sort, name))
         return found
 
 

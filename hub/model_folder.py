@@ -115,8 +115,9 @@ def publishable(run: Finished) -> Finished:
     corpus, settings = run.corpus, json.loads(json.dumps(run.recipe.to_dict(), default=str))
     found = corpus.names()
     found["participant"] = [*found.get("participant", ()), *chain(*getattr(run.recipe.data, "raters", {}).values())]
-    names, roots = Pseudonyms(corpus.name).table(found), roots_of(settings)
     said = {name: run.results[name] for name in ("data", "audit") if name in run.results}
+    names = Pseudonyms(corpus.name).table(found, [said, settings, asdict(corpus.card)])
+    roots = roots_of(settings)
     said = public_words(said, names, roots)
     said["data"]["name"] = corpus.public_name
     card = DataCard(**public_words(asdict(corpus.card), names, roots))

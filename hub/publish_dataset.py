@@ -99,11 +99,11 @@ def publish_dataset(
         )
     columns = next(iter(splits.values())).column_names
     splits = {split: _publishable(dataset, include_media) for split, dataset in splits.items()}
-    names, people = {}, {}
+    names, people = None, {}
     if not keep_names:
         pseudonyms, found = Pseudonyms(corpus.name), corpus.names()
-        names = pseudonyms.table(found)
-        people = {name: names[name] for name in found.get("participant", ())}
+        names = pseudonyms.table(found, asdict(corpus.card))
+        people = pseudonyms.table({"participant": found.get("participant", ())})
         splits = {split: _renamed(dataset, corpus.naming, pseudonyms) for split, dataset in splits.items()}
     for split, dataset in splits.items():
         _search(dataset, split, people)
@@ -156,7 +156,7 @@ def render_dataset_card(
         citation=without_paths(corpus.card.citation),
         fenced=fenced,
         plain=plain,
-        renamed=bool(names),
+        renamed=names is not None,
         repo_id=repo_id,
         splits={split: len(dataset) for split, dataset in splits.items()},
         columns={plain(name): plain(_type_name(feature)) for name, feature in features.items()},

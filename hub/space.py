@@ -7,6 +7,8 @@ from pathlib import Path
 from huggingface_hub import SpaceCard, SpaceCardData
 from huggingface_hub.utils import validate_repo_id
 
+from affecthub.inference.model_check import explaining
+
 FILES = Path(__file__).resolve().parent / "space_files"
 
 PLACEHOLDER = '"owner/name"'
@@ -50,13 +52,15 @@ def launch(model_id: str | Path, port: int | None = None) -> None:
     Raises:
         ImportError: gradio is not installed.
         OSError: no such model, or no such port to be had.
-        ValueError: the model brings no pipeline.
+        ValueError: the model brings no pipeline, or a file of it is broken.
     """
     try:
         from affecthub.hub.space_files.app import open_page, serve
     except ImportError as error:
         raise ImportError(f"The page needs gradio ({error}): pip install 'affecthub[demo]'.") from error
-    serve(open_page(str(model_id)), port)
+    with explaining(str(model_id)):
+        page = open_page(str(model_id))
+    serve(page, port)
 
 
 def _card(model_id: str) -> SpaceCard:
