@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from affecthub.datasets_scripts.files import Gathered
 from affecthub.media.container import HeldFile, MediaError, MediaInfo, open_media
+from affecthub.media.ending import missing_bytes
 from affecthub.media.files import write_file
 
 MIN_SECONDS = 0.3
@@ -152,7 +153,7 @@ def check_record(record: Record, root: Path) -> Record:
 
 
 def read_headers(path: str | Path) -> tuple[MediaInfo, int] | str:
-    """What a file states about itself, and how many bytes its index points beyond its end; or its fault.
+    """What a file states about itself, and how many bytes are missing at its end, by its structure; or its fault.
 
     A copy that was cut off still states its whole duration.
     """
@@ -160,10 +161,9 @@ def read_headers(path: str | Path) -> tuple[MediaInfo, int] | str:
         with closing(HeldFile(path)) as held:
             info = held.info
             with open_media(held) as container:
-                ends = [entry.pos + entry.size for stream in container.streams for entry in stream.index_entries]
+                return info, missing_bytes(container, path)
     except MediaError as error:
         return str(error).removeprefix(f"{path}: ")
-    return info, max(ends, default=0) - os.path.getsize(path)
 
 
 def _track_findings(info: MediaInfo) -> list[tuple[str, str]]:

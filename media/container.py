@@ -32,6 +32,10 @@ LIBRARY_FAULTS = (av.error.FFmpegError, cv2.error, MemoryError, ArithmeticError,
 """What the libraries raise where a damaged file leads them to something that cannot be."""
 
 
+WIDEST = 8.0
+"""A pixel's width by its height, or the reverse; a header that states more is not believed."""
+
+
 class MediaError(ValueError):
     """A file of which nothing can be used; the message names the file, the fault and the remedy."""
 
@@ -87,6 +91,10 @@ class MediaInfo:
     height: int | None
     fps: float | None
     """Average frames per second."""
+    pixel_width: float
+    """A pixel's width by its height, see `pixel_width`; 1 without a video stream."""
+    picture_start: float
+    """s from the beginning of the file to its first picture: a sound track may begin before it."""
     audio_codec: str | None
     """None without an audio stream."""
     audio_channels: int | None
@@ -179,11 +187,25 @@ def _stated(container: av.container.InputContainer, source: Source) -> MediaInfo
         width=video.codec_context.width if video else None,
         height=video.codec_context.height if video else None,
         fps=float(video.average_rate) if video and video.average_rate else None,
+        pixel_width=pixel_width(video) if video else 1.0,
+        picture_start=_start_of(video, container) if video else 0.0,
         audio_codec=audio.codec_context.name if audio else None,
         audio_channels=audio.codec_context.layout.nb_channels if audio else None,
         audio_layout=audio.codec_context.layout.name if audio else None,
         audio_rate=audio.codec_context.sample_rate if audio else None,
     )
+
+
+def _start_of(stream: av.stream.Stream, container: av.container.InputContainer) -> float:
+    """s from the beginning of the file, which is that of its first stream."""
+    own = None if stream.start_time is None else float(stream.start_time * stream.time_base)
+    return 0.0 if own is None else max(own - (container.start_time or 0) / av.time_base, 0.0)
+
+
+def pixel_width(stream: av.video.stream.VideoStream) -> float:
+    """A pixel's width by its height, as the stream states it: 1 for most, 1.42 for a film in PAL."""
+    stated = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    return float(stated) if stated and 1 / WIDEST <= stated <= WIDEST else 1.0
 
 
 def name_of(source: Source) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from .audio import LOUDEST, resample, sound_of
 from .container import (
     Deadline,
+    HeldFile,
     MediaError,
     MediaInfo,
     Source,
@@ -24,6 +25,7 @@ from .container import (
     name_of,
     naming,
     open_media,
+    pixel_width,
     probe,
     warn,
 )
@@ -42,9 +44,6 @@ MAX_GAP = 60.0
 
 SAME_INSTANT = 1e-6
 """s: time stamps are rationals turned into floats, so a frame this much later than its target still is on show."""
-
-WIDEST = 8.0
-"""A pixel's width by its height, or the reverse; a header that states more is not believed."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +202,8 @@ def read_clip(
                 "window"
             )
         missing = _missing_seconds(window, durations, {picture, sound} - {None})
-        note_losses(source, bad, missing - _known_to_miss(source, window))
+        if isinstance(source, HeldFile):  # whoever reads a path is told by the clip alone, in each epoch anew
+            note_losses(source, bad, missing - _known_to_miss(source, window))
         return Clip(
             frames=frames,
             frame_times=times,
@@ -234,10 +234,10 @@ def _missing_seconds(
     return max(missing)
 
 
-def _known_to_miss(source: Source, window: _Window) -> float:
+def _known_to_miss(held: HeldFile, window: _Window) -> float:
     """s of the window that the file is already known not to hold."""
-    length, stated = getattr(source, "length", None), window.stated_duration()
-    return 0.0 if length is None or stated is None else max(window.begin + stated - length, 0.0)
+    stated = window.stated_duration()
+    return 0.0 if held.length is None or stated is None else max(window.begin + stated - held.length, 0.0)
 
 
 def note_losses(source: Source, bad: int, missing_seconds: float = 0.0) -> None:
@@ -331,12 +331,6 @@ def _on_show(decoder: _Frames, targets: np.ndarray) -> Iterator[tuple[float, av.
         yield from [shown] * (len(targets) - served)
 
 
-def pixel_width(stream: av.video.stream.VideoStream) -> float:
-    """A pixel's width by its height, as the stream states it: 1 for most, 1.42 for a film in PAL."""
-    stated = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
-    return float(stated) if stated and 1 / WIDEST <= stated <= WIDEST else 1.0
-
-
 def upright(
     frame: av.VideoFrame, frame_size: int | None, shape: tuple[int, int] | None, pixel_width: float = 1.0
 ) -> np.ndarray:
@@ -347,7 +341,7 @@ def upright(
     image = np.rot90(frame.to_ndarray(format="rgb24"), turns := round(frame.rotation / 90))
     height, width = image.shape[:2]
     if shape is None:
-        shape = _square(height, width, 1 / pixel_width if turns % 2 else pixel_width)
+        shape = square_shape(height, width, 1 / pixel_width if turns % 2 else pixel_width)
         scale = frame_size / min(shape) if frame_size else 1.0
         shape = max(round(shape[0] * scale), 1), max(round(shape[1] * scale), 1)
     if shape == (height, width):
@@ -356,7 +350,7 @@ def upright(
     return cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _square(height: int, width: int, pixel_width: float) -> tuple[float, float]:
+def square_shape(height: int, width: int, pixel_width: float) -> tuple[float, float]:
     """Height and width in square pixels; none of them shrinks."""
     return (height, width * pixel_width) if pixel_width >= 1 else (height / pixel_width, width)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .container import MediaError, probe
+from .container import MediaError, MediaInfo, probe
+from .decode import square_shape
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,10 @@ class Frame:
     index: int
     """Of all its frames, from 0."""
     time_ms: float
-    """When it is shown, ms from the beginning of the recording, by its own time stamp: rates need not be constant."""
+    """When it is shown, ms from the beginning of the recording, which may be that of its sound, by its own time stamp:
+    rates need not be constant."""
     image: np.ndarray
-    """uint8 (height, width, 3), RGB, as stored."""
+    """uint8 (height, width, 3), RGB, as stored, but of square pixels."""
 
 
 def count_frames(path: Path) -> int:
@@ -31,13 +33,19 @@ def count_frames(path: Path) -> int:
     Raises:
         MediaError: the file cannot be opened, or states no picture.
     """
-    if not probe(path).has_video:
-        raise MediaError(f"{path}: no video track; export the recording with its pictures")
+    _info(path)
     capture = cv2.VideoCapture(str(path))
     try:
         return int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     finally:
         capture.release()
+
+
+def _info(path: Path) -> MediaInfo:
+    info = probe(path)
+    if not info.has_video:
+        raise MediaError(f"{path}: no video track; export the recording with its pictures")
+    return info
 
 
 def sample_frames(path: Path, *, every: int = 30, rate: float | None = None, start: int = 0) -> Iterator[Frame]:
@@ -58,18 +66,18 @@ def sample_frames(path: Path, *, every: int = 30, rate: float | None = None, sta
     """
     if every < 1 or (rate is not None and rate <= 0):
         raise ValueError(f"every={every} and rate={rate} must be positive")
-    count_frames(path)  # OpenCV itself never raises on a bad file
+    info = _info(path)  # OpenCV itself never raises on a bad file
     capture = cv2.VideoCapture(str(path))
     try:
-        yield from _wanted(capture, every, rate, start)
+        yield from _wanted(capture, every, rate, start, info)
     finally:
         capture.release()
 
 
-def _wanted(capture: cv2.VideoCapture, every: int, rate: float | None, start: int) -> Iterator[Frame]:
+def _wanted(capture: cv2.VideoCapture, every: int, rate: float | None, start: int, info: MediaInfo) -> Iterator[Frame]:
     index, due = 0, 0
     while capture.grab():
-        time = capture.get(cv2.CAP_PROP_POS_MSEC)
+        time = capture.get(cv2.CAP_PROP_POS_MSEC) + 1000 * info.picture_start  # OpenCV's clock begins with the picture
         if rate is None:
             wanted = index % every == 0
         else:
@@ -80,8 +88,16 @@ def _wanted(capture: cv2.VideoCapture, every: int, rate: float | None, start: in
                 ok, image = capture.retrieve()
                 if not ok:
                     return
+                turned = round(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 180 == 90
+                image = _square(image, 1 / info.pixel_width if turned else info.pixel_width)
                 yield Frame(index, time, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         index += 1
+
+
+def _square(image: np.ndarray, pixel_width: float) -> np.ndarray:
+    """An image (height, width, 3) in square pixels."""
+    height, width = (round(side) for side in square_shape(*image.shape[:2], pixel_width))
+    return image if (height, width) == image.shape[:2] else cv2.resize(image, (width, height))
 
 
 def shrink(image: np.ndarray, shorter_side: int) -> np.ndarray:

@@ -29,9 +29,10 @@ from .container import (
     name_of,
     naming,
     open_media,
+    pixel_width,
     warn,
 )
-from .decode import MAX_DRIFT, MAX_GAP, SAME_INSTANT, TOLERANCE, note_losses, pixel_width, upright
+from .decode import MAX_DRIFT, MAX_GAP, SAME_INSTANT, TOLERANCE, note_losses, upright
 from .ending import missing_bytes
 from .limits import Limits, too_much
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock
 from tqdm.auto import tqdm
 
+from affecthub.media.container import probe
 from affecthub.media.faces import MARGIN, MIN_CONFIDENCE, FaceDetector, choose_face, crop, crop_box
 from affecthub.media.files import file_state, write_file
 from affecthub.media.frames import Frame, count_frames, sample_frames, shrink
@@ -105,6 +106,8 @@ def _extract(path: Path, folder: Path, options: FrameOptions, detector: FaceDete
 def _folder_name(path: Path, options: FrameOptions, detector: FaceDetector | None) -> str:
     searched = type(detector).__name__ if options.crop_faces else None
     key = [str(path.resolve()), *file_state(path), asdict(options), searched]
+    info = probe(path)
+    key += [value for value, usual in ((info.picture_start, 0.0), (info.pixel_width, 1.0)) if value != usual]
     return f"{path.stem}-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:10]}"
 
 

@@ -11,6 +11,7 @@ from affecthub.datasets_scripts.genex.imotions_tables import Note
 from affecthub.datasets_scripts.genex.recordings import Recording
 from affecthub.media.container import MediaError
 from affecthub.media.faces import FaceDetector
+from affecthub.media.windows import duration_of
 
 TABLES = {
     "expressions": "table of expressions",
@@ -21,7 +22,7 @@ TABLES = {
 """Fields of `Signals`, in words."""
 
 SLACK = 1000.0
-"""ms: annotations that begin later than this after the last frame are counted as being beyond the recording."""
+"""ms: annotations that begin later than this after its end are counted as being beyond the recording."""
 
 
 def frame_rows(
@@ -51,12 +52,12 @@ def frame_rows(
         notes.append(Note(recording.path.name, "broken", 1, "no frame can be decoded; export the recording again"))
         return []
     times = np.array([frame.time_ms for frame in frames])
-    end = times[-1] + (times[-1] - times[-2] if len(times) > 1 else 0.0)  # at the latest
+    end = max(times[-1], 1000 * duration_of(recording.path))  # not the last frame that was taken
     signals, other_clocks = on_one_clock(recording.signals, end)
     for table, detail in other_clocks.items():
         notes.append(Note(recording.name, "other_clock", 1, f"its {TABLES[table]} {detail}"))
     aligned = align(signals, times, labels)
-    _note_frames(recording, frames, aligned, options, ends_early, notes)
+    _note_frames(recording, frames, aligned, options, ends_early, end, notes)
     return [_row(recording, labels, options, folder, frame, aligned, i) for i, frame in enumerate(frames)]
 
 
@@ -102,23 +103,24 @@ def _note_frames(
     aligned: Aligned,
     options: FrameOptions,
     ends_early: bool,
+    end: float,
     notes: list[Note],
 ) -> None:
     """What is worth knowing of a recording that is used."""
-    name, last = recording.name, frames[-1].time_ms
+    name = recording.name
     coverage = ", ".join(
         f"{what} {share:.0%}"
         for what, share in zip(("face", "gaze", "GSR"), aligned.coverage.mean(axis=0), strict=True)
     )
-    notes.append(Note(name, "used", len(frames), f"{last / 1000:.1f} s by {recording.view}; known of it: {coverage}"))
+    notes.append(Note(name, "used", len(frames), f"{end / 1000:.1f} s by {recording.view}; known of it: {coverage}"))
     if ends_early:
         notes.append(
-            Note(name, "truncated", 1, f"it ends at {last / 1000:.1f} s, before its index says; copy it again")
+            Note(name, "truncated", 1, f"it ends at {end / 1000:.1f} s, before its index says; copy it again")
         )
-    beyond = _beyond(recording, last + SLACK)
+    beyond = _beyond(recording, end + SLACK)
     if beyond:
-        end = recording.signals.last_ms / 1000
-        detail = f"begin after its last frame at {last / 1000:.1f} s; the last ends at {end:.1f} s"
+        last = recording.signals.last_ms / 1000
+        detail = f"begin after its end at {end / 1000:.1f} s; the last ends at {last:.1f} s"
         notes.append(Note(name, "shorter_than_annotations", beyond, detail))
     counts = {
         "no_face_found": sum(frame.box is None for frame in frames) if options.crop_faces else 0,

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import soundfile
 
+from affecthub.media.container import HeldFile
 from affecthub.media.decode import MediaError, read_clip
 from affecthub.media.faces import faces_in
 from affecthub.media.pictures import encode_image, read_picture
@@ -71,7 +72,7 @@ class PreparedClip:
     audio: bytes | None = None
     """FLAC, mono, 16 bits; None where there is none."""
     detail: str = ""
-    """What went wrong."""
+    """What went wrong, also where the rest was kept."""
 
 
 def prepare_clip(row: Mapping[str, object], form: ClipForm) -> PreparedClip:
@@ -81,12 +82,13 @@ def prepare_clip(row: Mapping[str, object], form: ClipForm) -> PreparedClip:
         row: of a data set, see `corpus`.
         form: what to keep.
     """
-    frames, sound = None, None
+    frames, sound, warnings = None, None, []
     try:
         for path, names in files_of(row, ("audio", "video")).items():
             start, seconds = span_of(row, form.max_seconds)
+            held = HeldFile(path)
             clip = read_clip(
-                path,
+                held,
                 num_frames=form.num_frames,
                 frame_size=None if form.crop_faces else form.frame_size,
                 sampling_rate=form.sampling_rate,
@@ -98,6 +100,7 @@ def prepare_clip(row: Mapping[str, object], form: ClipForm) -> PreparedClip:
             )
             frames = clip.frames if "video" in names else frames
             sound = clip.audio if "audio" in names else sound
+            warnings += held.warnings
         if row.get("image_paths"):
             frames = [read_picture(path) for path in spread(row["image_paths"], form.num_frames)]
         if frames is not None and form.crop_faces:
@@ -111,6 +114,7 @@ def prepare_clip(row: Mapping[str, object], form: ClipForm) -> PreparedClip:
         "none" if frames is None and sound is None else "kept",
         video=None if frames is None else [encode_image(shrunk(f, form.frame_size), FULL_COLOUR) for f in frames],
         audio=None if sound is None else encode_audio(sound, form.sampling_rate),
+        detail="; ".join(warnings),
     )
 
 

@@ -1,9 +1,33 @@
 """Frames at a steady rate: which ones, when, resumed, and what bad files do."""
 
+from fractions import Fraction
+
+import av
+import numpy as np
 import pytest
 
 from affecthub.media.container import MediaError
+from affecthub.media.decode import read_clip
 from affecthub.media.frames import count_frames, sample_frames, shrink
+
+
+def write_av(path, first=0, aspect=1):
+    """50 frames, the first of them so many frames after the sound begins, which lasts 4 s."""
+    with av.open(path, "w") as target:
+        video = target.add_stream("libx264", rate=25, options={"bf": "0"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.codec_context.sample_aspect_ratio = Fraction(aspect)
+        sound = target.add_stream("pcm_s16le" if path.suffix == ".mkv" else "aac", rate=48_000, layout="mono")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 192_000), np.float32), "fltp", "mono")
+        silence.sample_rate, silence.pts = 48_000, 0
+        packets = [*sound.encode(silence), *sound.encode()]
+        for number in range(50):
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), "rgb24")
+            frame.pts, frame.time_base = first + number, Fraction(1, 25)
+            packets += video.encode(frame)
+        for packet in sorted([*packets, *video.encode()], key=lambda packet: packet.dts * packet.time_base):
+            target.mux(packet)
+    return path
 
 
 def test_every_nth_frame_with_its_time(render, numbers):
@@ -50,3 +74,16 @@ def test_frames_shrink_but_never_grow(render):
     image = next(sample_frames(render(size=(64, 48)))).image
     assert shrink(image, 24).shape == (24, 32, 3)
     assert shrink(image, 96) is image
+
+
+def test_a_picture_that_begins_after_its_sound_is_timed_from_the_beginning_of_the_recording(tmp_path):
+    path = write_av(tmp_path / "late.mp4", first=50)
+    times = [frame.time_ms for frame in sample_frames(path, every=25)]
+    np.testing.assert_allclose(times, [2000, 3000], atol=30)
+    np.testing.assert_allclose(read_clip(path, num_frames=1).frame_times, [3.0], atol=0.05)
+    assert [frame.time_ms for frame in sample_frames(write_av(tmp_path / "same.mp4"), every=25)] == [0, 1000]
+
+
+def test_pixels_are_square(tmp_path):
+    path = write_av(tmp_path / "wide.mp4", aspect=2)
+    assert next(sample_frames(path)).image.shape == read_clip(path, num_frames=1).frames.shape[1:] == (48, 128, 3)

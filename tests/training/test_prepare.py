@@ -112,8 +112,8 @@ def test_a_changed_row_or_fewer_rows_leave_nothing_old(clips, tmp_path):
     assert rows["text"][:] == fewer["train"]["text"][:]
 
 
-def test_a_clip_that_never_ends_and_one_that_is_broken_stay_as_rows_without_media(clips, tmp_path, processor):
-    os.mkfifo(tmp_path / "endless.mp4")  # nobody writes to it, so opening it waits for ever
+def test_a_clip_that_is_a_pipe_and_one_that_is_broken_stay_as_rows_without_media(clips, tmp_path, processor):
+    os.mkfifo(tmp_path / "endless.mp4")  # nobody writes to it, so opening it would wait for ever
     (tmp_path / "broken.mp4").write_bytes(b"no clip")
     paths = [str(tmp_path / "endless.mp4"), str(tmp_path / "broken.mp4"), None, clips["train"]["video_path"][3]]
     rows = (
@@ -126,8 +126,10 @@ def test_a_clip_that_never_ends_and_one_that_is_broken_stay_as_rows_without_medi
     begin(tmp_path / "out", SETTINGS)
     write_clips(shards, FORM, time_limit=2.0)
     manifest = finish(tmp_path / "out", shards, SETTINGS)
-    assert manifest["statuses"] == {"train": {"kept": 1, "none": 1, "timed_out": 1, "undecodable": 1}}
+    assert manifest["statuses"] == {"train": {"kept": 1, "none": 1, "undecodable": 2}}
     assert list(manifest["shards"][0]["failures"]) == rows["key"][:2]
+    with ClipReader(FORM, 1e-4) as reader:
+        assert [reader.read(rows[3]).status for _ in range(2)] == ["timed_out"] * 2
     lines = summary(manifest)
     assert "not read within 2 s" in lines and "not a media file" in lines and str(tmp_path) not in lines
     loaded = open_prepared(tmp_path / "out").splits()["train"]
