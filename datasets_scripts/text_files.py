@@ -171,8 +171,8 @@ def check_columns(columns: Sequence[str], place: object) -> None:
     """ValueError where a table has no columns, or two of one name, of which one would vanish."""
     if not any(columns):
         raise ValueError(f"{place}: the table is empty; its first line has to name the columns.")
-    if twice := next((name for name in dict.fromkeys(columns) if columns.count(name) > 1), None):
-        places = [str(i) for i, name in enumerate(columns, start=1) if name == twice]
+    if twice := [name for name in dict.fromkeys(columns) if columns.count(name) > 1]:
+        places = [str(i) for i, name in enumerate(columns, start=1) if name == twice[0]]
         raise ValueError(
-            f"{place}: {len(places)} columns are named {twice!r} (columns {' and '.join(places)}): rename one."
+            f"{place}: {len(places)} columns are named {twice[0]!r} (columns {' and '.join(places)}): rename one."
         )

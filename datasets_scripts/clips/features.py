@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tokenize import TokenError
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -10,6 +12,11 @@ from affecthub.datasets_scripts.clips.targets import is_unknown, number
 
 MOST_VALUES = 10_000_000
 """Of one file."""
+
+
+FAULTS = (ArithmeticError, AttributeError, BadZipFile, EOFError, LookupError, MemoryError, OSError, SyntaxError)
+FAULTS += (TokenError, TypeError, ValueError)
+"""What NumPy raises of a file that is no array: it reads the header as Python."""
 
 
 def read_vector(cells: Mapping[str, object], columns: Sequence[str], where: str) -> list[float] | None:
@@ -46,8 +53,11 @@ def read_sequence(path: Path) -> tuple[np.ndarray, list[str]]:
 def _array(path: Path) -> np.ndarray:
     try:
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path}: no array of numbers that can be read ({error}).") from error
+        mapped.dtype, mapped.shape  # noqa: B018 - an archive of arrays has neither
+    except FAULTS as error:
+        raise ValueError(
+            f"{path}: no array of numbers that can be read ({error!r}); save it by `numpy.save`."
+        ) from error
     if mapped.dtype.kind not in "fiu" or mapped.ndim not in (1, 2) or not 0 < mapped.size <= MOST_VALUES:
         raise ValueError(
             f"{path}: {mapped.dtype} of shape {mapped.shape}; numbers of (steps, features) or (features,) are needed, "

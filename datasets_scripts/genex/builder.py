@@ -19,7 +19,7 @@ import pandas as pd
 from affecthub.datasets_scripts.files import existing_folder, fingerprint, visible_files
 from affecthub.datasets_scripts.genex.align import AlignOptions
 from affecthub.datasets_scripts.genex.frames import COMPLETE, FrameOptions, extract_frames
-from affecthub.datasets_scripts.genex.manifest import write_study_manifest
+from affecthub.datasets_scripts.genex.manifest import FINDINGS, write_study_manifest
 from affecthub.datasets_scripts.genex.recordings import find_recordings
 from affecthub.datasets_scripts.genex.rows import frame_rows
 from affecthub.datasets_scripts.genex.study import FEATURES, TABLE_SUFFIXES, TARGETS, VIDEO_SUFFIXES, Study
@@ -28,6 +28,11 @@ from affecthub.media.container import MediaError
 from affecthub.media.faces import FaceDetector, default_detector
 from affecthub.media.files import cache_root
 from affecthub.media.source_code import code_digest
+
+SEVERE = ("other_clock", "unreadable_table", "contradicted_sample")
+"""Findings that are said aloud, besides in the manifest: they take a whole table away."""
+
+logger = datasets.logging.get_logger(__name__)
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -130,6 +135,9 @@ class GenexBuilder(datasets.GeneratorBasedBuilder):
             for row in frame_rows(recording, labels, options, detector, cache, tables.notes)
         ]
         write_study_manifest(tables.notes, Path(self._output_dir))
+        for note in tables.notes:
+            if note.finding in SEVERE:
+                logger.warning("%s: %s; %s", note.subject, FINDINGS[note.finding], note.detail)
         if not rows:
             found = "\n".join(f"{n.subject}: {n.finding} ({n.detail})" for n in tables.notes[:10])
             raise ValueError(f"{root}: {_nothing(root)}; what was found:\n{found}")

@@ -96,6 +96,7 @@ class Study:
     columns: {Respondent Name: Teilnehmer, Peak Time: Zeit}
     expressions: {Grin: Smile}
     face_camera: cam_(?P<participant>P\\d+)_(?P<stimulus>.+)
+    source_recording: {P1/Task brighter: P1/Task}
     ```
     """
 

@@ -134,7 +134,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, column -> cell) of every row; the line is the row's last where a text has line breaks."""
     rows = csv_rows(path, io.StringIO(_text(path), newline=""), ",")
     _, header = next(rows)
-    check_columns(header, path)
+    check_columns([name for name in header if name], path)  # spreadsheets leave columns without a name at the end
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise ValueError(

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from affecthub.datasets_scripts.clips.features import read_sequence
 from affecthub.datasets_scripts.clips.tables import open_table
 from affecthub.datasets_scripts.genex.align import align
 from affecthub.datasets_scripts.genex.clocks import on_one_clock
@@ -165,6 +166,17 @@ def test_parquet(folder, data):
     pq.write_table(pa.table({"file": ["a.wav", "b.wav"], "label": ["joy", None], "x": [[1.0], []]}), buffer)
     path.write_bytes(changed(buffer.getvalue(), data.draw))
     read(path, lambda p: list(open_table(p).rows()))
+
+
+@given(data=st.data())
+def test_features(folder, data):
+    buffer, save = io.BytesIO(), data.draw(st.sampled_from([np.save, np.savez]))
+    kind = data.draw(st.sampled_from(["f4", "f8", "i8", "c8", "U3", "?"]))
+    save(buffer, np.zeros(data.draw(st.lists(st.integers(0, 3), max_size=3)), kind))
+    path = folder / "a.npy"
+    path.write_bytes(changed(buffer.getvalue(), data.draw))
+    found = read(path, read_sequence)
+    assert not found or (found[0].ndim == 2 and not np.isinf(found[0]).any())
 
 
 FILES = {

@@ -159,8 +159,9 @@ def test_nobody_stands_on_two_sides_and_the_statistics_are_of_the_training_rows(
     assert extractor.fitted_digest == row_digest(rows["key"])
     measured = np.asarray(rows["physio_values"], dtype=np.float64)
     known = np.isfinite(measured).any(axis=0)  # of what the study's table never mentions, nothing is
-    np.testing.assert_allclose(extractor.mean[known], np.nanmean(measured[:, known], axis=0), rtol=1e-6)
-    assert (~known).any() and not np.any(np.asarray(extractor.mean)[~known])
+    mean = np.asarray(extractor.mean)
+    np.testing.assert_allclose(mean[known], np.nanmean(measured[:, known], axis=0), rtol=1e-6)
+    assert (~known).any() and not mean[~known].any()
 
 
 def test_rows_that_cannot_be_used_are_counted(tiny_study, loaded):

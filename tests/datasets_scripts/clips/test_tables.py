@@ -14,6 +14,7 @@ from affecthub.datasets_scripts.clips.tables import BATCH, open_table
     ("name", "content", "message"),
     [
         ("a.csv", b"file,label,label\nx,a,b\n", "2 columns are named 'label' \\(columns 2 and 3\\): rename one"),
+        ("a.csv", b"file,,\n", "2 columns are named ''"),
         ("a.csv", b"", "the table is empty"),
         ("a.csv", b"\xef\xbb\xbf", "the table is empty"),
         ("a.csv", b"file,label\nx.wav,a\ny.wav,a,b\n", "row 2: 3 cells for 2 columns.*double quotes"),
