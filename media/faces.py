@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import Protocol
 
 import cv2
@@ -22,6 +23,10 @@ MIN_CONFIDENCE = 0.7
 
 SMALLEST = 24
 """px, the shorter side below which a frame is not searched: MTCNN's own smallest face is 20 px."""
+
+
+_DETECTING = Lock()
+"""OpenCV's networks keep the input between calls: one thread at a time."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,9 @@ class MtcnnDetector:
             return []
         small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
         faces = []
-        for found in self._network.detect_faces(small):
+        with _DETECTING:
+            boxes = self._network.detect_faces(small)
+        for found in boxes:
             left, top, width, height = (round(value / scale) for value in found["box"])
             faces.append(Face((left, top, left + width, top + height), float(found["confidence"])))
         return faces

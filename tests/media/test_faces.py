@@ -1,6 +1,7 @@
 """Faces: the detector on a real face and on none, the choice among several, widening and cutting."""
 
 import importlib.util
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -66,3 +67,10 @@ def test_a_box_is_widened_about_its_centre_and_cut_at_the_edges():
     assert crop_box((-3, 90, 30, 120), (100, 30, 3), margin=2.0) == (0, 75, 30, 100)
     image = np.arange(100 * 30 * 3).reshape(100, 30, 3)
     assert np.array_equal(crop(image, (1, 2, 4, 7)), image[2:7, 1:4])
+
+
+def test_threads_share_a_detector_and_find_what_one_finds(detector, talking_man):
+    frames = [frame.image for frame in talking_man]
+    alone = [detector.detect(frame) for frame in frames]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(detector.detect, frames * 3)) == alone * 3
