@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForVideoClassification, AutoProces
 from transformers.utils import cached_file
 
 from affecthub.inference.fetch import is_address
-from affecthub.inference.model_check import check_example, check_files, explaining
+from affecthub.inference.model_check import check_example, check_files, explaining, read_json
 from affecthub.inference.pipeline_affect import TASK, AffectRecognitionPipeline, Answer
 from affecthub.media.container import HeldFile
 from affecthub.media.files import write_file
@@ -40,8 +40,8 @@ def load_pipeline(
         ValueError: a file is broken, it is none of this package's, its code was not trusted, or no such device.
     """
     options = {"trust_remote_code": trust_remote_code, "revision": revision}
-    if Path(model).is_dir():
-        check_files(model)
+    if (stated := Path(model, "config.json")).is_file():
+        read_json(stated)
     try:
         with explaining(f"{model}: config.json"):
             config = AutoConfig.from_pretrained(model, **options)
@@ -55,6 +55,8 @@ def load_pipeline(
         ) from error
     if not getattr(config, "modalities", None):
         raise ValueError(f"{model}: a {config.model_type} model, and none that this package makes; choose another.")
+    if Path(model).is_dir():
+        check_files(model)
     with explaining(f"{model}: processor_config.json"):
         processor = AutoProcessor.from_pretrained(model, **options)
     with explaining(f"{model}: config.json, or its weights,"):

@@ -199,8 +199,8 @@ def test_publishing_is_private_unless_asked(run, files, monkeypatch):
     assert run("publish", "model", "owner/name")[:2] == (0, "the address\n")
     assert run("publish", "model", "owner/name", "--public", "--with-space")[0] == 0
     assert calls == [
-        ((Path("model"), "owner/name"), {"private": True, "with_space": False}),
-        ((Path("model"), "owner/name"), {"private": False, "with_space": True}),
+        ((Path("model"), "owner/name"), {"private": True, "with_space": False, "trust_remote_code": False}),
+        ((Path("model"), "owner/name"), {"private": False, "with_space": True, "trust_remote_code": False}),
     ]
 
 
