@@ -49,6 +49,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     run = parse_run()
     try:
+        if run.push_to_hub:
+            require_repo_id(run.push_to_hub)  # now, not after hours
         with naming_stuck_workers():
             state, folder = join_launch(), run.output_dir
             mine = state.is_main_process and (folder.is_dir() or not run.eval_only)
@@ -61,8 +63,6 @@ def main() -> None:
 def _run(run: Run, state: PartialState) -> None:
     recipe, folder = run.recipe, run.output_dir / "model"
     check_divisible(run.eval_only, recipe.training.compile)
-    if run.push_to_hub:
-        require_repo_id(run.push_to_hub)  # now, not after hours
     check_trackers(recipe.training.report_to)
     set_seed(recipe.training.seed)
     with state.local_main_process_first():

@@ -49,6 +49,8 @@ def average_precision(draws: Draws) -> np.ndarray:
 def _area_by_groups(draws: Draws) -> np.ndarray:
     """`area_under_roc` of draws of groups (draws,)."""
     tables = [_pairs(*label, draws.groups, draws.units) for label in _labels(draws.answers)]
+    if not tables:
+        return np.full(1, np.nan)
     found = [[] for _ in tables]
     for counts in draws.counts():
         for areas, (right, positives, negatives) in zip(found, tables, strict=True):

@@ -195,7 +195,7 @@ def _model(
         "runs": [
             {
                 "name": run.folder.name,
-                "folder": str(run.folder.resolve()),
+                "folder": str(run.folder),
                 "fold": run.fold,
                 "seed": run.seed,
                 "seconds": run.results.get("training", {}).get("seconds"),

@@ -321,8 +321,9 @@ def _into_card(options: argparse.Namespace) -> Path:
 
     facts = read_facts(options.card / FACTS)
     asked = {"metric": options.metric, "task": options.task}
-    runs = [{run["folder"] for run in model["runs"]} for model in report_of(options.runs, **asked)["models"]]
-    place = next((i for i, folders in enumerate(runs) if str(options.card.resolve().parent) in folders), None)
+    models, folder = report_of(options.runs, **asked)["models"], options.card.resolve().parent
+    runs = [{Path(run["folder"]).resolve() for run in model["runs"]} for model in models]
+    place = next((i for i, folders in enumerate(runs) if folder in folders), None)
     if place is None:
         raise ValueError(f"--card {options.card}: it is the model folder of none of these runs.")
     public = report_of(options.runs, **asked, for_others=True)

@@ -16,6 +16,8 @@ from affecthub.evaluation.predictions import list_column, predictions_of, read_p
 from affecthub.evaluation.report import report_of, write_json
 from affecthub.hub.cli import main
 
+from .studies import write_sweep
+
 LABELS = ["neutral", "joy <b>", "anger"]
 PEOPLE = ["Ann", "<script>alert(1)</script>", "Çağrı", "Dot", "Eve", "Fay", "Gus", "Hal", "Ida", "Jo", "Kim", "Lu"]
 
@@ -200,3 +202,14 @@ def test_a_report_for_others_names_nobody_and_no_place(tmp_path):
     assert "have pseudonyms on this page" in page and "my <data>" not in page
     assert main(["report", str(run), "--no-cost", "--for-others"]) == 0
     assert json.loads((run / "report.json").read_text(encoding="utf-8"))["for_others"]
+
+
+def test_a_family_is_one_model_with_a_learning_curve(tmp_path):
+    for share in (0.5, 1.0):
+        write_sweep(tmp_path / "s" / str(share), seeds=1, share=share, noise=1 / share)
+    report = report_of([tmp_path / "s"])
+    (model,) = report["models"]
+    (curve,) = model["learning_curves"]
+    assert [step["share"] for step in curve["steps"]] == [0.5, 1] and "Comparison" not in render_page(report)
+    assert "participants that learn" in render_page(report)
+    assert any("from 50.0 to 100.0 % of those who learn" in line for line in report["advice"]["lines"])

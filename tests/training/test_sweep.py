@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from affecthub.datasets_scripts.corpus import load_corpus
 from affecthub.evaluation.predictions import read_predictions
 from affecthub.hub.cli import main
+from affecthub.media.files import LOCK
 from affecthub.training import sweep as sweeping
 from affecthub.training.recipe import load_recipe
 from affecthub.training.sweep import SweepError, planned, sweep
@@ -56,7 +58,7 @@ def test_two_folds_are_trained_for_real_and_each_row_is_judged_once(options, tmp
     out = tmp_path / "swept"
     command = ["sweep", "meld_text", "--folds", "0,2", "--output-dir", str(out), *options]
     assert main(command) == 0
-    assert sorted(path.name for path in out.iterdir()) == [".lock", "fold0-seed0", "fold2-seed0", "sweep.yaml"]
+    assert sorted(path.name for path in out.iterdir()) == [LOCK, "fold0-seed0", "fold2-seed0", "sweep.yaml"]
     parts = [read_predictions(out / name).of("test") for name in ("fold0-seed0", "fold2-seed0")]
     people = [set(part.column("participant")) for part in parts]
     assert people[0] and people[1] and not people[0] & people[1]
@@ -97,19 +99,19 @@ def test_processes_of_a_launch_share_the_runs(options, trained, tmp_path, monkey
     assert not {"RANK", "WORLD_SIZE", "MASTER_PORT"} & sweeping._alone().keys()
 
 
-def test_shares_of_the_people_are_swept_and_leave_one_curve(options, tmp_path):
-    out = tmp_path / "swept"
-    assert main(["sweep", "meld_text", "--folds", "1", "--shares", "0.5,1", "--output-dir", str(out), *options]) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["fold1-seed0", "fold1-seed0-share0.5", "sweep.yaml"]
-    people = [set(read_predictions(run).of("train").column("participant")) for run in sorted(out.glob("fold*"))]
+def test_a_share_of_the_people_learns_and_all_are_judged(options, trained, tmp_path):
+    sweep("meld_text", options, tmp_path / "out", [1], [0], [0.5, 1])
+    folders = {path.name for path in (tmp_path / "out").glob("fold*")}
+    assert folders == {"fold1-seed0", "fold1-seed0-share0.5"}
+    recipes = [load_recipe("meld_text", *options, "--split.fold=1", f"--split.share={share}") for share in (1, 0.5)]
+    whole, half = (load_corpus(recipe.data, ["text"], recipe.split) for recipe in recipes)
+    people = [set(corpus.splits["train"]["participant"]) for corpus in (whole, half)]
     assert people[1] < people[0] and len(people[1]) == round(len(people[0]) / 2)
-    assert main(["report", str(out), "--no-cost"]) == 0
-    (model,) = json.loads((out / "report.json").read_text(encoding="utf-8"))["models"]
-    (curve,) = model["learning_curves"]
-    assert [step["share"] for step in curve["steps"]] == [0.5, 1]
-    assert "participants that learn" in (out / "report.html").read_text(encoding="utf-8")
+    assert half.skipped[f"train {half.unit} left out by split.share=0.5"] == 8 * (len(people[0]) - len(people[1]))
+    for split in ("validation", "test"):
+        assert half.splits[split]["key"] == whole.splits[split]["key"]
     with pytest.raises(ValueError, match="--shares: 1.5 is none"):
-        planned(load_recipe("meld_text", *options), out, [0], [0], [1.5])
+        planned(recipes[0], tmp_path, [0], [0], [1.5])
 
 
 def test_folds_are_those_that_the_rows_make(options, tmp_path):

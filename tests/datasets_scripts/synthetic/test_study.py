@@ -78,7 +78,7 @@ def test_nothing_is_found_wrong(built, blocks):
     away = sum(block.away for recording in blocks.values() for block in recording)
     assert counts.pop("no_face_seen", 0) == away
     assert counts.pop("no_annotation") == 10 + away  # nothing comes before the frame at 0 s
-    assert counts == {"used": 10 * (SECONDS + 1), "other_table": 1}
+    assert counts == {"used": 10 * (SECONDS + 1), "other_table": 1, "never_mentioned": 22}
 
 
 def test_every_frame_meets_its_own_second(built, blocks):
