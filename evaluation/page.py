@@ -222,6 +222,8 @@ def _groups(report: Mapping[str, Any]) -> Iterator[Block]:
                 continue
             worst = of["worst_groups"].get(sort)
             yield {"kind": "heading", "text": f"{caption}, {title}"}
+            if (known := sum(group["rows"] for group in found)) < of["report"]["rows"]:
+                yield _text(f"Known of {known:,} of {of['report']['rows']:,} rows.")
             if worst:
                 yield _text(
                     f"Worst of those with {FEWEST} rows or more: {worst['name']}, {metric.name} "
@@ -397,8 +399,9 @@ def _robustness(report: Mapping[str, Any]) -> Iterator[Block]:
             name = f"{curve['disturbance']}, {model['name']}"
             usual = found["undisturbed"]["value"]
             drawn = charts.curve(steps, name, curve["unit"], axis, line=None if usual is None else unit * usual)
-            caption = f"{name}: {curve['touched']:,} rows hold it; dashed: undisturbed; whiskers: 95 % intervals by"
-            yield _chart(drawn, f"{caption} {found['clusters']}")
+            caption = f"{name}: {curve['touched']:,} rows hold it; dashed: undisturbed"
+            caption += f"; whiskers: 95 % intervals by {found['clusters']}" if any(ends) else ""
+            yield _chart(drawn, caption)
 
 
 def _cost(report: Mapping[str, Any]) -> Iterator[Block]:

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from ..media.files import write_file
 from .answers import Kind
-from .comparison import Comparison, compare
+from .comparison import Comparison, check_comparable, compare
 from .comparison_table import verdict
 from .errors import Measured, by_group, confused_pairs, worst_group, worst_rows
 from .figures import figures
@@ -105,13 +105,13 @@ def report_of(
         unsaid.append(
             "There is no test split: figures are of validation, which also chose the epoch, and are too kind."
         )
+    pools = [pooled(model, split, task) for model in models] if len(models) > 1 else []
+    for other in pools[1:]:  # before anything that takes long
+        check_comparable(pools[0], other)
     said = [_model(model, split, metric, extra(model.runs[0]) if extra else {}, unsaid) for model in models]
     for model, family in zip(said, of_family, strict=True):
         model["learning_curves"] = _learning_curves(model, family, split, unsaid)
-    compared = None
-    if len(models) > 1:
-        pools = [pooled(model, split, task) for model in models]
-        compared = compare(pools, _chosen(models[0], pools[0].first.kind, metric))
+    compared = compare(pools, _chosen(models[0], pools[0].first.kind, metric)) if pools else None
     first = models[0].runs[0]
     facts = first.predictions.facts
     worse = {
