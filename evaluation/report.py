@@ -152,8 +152,6 @@ def _for_others(report: dict[str, Any], models: Sequence[Model]) -> dict[str, An
     names = Pseudonyms(study).table(found)
     for model in report["models"]:
         model["folder"] = ""
-        for run in model["runs"]:
-            run["folder"] = ""
         for looked in filter(None, (model.get("attention"), model.get("attribution"))):
             looked["examples"] = []
             looked["fields"] = [
@@ -195,7 +193,6 @@ def _model(
         "runs": [
             {
                 "name": run.folder.name,
-                "folder": str(run.folder),
                 "fold": run.fold,
                 "seed": run.seed,
                 "seconds": run.results.get("training", {}).get("seconds"),

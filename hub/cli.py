@@ -310,24 +310,25 @@ def report(options: argparse.Namespace) -> int:
     print(write_json(found, page.with_suffix(".json")))
     print(write_page(found, page))
     if options.card:
-        print(_into_card(options))
+        print(_into_card(options, found))
     return 0
 
 
-def _into_card(options: argparse.Namespace) -> Path:
+def _into_card(options: argparse.Namespace, found: dict) -> Path:
     """Let the card of a run's model folder say what the report says, without names and places."""
+    from affecthub.evaluation.learning_curve import families
     from affecthub.evaluation.report import of_card, report_of
+    from affecthub.evaluation.runs import open_models
     from affecthub.hub.card import FACTS, read_facts, write_card
 
-    facts = read_facts(options.card / FACTS)
-    asked = {"metric": options.metric, "task": options.task}
-    models, folder = report_of(options.runs, **asked)["models"], options.card.resolve().parent
-    runs = [{Path(run["folder"]).resolve() for run in model["runs"]} for model in models]
-    place = next((i for i, folders in enumerate(runs) if folder in folders), None)
-    if place is None:
+    facts, folder = read_facts(options.card / FACTS), options.card.resolve().parent
+    models = [family[-1] for family in families(open_models(options.runs))]
+    held = [folder in [run.folder.resolve() for run in model.runs] for model in models]
+    if not any(held):
         raise ValueError(f"--card {options.card}: it is the model folder of none of these runs.")
-    public = report_of(options.runs, **asked, for_others=True)
-    return write_card(options.card, replace(facts, report=of_card(public, place)))
+    if not found["for_others"]:
+        found = report_of(options.runs, metric=options.metric, task=options.task, for_others=True)
+    return write_card(options.card, replace(facts, report=of_card(found, held.index(True))))
 
 
 def _cost(run: "Run") -> dict[str, object]:

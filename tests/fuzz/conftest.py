@@ -1,7 +1,10 @@
 """The hunt: a small share of it, always the same, in the suite; all of it, and others by `SEED`, by `make fuzz`."""
 
 import os
+import tempfile
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 EXAMPLES = "AFFECTHUB_FUZZ_EXAMPLES"
@@ -16,3 +19,10 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("hunt")
+
+
+@pytest.fixture(scope="module")
+def folder():
+    """For what is written and read; hypothesis asks for one that outlives an example."""
+    with tempfile.TemporaryDirectory() as made:
+        yield Path(made)

@@ -2,12 +2,10 @@
 
 import contextlib
 import io
-import tempfile
 import time
 from dataclasses import fields
 from pathlib import Path
 
-import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,12 +62,6 @@ def texts(draw, seeds):
         )
         content = content[:first] + piece + content[last:]
     return draw(st.sampled_from([b"", b"", b"\xef\xbb\xbf"])) + content
-
-
-@pytest.fixture(scope="module")
-def folder():
-    with tempfile.TemporaryDirectory() as made:
-        yield Path(made)
 
 
 def read(path, reader):

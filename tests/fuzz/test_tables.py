@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,12 +105,6 @@ def tables(draw, *headers, above=0):
     file = io.StringIO(newline="")
     csv.writer(file).writerows([*[["#Line", "x"]] * above, names, *rows])
     return changed(file.getvalue().encode(errors="replace"), draw)
-
-
-@pytest.fixture(scope="module")
-def folder():
-    with tempfile.TemporaryDirectory() as made:
-        yield Path(made)
 
 
 def read(path, reader):
