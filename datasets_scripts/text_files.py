@@ -5,13 +5,18 @@ What a library says of it becomes a ValueError that names file, line, value and 
 """
 
 import csv
+import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
+
+from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
+
+Form = TypeVar("Form")
 
 VARIABLE = "AFFECTHUB_LIMITS"
 """Environment variable that changes `Limits`, such as "table_bytes=8e9,archive_ratio=100"."""
@@ -35,6 +40,8 @@ class Limits:
     """Of a recipe or a description of a study."""
     yaml_nodes: int = 100_000
     """Keys and values of a YAML file, where each alias counts as all that it stands for."""
+    json_bytes: int = 2**28
+    """Of a file in which a run or a preparation says what it is."""
     depth: int = 50
     """Mappings and lists of a YAML file within one another."""
     archive_bytes: int = 100 * 10**9
@@ -115,6 +122,37 @@ def read_file(path: Path, most: str) -> bytes:
     if len(content) > getattr(limits(), most):
         raise too_large(path, most, "it goes on after its stated end")
     return content
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Args:
+        remedy: ends the error's sentence.
+
+    Raises:
+        FileNotFoundError, PermissionError, ValueError: as `read_file`; it holds no JSON object.
+    """
+    return json_object(path, read_file(path, "json_bytes"), remedy)
+
+
+def json_object(place: object, content: str | bytes, remedy: str) -> dict[str, Any]:
+    """The object that a text is; `place` and `remedy` are for the error."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:  # ValueError: of what is no UTF-8, and of numbers too long, too
+        raise ValueError(f"{place} is no JSON ({error}): it was cut off or changed; {remedy}.") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{place} holds a {type(value).__name__} and no JSON object; {remedy}.")
+    return value
+
+
+def of_form(value: object, form: type[Form], place: object, remedy: str) -> Form:
+    """`value`, if it is of a type, such as a `TypedDict`; ValueError, which says where it is not, if it is none."""
+    try:
+        return check_type(value, form, collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS)
+    except TypeCheckError as error:
+        raise ValueError(f"{place} is not as it was written ({error}): it was changed; {remedy}.") from error
 
 
 def lines_of(path: Path, text: Iterable[str]) -> Iterator[str]:

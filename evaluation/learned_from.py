@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from affecthub.datasets_scripts.corpus import AuditColumns
+from affecthub.datasets_scripts.text_files import read_json
 from affecthub.media.files import write_file
 
 from .findings import EXAMPLES, Finding, unchecked
@@ -80,7 +81,7 @@ class LearnedFrom:
         if not path.is_file():
             return None
         try:
-            said = json.loads(path.read_bytes())
+            said = read_json(path, "train anew")
             splits = {
                 str(name): {kind: np.frombuffer(base64.b64decode(of), "<u8") for kind, of in kinds.items()}
                 for name, kinds in said["splits"].items()

@@ -22,6 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from affecthub.datasets_scripts.text_files import json_object, of_form
+
 from ..media.files import replacing
 from .answers import Answers, Calibration, Kind, from_outputs
 
@@ -34,6 +36,10 @@ METADATA = b"affecthub.predictions"
 
 ABOUT_ROWS = ("key", "participant", "recording", "dialogue", "turn", "time_ms", "clip_start", "clip_end", "weight")
 """Columns that are kept of the rows, where they have them."""
+
+
+CLUSTERS = ("key", "participant", "dialogue", "recording")
+"""Columns by which rows are told apart and drawn; a data set may lack any, and a row its value."""
 
 
 class TaskFacts(TypedDict):
@@ -167,10 +173,33 @@ def read_predictions(path: str | Path) -> Predictions:
     stated = (table.schema.metadata or {}).get(METADATA)
     if stated is None:
         raise ValueError(f"{path} holds no predictions of affecthub: pass the folder of a run.")
-    facts = json.loads(stated)
-    if facts["version"] != VERSION:
-        raise ValueError(f"{path} is of version {facts['version']}, and this reads version {VERSION}: train anew.")
-    return Predictions(table, facts)
+    place = f"{path}: what it says of itself"
+    facts = json_object(place, stated, "train anew")
+    if facts.get("version") != VERSION:
+        raise ValueError(f"{path} is of version {facts.get('version')}, and this reads version {VERSION}: train anew.")
+    found = Predictions(table, of_form(facts, PredictionFacts, place, "train anew"))
+    _check_columns(path, found)
+    return found
+
+
+def _check_columns(path: Path, found: Predictions) -> None:
+    """ValueError where a column that judging needs is missing, of another type, or has no value in some row."""
+    wanted = {"split": "string", "present": "list<element: string>"}
+    wanted |= {name: "string" for name in CLUSTERS if name in found.table.column_names}
+    for task, of in found.tasks.items():
+        numbers = f"fixed_size_list<element: float>[{1 if of['kind'] == 'binary' else len(of['labels'])}]"
+        ids = of["kind"] == "single_label"
+        wanted |= {f"logits.{task}": numbers, f"reference.{task}": "int64" if ids else numbers}
+    for name, expected in wanted.items():
+        if name not in found.table.column_names:
+            raise ValueError(f"{path} has no column {name}: it was changed; train anew.")
+        column = found.table[name]
+        given = str(column.type).replace("item: ", "element: ").replace(": double", ": float")
+        if given != expected or (column.null_count and name not in CLUSTERS):
+            raise ValueError(
+                f"{path}: column {name} holds {given}{' and nulls' * bool(column.null_count)}, and not {expected} "
+                "in every row: it was changed; train anew."
+            )
 
 
 def list_column(values: np.ndarray, rows: np.ndarray | None = None, total: int | None = None) -> pa.Array:

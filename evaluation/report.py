@@ -181,6 +181,8 @@ def _model(
             unsaid.append(f"{model.name}, {task}: {error}")
             continue
         tasks[task] = _task(model, rows, pool, _chosen(model, facts["kind"], metric), measures)
+    if not tasks:
+        raise ValueError(f"There is nothing to judge: {'; '.join(unsaid)}")
     if first.history is None:
         unsaid.append(f"{model.name}: no history of its training was kept.")
     return {
@@ -299,13 +301,17 @@ def _together(parts: Sequence[Predictions], split: str) -> Predictions:
 
 def _baselines(stated: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Metric -> what the usual answer reaches, the mean of the runs; and in words which answer that is."""
-    of_runs = [scores["baseline"] for scores in stated if scores]
-    names = [name for name in METRICS if of_runs and all(name in baseline for baseline in of_runs)]
+    of_runs = [scores["baseline"] for scores in stated if "baseline" in scores]
+    names = [name for name in METRICS if of_runs and all(_is_number(baseline.get(name)) for baseline in of_runs)]
     usual = sorted({str(baseline.get("majority_label", "")) for baseline in of_runs} - {""})
     return {
         "figures": {name: float(np.mean([baseline[name] for baseline in of_runs])) for name in names},
         "usual": ", ".join(usual),
     }
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def curves_of(history: pd.DataFrame | None) -> dict[str, dict[str, tuple[list[float], list[float]]]]:

@@ -15,13 +15,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pandas as pd
 
+from affecthub.datasets_scripts.text_files import of_form, read_json
 from affecthub.datasets_scripts.yaml_files import read_yaml
 
 from .predictions import PREDICTIONS_FILE, Predictions, read_predictions
+from .results import AblationRow, AuditRow, DataFacts
+from .scores import Agreement, Calibrated
 
 RECIPE_FILE = "recipe.yaml"
 """In a run's folder: the recipe that it was started with, overrides included."""
@@ -40,6 +43,43 @@ SHARE = "split.share"
 
 DEPTH = 2
 """How far below a folder its runs may lie."""
+
+
+class StatedScores(TypedDict, total=False):
+    """Of a run's own `scores.Scores`, what reports take over."""
+
+    baseline: dict[str, Any]
+    reliability: dict[str, list[list[float]]]
+    coverage: list[list[float]]
+    calibration: Calibrated
+    agreement: Agreement
+    always_yes: dict[str, Any]
+    among_raters: float
+    intervals: dict[str, list[float]]
+    intervals_by_row: dict[str, list[float]]
+
+
+class Stated(TypedDict, total=False):
+    """Of `results.Results`, the same."""
+
+    data: DataFacts
+    results: dict[str, dict[str, StatedScores]]
+    ablation: list[AblationRow]
+    audit: list[AuditRow]
+    training: dict[str, float | int | str]
+
+
+class Environment(TypedDict):
+    """What a run was made by; `training.environment` writes it."""
+
+    python: str
+    system: str
+    cores: int | None
+    threads: int
+    accelerator: str | None
+    gpus: list[str]
+    cuda: str | None
+    packages: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -67,9 +107,20 @@ class Run:
 
     @cached_property
     def results(self) -> dict[str, Any]:
-        """What the run said of itself, as `results.Results`; empty where that is not there."""
+        """What the run said of itself, as far as reports take it over; empty where that is not there.
+
+        Raises:
+            ValueError: `metrics.json` is no JSON, or a part of it is not of the form in `results.Results`.
+        """
         path = self.folder / "model" / "metrics.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        found = _taken_over(self._stated(path), Stated)
+        if isinstance(splits := found.get("results"), dict):
+            found["results"] = {
+                split: {task: _taken_over(scores, StatedScores) for task, scores in tasks.items()}
+                for split, tasks in splits.items()
+                if isinstance(tasks, dict)
+            }
+        return {**of_form(found, Stated, path, "train anew")}
 
     @cached_property
     def history(self) -> pd.DataFrame | None:
@@ -81,7 +132,18 @@ class Run:
     def environment(self) -> dict[str, Any]:
         """What it was made by; empty where that was not kept."""
         path = self.folder / ENVIRONMENT_FILE
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        found = self._stated(path)
+        return {**of_form(found, Environment, path, "train anew")} if found else {}
+
+    @staticmethod
+    def _stated(path: Path) -> dict[str, Any]:
+        """What a JSON file of the run holds; empty where there is none."""
+        return read_json(path, "train anew") if path.is_file() else {}
+
+
+def _taken_over(stated: Any, form: type) -> Any:
+    """Of a mapping the keys that a form has; anything else as it is."""
+    return {key: stated[key] for key in form.__annotations__ if key in stated} if isinstance(stated, dict) else stated
 
 
 @dataclass(frozen=True)

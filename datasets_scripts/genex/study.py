@@ -6,7 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
+import regex
+
 from affecthub.datasets_scripts.yaml_files import read_yaml
+
+PATTERN_SECONDS = 1.0
+"""That matching one file name against a study's regular expression may take."""
 
 HEAD = (
     "Head Leaning Forward",
@@ -127,8 +132,8 @@ class Study:
                 raise ValueError(f"expressions: {theirs!r} is renamed to {ours!r}; {suggest(ours, known)}")
         for view in VIEWS:
             try:
-                groups = re.compile(getattr(self, view)).groupindex
-            except (re.error, OverflowError, RecursionError) as error:
+                groups = regex.compile(getattr(self, view)).groupindex
+            except (regex.error, OverflowError, RecursionError) as error:
                 raise ValueError(f"{view}: {getattr(self, view)!r} is no regular expression ({error})") from error
             if not {"participant", "stimulus"} <= set(groups):
                 raise ValueError(
@@ -184,9 +189,19 @@ class Study:
         return _BY_LOWER.get(renamed.lower())
 
     def recording(self, path: Path) -> tuple[str, str, str] | None:
-        """(participant, stimulus, view) by a video's file name; None where it fits neither pattern."""
+        """(participant, stimulus, view) by a video's file name; None where it fits neither pattern.
+
+        Raises:
+            ValueError: a pattern takes longer than `PATTERN_SECONDS`, as those with nested repeats can.
+        """
         for view in VIEWS:
-            match = re.fullmatch(getattr(self, view), path.stem)
+            try:
+                match = regex.fullmatch(getattr(self, view), path.stem, timeout=PATTERN_SECONDS)
+            except TimeoutError as error:
+                raise ValueError(
+                    f"{view}: {getattr(self, view)!r} needs over {PATTERN_SECONDS:g} s for the name {path.stem!r}; "
+                    "write a regular expression without a repeat inside a repeat."
+                ) from error
             if match:
                 return normalise_name(match["participant"]), normalise_stimulus(match["stimulus"]), view
         return None

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from affecthub.datasets_scripts.files import file_digest
 from affecthub.datasets_scripts.prepared import recordings
 from affecthub.datasets_scripts.prepared.clips import PreparedClip
+from affecthub.datasets_scripts.text_files import read_json
 from affecthub.media.files import LOCK, file_state, replacing, write_file
 from affecthub.media.for_processor import Processor, shorter_side
 from affecthub.media.source_code import code_digest
@@ -84,8 +85,11 @@ class Shard:
         """Whether it is there, made of the same, and unharmed."""
         if not (self.note_path.is_file() and self.path.is_file()):
             return False
-        note = json.loads(self.note_path.read_bytes())
-        return note["key"] == self.key and note["sha256"] == file_digest(self.path)
+        try:
+            note = read_json(self.note_path, "prepare anew")
+        except ValueError:
+            return False
+        return note.get("key") == self.key and note.get("sha256") == file_digest(self.path)
 
     def write(
         self,
@@ -148,7 +152,7 @@ def begin(folder: Path, settings: Mapping[str, object]) -> None:
         OSError: it cannot be written.
     """
     if (folder / SETTINGS).is_file():
-        found = json.loads((folder / SETTINGS).read_bytes())
+        found = read_json(folder / SETTINGS, "delete the folder, and prepare anew")
         if found != settings:
             raise ValueError(
                 f"{folder} was prepared with {_difference(found, settings)}: choose another folder, or delete it."
@@ -272,7 +276,7 @@ def open_prepared(folder: str | Path | None) -> Prepared | None:
         raise ValueError(
             f"{folder}: its preparation was interrupted; run the same `affecthub prepare` again to finish."
         )
-    return Prepared(Path(folder), json.loads(manifest.read_bytes()))
+    return Prepared(Path(folder), read_json(manifest, "run the same `affecthub prepare` again"))
 
 
 def _with_paths(rows: datasets.Dataset, files: Sequence[str], notes: Sequence[dict]) -> datasets.Dataset:

@@ -1,6 +1,7 @@
 """Hostile and mistaken YAML is refused in a sentence and in no time; `tests/fuzz` hunts for more."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +82,9 @@ def test_a_study_holds_texts_alone(tmp_path, field, value):
 def test_a_pattern_that_is_none_is_named():
     with pytest.raises(ValueError, match=r"face_camera: '\(\?P<participant' is no regular expression"):
         Study(face_camera="(?P<participant")
+
+
+def test_a_pattern_that_takes_for_ever_is_named():
+    study = Study(face_camera="(?P<participant>(a|aa)+)(?P<stimulus>b)")
+    with pytest.raises(ValueError, match=r"face_camera: .* needs over 1 s for the name 'a+c'; write .*repeat"):
+        study.recording(Path(f"{'a' * 60}c.mp4"))

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
 from affecthub.evaluation.figures import by_fold, figures, resampled
+from affecthub.evaluation.findings import Finding
 from affecthub.evaluation.learning_curve import families, learning_curve
 from affecthub.evaluation.metrics import METRICS
 from affecthub.evaluation.pools import difference, pooled
@@ -189,7 +190,7 @@ def test_what_a_run_judged_though_it_learned_from_it_is_named(sweep):
 
     tamper(sweep / "fold1-seed0", key=with_a_test_row_in_train)
     (sweep / "fold0-seed0" / "model").mkdir(exist_ok=True)
-    audit = [{"check": "same_sound", "severity": "severe", "accepted": True}]
+    audit = [asdict(Finding("same_sound", "severe", 1, "two", [], "drop one")) | {"accepted": True}]
     (sweep / "fold0-seed0" / "model" / "metrics.json").write_text(json.dumps({"audit": audit}))
     accepted, learned = sorted(only(sweep).notes)
     assert learned == "fold1-seed0: 1 rows that judge are rows that it learned from: train anew"
