@@ -18,6 +18,9 @@ from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
 Form = TypeVar("Form")
 
+FREE_EXPANSION = 64 * 2**20
+"""Bytes that come out of a compressed file before `Limits.archive_ratio` counts."""
+
 VARIABLE = "AFFECTHUB_LIMITS"
 """Environment variable that changes `Limits`, such as "table_bytes=8e9,archive_ratio=100"."""
 
@@ -47,7 +50,8 @@ class Limits:
     archive_bytes: int = 100 * 10**9
     """That an archive expands to."""
     archive_ratio: int = 20
-    """Bytes that come out of an archive for each of its own, beyond the first 64 MiB: clips hardly compress."""
+    """Bytes that come out of an archive or Parquet for each of its own, beyond the first 64 MiB: clips hardly
+    compress."""
     archive_members: int = 1_000_000
     """Files and folders of an archive."""
 

@@ -10,11 +10,21 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets import Audio, ClassLabel, Features, Image, List, Video
 
 from affecthub.datasets_scripts.files import file_digest
-from affecthub.datasets_scripts.text_files import check_columns, csv_rows, lines_of, open_file, pieces_of
+from affecthub.datasets_scripts.text_files import (
+    FREE_EXPANSION,
+    check_columns,
+    csv_rows,
+    limits,
+    lines_of,
+    open_file,
+    pieces_of,
+    too_large,
+)
 
 Row = dict[str, object]
 """Column -> what its cell holds; of CSV a text, "" where it is empty."""
@@ -177,10 +187,27 @@ def described(features: Features) -> tuple[dict[str, str], dict[str, list[str]]]
     return kinds, labels
 
 
+def _check_expansion(path: Path, out: int) -> None:
+    """ValueError where so many bytes come out of a file that far fewer went in."""
+    size = path.stat().st_size
+    if out > FREE_EXPANSION + limits().archive_ratio * size:
+        raise too_large(path, "archive_ratio", f"its {size:,} bytes expand to {out:,}, {out / size:,.0f} for each")
+
+
+def _characters(batch: pa.RecordBatch) -> int:
+    """Of all texts of a batch that is read as a dictionary."""
+    found = [column for column in batch.columns if pa.types.is_dictionary(column.type)]
+    return sum(pc.sum(pc.utf8_length(column.dictionary).take(column.indices)).as_py() or 0 for column in found)
+
+
 def _parquet_batches(path: Path) -> Iterator[list[Row]]:
     try:
-        with pq.ParquetFile(path) as file:
+        texts = [field.name for field in pq.read_schema(path) if field.type in (pa.string(), pa.large_string())]
+        with pq.ParquetFile(path, read_dictionary=texts) as file:  # a text that every row repeats is held once
+            groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+            _check_expansion(path, sum(group.total_byte_size for group in groups))
             for batch in file.iter_batches(BATCH):
+                _check_expansion(path, _characters(batch))
                 yield batch.to_pylist()
     except (pa.ArrowException, OSError, ValueError, ArithmeticError) as error:  # of what Python has no value for
         raise ValueError(f"{path}: a part of it cannot be read ({error}); save it anew.") from error

@@ -13,16 +13,13 @@ from tqdm.auto import tqdm
 
 from affecthub.datasets_scripts.files import named_below, the_one
 from affecthub.datasets_scripts.meld.files import CLIP_FOLDERS, OUTER_ARCHIVE
-from affecthub.datasets_scripts.text_files import limits, open_file, too_large
+from affecthub.datasets_scripts.text_files import FREE_EXPANSION, limits, open_file, too_large
 
 IMPOSSIBLE = (LookupError, UnicodeError, NotADirectoryError, IsADirectoryError, FileExistsError)
 """What extracting raises of a link to nothing, a name of no characters, and a file within or in place of another."""
 
 LONGEST_NAME = 255
 """Bytes of a file's name, without its folder, as file systems have it."""
-
-FREE_EXPANSION = 64 * 2**20
-"""Bytes that may come out of any archive, however small it is."""
 
 
 def unpack_archives(root: Path, clips: bool = True) -> list[Path]:

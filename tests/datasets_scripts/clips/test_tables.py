@@ -74,3 +74,10 @@ def test_a_table_is_read_a_batch_at_a_time(tmp_path):
         found = open_table(tmp_path / name)
         assert [len(batch) for batch in found.batches()] == [BATCH, BATCH, 1]
         assert [number for number, _ in found.rows()][-1] == BATCH * 2 + 1
+
+
+@pytest.mark.parametrize("texts", [["x" * 2**27, "y"], ["x" * 2**17] * BATCH], ids=["one long", "one in every row"])
+def test_a_parquet_that_expands_is_refused_before_it_fills_the_memory(tmp_path, texts):
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", compression="zstd")
+    with pytest.raises(ValueError, match=r"a.parquet: its [\d,]+ bytes expand to 1\d\d,.* is the limit"):
+        list(open_table(tmp_path / "a.parquet").rows())
