@@ -1,5 +1,6 @@
 """Training curves, scores of each kind and the ablation as PNG files, without pyplot and its global state."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from numpy.typing import ArrayLike
 
 from ..media.files import replacing
 from .answers import Kind
+from .charts import STROKES
+from .emotion_colours import colours_of
 from .metrics import PERCENT, Metric, metric_logged, percent
 from .results import AblationRow, ablation_metrics
 from .scores import Scores
@@ -300,11 +303,12 @@ def plot_timeline(
     names = list(answers[0]["scores"])
     means = {name: float(np.mean([answer["scores"][name] for answer in answers])) for name in names}
     drawn = [name for name in names if name in sorted(names, key=means.get, reverse=True)[:TIMELINE_LABELS]]
+    colours, strokes = colours_of(names), dict(zip(names, itertools.cycle(STROKES), strict=False))
     note = f"the {len(drawn)} highest of {len(names)} labels" if len(drawn) < len(names) else ""
     if len(answers) == 1:
         figure = Figure(figsize=(7, 1.4 + 0.36 * len(drawn)), layout="constrained")
         axes = figure.subplots()
-        axes.barh(drawn, [means[name] for name in drawn], height=0.7)
+        axes.barh(drawn, [means[name] for name in drawn], height=0.7, color=[colours[name] for name in drawn])
         axes.set_title(note)
         _finish_bars(axes, "score")
         return _save(figure, path, title, synthetic)
@@ -313,7 +317,7 @@ def plot_timeline(
     middles = [(answer["start"] + answer["end"]) / 2 for answer in answers]
     for name in drawn:
         values = [answer["scores"][name] for answer in answers]
-        scores.plot(middles, values, label=name, marker="o" if len(answers) < 40 else None, markersize=3)
+        scores.plot(middles, values, label=name, color=colours[name], linestyle=strokes[name], linewidth=1.8)
     if all(0 <= value <= 1 for answer in answers for value in answer["scores"].values()):
         scores.set_ylim(0, 1)  # else differences that mean nothing would fill the picture
     scores.set(ylabel="score", title=note or None)

@@ -4,17 +4,23 @@ The answer is that of the pipeline which travels with the model; nothing here to
 of a window after it. `MODEL_ID` names the model: a repository on the Hub or a folder.
 """
 
+import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
-import pandas as pd
 from huggingface_hub import ModelCard
 from transformers import Pipeline, pipeline
+
+if __package__:  # in the package that writes the Space, where they lie in rooms of theirs
+    from ...evaluation.emotion_colours import colours_of
+    from .answer_page import Answer, details, mean_scores, verdict
+else:
+    from answer_page import Answer, details, mean_scores, verdict
+    from emotion_colours import colours_of
 
 MODEL_ID = os.environ.get("MODEL_ID", "owner/name")
 
@@ -42,17 +48,6 @@ LONGEST_NAME = 30
 WINDOWS_A_PAGE = 10
 """Windows after which the page is drawn again."""
 
-COLOURS = ("#4c78a8", "#f58518", "#e45756", "#72b7b2", "#54a24b", "#b279a2", "#9d755d")
-"""Of the lines in the timeline; more labels could not be told apart, and the table has them all."""
-
-ABSENT = {
-    "text": "no words were given",
-    "audio": "no sound was found in the clip",
-    "video": "no picture was found in the clip, or no face where the model looks at faces",
-    "physio": "this page takes no physiological measurements",
-}
-"""Modality -> why it can be missing here."""
-
 INTRODUCTION = """# {title}
 
 Upload or record a clip of yourself, or of somebody who has agreed to it. The model guesses how onlookers would *label*
@@ -67,7 +62,7 @@ SYNTHETIC = """
 > ⚠️ **Trained on synthetic people.** This model has only seen drawn faces, computed voices and written lines.
 > What it says about a real person means nothing."""
 
-LIMITS = f"""### Limits
+LIMITS = f"""## Limits
 
 - Not for decisions about people: not in hiring, at work or in school, and not for any clinical purpose. In the
   European Union, inferring emotions at work and in education is prohibited (AI Act, Article 5(1)(f)).
@@ -75,27 +70,35 @@ LIMITS = f"""### Limits
 - Errors fall unevenly on groups: faces, voices and ways of speaking differ, and the model was not tested for that.
 - Files of up to {MAX_FILE.upper()} are taken. They are deleted from this server after {KEPT_SECONDS // 60} minutes."""
 
-THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+BUTTON = {
+    **{f"button_primary_{part}": "#0b5cad" for part in ("background_fill", "background_fill_dark", "border_color")},
+    **{f"button_primary_background_fill_hover{dark}": "#084a8c" for dark in ("", "_dark")},
+    **{f"button_primary_text_color{state}": "#ffffff" for state in ("", "_dark", "_hover", "_hover_dark")},
+}
+"""White on blue, 6.6 : 1."""
+
+THEME = gr.themes.Default(
+    primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+).set(**BUTTON, block_label_text_color="*neutral_700", block_info_text_color="*neutral_600")
 """The visitor's own fonts: the page asks no other server for anything."""
 
-CSS = """
-#clip video { max-height: 16rem }
-#scores table { width: 100% }
-#scores table, #scores tr, #scores th, #scores td { border: 0 }
-#scores th, #scores td { border-bottom: 1px solid var(--border-color-primary); padding: 0.4rem 0.4rem 0.4rem 0 }
-#scores td + td { font-variant-numeric: tabular-nums; white-space: nowrap }
-"""
-"""A clip held upright must not push the button off the screen, nor a column leave a narrow one."""
+HERE = Path(__file__).resolve().parent
 
-Answer = dict[str, Any]
-"""Of the pipeline, to a clip or a window of it."""
+EXAMPLES = HERE / "examples"
+"""Clips of drawn faces, and what is said in each (lines.json)."""
 
-Shown = tuple[str, gr.HTML, gr.LinePlot, gr.HTML]
-"""What the page shows of it."""
+EXAMPLES_NOTE = "Examples: drawn faces with computed voices, no people"
+
+Shown = tuple[gr.HTML | str, gr.HTML]
+"""What the page shows of an answer: the verdict, and table, timeline and downloads."""
 
 
-def open_page(model_id: str = MODEL_ID) -> gr.Blocks:
+def open_page(model_id: str = MODEL_ID, examples: Path = EXAMPLES) -> gr.Blocks:
     """The page for a model: a repository on the Hub, or a folder.
+
+    Args:
+        model_id: names it.
+        examples: a folder of clips to try, with `lines.json`; none are offered where there is no such folder.
 
     Raises:
         OSError: there is no such model, or it may not be read with this token.
@@ -103,7 +106,7 @@ def open_page(model_id: str = MODEL_ID) -> gr.Blocks:
     """
     pipe = pipeline(model=model_id, trust_remote_code=True)
     takes = pipe.processor.modalities
-    title = f"Affect in a clip: {Path(model_id).resolve().name}"
+    title = f"Emotion in a clip, as {name_of(model_id)} labels it"
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as page:
         gr.Markdown(introduction(model_id, title))
         with gr.Row():
@@ -118,24 +121,23 @@ def open_page(model_id: str = MODEL_ID) -> gr.Blocks:
                     visible="text" in takes and pipe.processor.turns_before > 0,
                 )
                 button = gr.Button("Predict", variant="primary")
+                if "video" in takes and (examples / "lines.json").is_file():
+                    lines = json.loads((examples / "lines.json").read_text(encoding="utf-8"))
+                    given = [[str(examples / name), line] for name, line in lines.items()]
+                    gr.Examples(given, [clip, words], label=EXAMPLES_NOTE, cache_examples=False)
             with gr.Column(min_width=320):
-                verdict = gr.Markdown("The answer will stand here.", elem_id="verdict", container=True)
-                table = gr.HTML(visible=False, elem_id="scores", container=True)
-        lines = gr.LinePlot(
-            label="Timeline",
-            x="seconds",
-            y="score",
-            y_lim=None if pipe.model.config.problem_type == "regression" else [0, 1],
-            color="label",
-            colors_in_legend=[],
-            visible=False,
-        )
-        colours = gr.HTML(visible=False, elem_id="legend")
+                said = gr.HTML("<p>The answer will stand here.</p>", elem_id="verdict", container=True, padding=True)
+        more = gr.HTML(visible=False, elem_id="answer", container=True, padding=True)
         gr.Markdown(LIMITS)
-        parts = [verdict, table, lines, colours]
         given = [clip, words, before]
-        button.click(partial(judge, pipe), given, parts, api_visibility="private", show_progress_on=verdict)
+        button.click(partial(judge, pipe), given, [said, more], api_visibility="private", show_progress_on=said)
     return page.queue(max_size=WAITING, default_concurrency_limit=AT_ONCE)
+
+
+def name_of(model_id: str) -> str:
+    """A repository's name; of a folder `RUN/model` that of the run."""
+    path = Path(model_id).resolve()
+    return path.parent.name if path.name == "model" and path.is_dir() else path.name
 
 
 def introduction(model_id: str, title: str) -> str:
@@ -203,113 +205,31 @@ def turn_of(line: str) -> dict[str, str]:
 
 
 def shown(pipe: Pipeline, windows: list[Answer]) -> Shown:
-    """The sentence, the table of scores, the timeline and its legend; these two where there are several windows."""
-    several = len(windows) > 1  # one window may have no time at all, as words have none
-    scores = mean_scores([window["scores"] for window in windows])
-    colours = dict(zip(scores, COLOURS, strict=False))
-    return (
-        sentence(pipe, windows, scores),
-        gr.HTML(score_table(pipe, windows, scores), visible=True),
-        gr.LinePlot(
-            timeline(windows, list(colours)),
-            x_lim=[0, windows[-1]["end"]] if several else None,
-            color_map=colours,
-            visible=several,
-        ),
-        gr.HTML(legend(colours), visible=several),
+    """An answer as the page shows it."""
+    config = pipe.model.config
+    scores, colours = mean_scores([window["scores"] for window in windows]), colours_of(list(windows[0]["scores"]))
+    return verdict(config, windows, scores, MAX_SECONDS), gr.HTML(
+        details(config, windows, scores, colours), visible=True
     )
 
 
 def complaint(reason: str) -> Shown:
     """What stands in the answer's place when there is none."""
-    return f"**No answer:** {reason}", gr.HTML(visible=False), gr.LinePlot(visible=False), gr.HTML(visible=False)
+    return f"<p><strong>No answer:</strong> {escape(reason)}</p>", gr.HTML(visible=False)
 
 
-def sentence(pipe: Pipeline, windows: list[Answer], scores: dict[str, float]) -> str:
-    """Markdown: the answer, over how much of the clip, by which modalities, and what is missing."""
-    first = next(iter(scores))
-    main, *further = pipe.model.config.tasks
-    lines = [f"## {first}: {written(main.problem_type, scores[first])}"]
-    for task in further:
-        means = mean_scores([window["tasks"][task.name]["scores"] for window in windows])
-        told = {label: written(task.problem_type, score) for label, score in means.items()}
-        lines.append(f"{task.name[0].upper()}{task.name[1:]}: {listed(task.name, told)}.")
-    if len(windows) > 1:
-        lines.append(f"Mean of {len(windows)} windows, {windows[0]['start']:.0f} to {windows[-1]['end']:.0f} s.")
-        if windows[-1]["end"] >= MAX_SECONDS:
-            lines.append(f"No more than {MAX_SECONDS // 60} minutes are looked at.")
-    if windows[0].get("calibrated"):
-        lines.append("Probabilities are calibrated: scaled on recordings that the model did not learn from.")
-    lines += [f"⚠️ {warning[0].upper()}{warning[1:]}." for warning in windows[-1]["warnings"]]
-    lacking = {name: sum(name in window["missing"] for window in windows) for name in pipe.model.config.modalities}
-    lines.append(f"Judged by {listing([name for name, count in lacking.items() if count < len(windows)])}.")
-    for name, count in lacking.items():
-        if count == len(windows):
-            lines.append(f"- No {name}: {ABSENT[name]}.")
-        elif count:
-            lines.append(f"- No {name} in {count} of {len(windows)} windows.")
-    return "\n\n".join(lines)
-
-
-def score_table(pipe: Pipeline, windows: list[Answer], scores: dict[str, float]) -> str:
-    """HTML: a row a label, the highest score first; a column for all modalities together and one for each alone."""
-    kind = pipe.model.config.problem_type
-    columns = {"": list(scores), "together": [written(kind, score) for score in scores.values()]}
-    alone = [window.get("modality_scores", {}) for window in windows]
-    for name in pipe.model.config.modalities:
-        if found := [by_modality[name] for by_modality in alone if name in by_modality]:
-            means = mean_scores(found)
-            columns[f"{name} alone"] = [written(kind, means[label]) for label in scores]
-    if len(columns) == 2:
-        columns["score"] = columns.pop("together")
-    return pd.DataFrame(columns).to_html(index=False, border=0)  # escapes what a label may hold
-
-
-def timeline(windows: list[Answer], labels: list[str]) -> pd.DataFrame:
-    """Long format: the score of each label at the middle of each window."""
-    if len(windows) == 1:
-        windows = []
-    rows = [((w["start"] + w["end"]) / 2, w["scores"][label], label) for w in windows for label in labels]
-    return pd.DataFrame(rows, columns=["seconds", "score", "label"])
-
-
-def legend(colours: dict[str, str]) -> str:
-    """HTML: label by label with its colour; the plot's own is one line that a narrow screen cuts off."""
-    return " ".join(
-        f'<span style="white-space: nowrap"><b style="color: {colour}">&#9473;</b> {escape(label)}&ensp;</span>'
-        for label, colour in colours.items()
-    )
-
-
-def mean_scores(windows: list[Mapping[str, float]]) -> dict[str, float]:
-    """Label -> its mean over the windows, the highest first."""
-    means = {label: sum(scores[label] for scores in windows) / len(windows) for label in windows[0]}
-    return dict(sorted(means.items(), key=lambda item: -item[1]))
-
-
-def written(problem_type: str, score: float) -> str:
-    """A probability in percent; a regression's value as it is."""
-    return f"{score:.3f}" if problem_type == "regression" else percent(score)
-
-
-def listed(task: str, told: Mapping[str, str]) -> str:
-    """{"a": "75 %", "b": "25 %"} as "a 75 %, b 25 %"; the value alone where its name is the task's."""
-    return ", ".join(value if label == task else f"{label} {value}" for label, value in told.items())
-
-
-def percent(score: float) -> str:
-    """0.143 as "14.3 %"."""
-    return f"{100 * score:.1f} %"
-
-
-def listing(names: list[str]) -> str:
-    """["a", "b", "c"] as "a, b and c"."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def serve(page: gr.Blocks, port: int | None = None) -> None:
+def serve(page: gr.Blocks, port: int | None = None, examples: Path = EXAMPLES) -> None:
     """Serve a page until it is stopped: on a Space where that wants it, elsewhere on this machine alone."""
-    page.launch(server_port=port, max_file_size=MAX_FILE, theme=THEME, css=CSS, ssr_mode=False, footer_links=[])
+    page.launch(
+        server_port=port,
+        max_file_size=MAX_FILE,
+        theme=THEME,
+        css_paths=HERE / "page.css",
+        head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
+        ssr_mode=False,
+        footer_links=[],
+        allowed_paths=[str(examples)],
+    )
 
 
 if __name__ == "__main__":

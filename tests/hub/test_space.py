@@ -1,5 +1,9 @@
 """The Space's page without a browser: it shows what the pipeline says, and says so when there is nothing to show."""
 
+import base64
+import csv
+import html
+import json
 import re
 import sys
 from importlib.metadata import packages_distributions
@@ -14,8 +18,9 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from transformers import pipeline
 
+from affecthub.evaluation.emotion_colours import BY_EMOTION, colours_of
 from affecthub.hub.space import GRADIO, launch, space_files
-from affecthub.hub.space_files import app
+from affecthub.hub.space_files import answer_page, app
 from affecthub.media.for_processor import read_clip_for
 from affecthub.modeling.configuration_base import Task
 
@@ -43,21 +48,32 @@ def clip(tmp_path_factory):
 
 
 def last(shown):
-    """What the page shows in the end: sentence, HTML of the table, rows of the timeline, HTML of its legend."""
-    *_, (sentence, table, lines, colours) = shown
-    return sentence, table.value, lines.value, colours.value
+    """What the page shows in the end: HTML of the verdict, and of table, timeline and downloads."""
+    *_, (verdict, more) = shown
+    return verdict, more.value
 
 
-def cells(table):
-    """Rows of a table's cells, the header first."""
-    rows = [re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)]
-    return rows
+def cells(more):
+    """Rows of a table's cells, the header first, without their keys."""
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr.*?</tr>", more, re.DOTALL)]
+    return [[re.sub(r"<.*?>", "", cell) for cell in row] for row in rows]
+
+
+def windows_of(more):
+    """What the timeline knows of each window; nothing where there is no timeline."""
+    return [one for text in re.findall(r'data-windows="(.*?)"', more) for one in json.loads(html.unescape(text))]
+
+
+def downloaded(more):
+    """Name -> content of the files that the page offers."""
+    links = re.findall(r'download="(.*?)" href="data:.*?;base64,(.*?)"', more)
+    return {name: base64.b64decode(content).decode() for name, content in links}
 
 
 def test_the_page_shows_the_evaluated_pipelines_scores(pipe, clip):
     seen = []
     handle = pipe.model.register_forward_hook(lambda model, inputs, output: seen.append(output["logits"]))
-    sentence, table, _, _ = last(app.judge(pipe, clip, "hello world"))
+    sentence, table = last(app.judge(pipe, clip, "hello world"))
     handle.remove()
 
     decoded = read_clip_for(pipe.processor, clip)
@@ -70,26 +86,29 @@ def test_the_page_shows_the_evaluated_pipelines_scores(pipe, clip):
     probabilities = dict(zip(pipe.model.config.id2label.values(), logits.softmax(-1)[0].tolist(), strict=True))
     assert answer["scores"] == probabilities
     header, *rows = cells(table)
-    assert header == ["", "together", "text alone", "audio alone", "video alone"]
+    assert header == ["label", "together", "text alone", "audio alone", "video alone"]
     for label, together, *alone in rows:
-        assert together == app.percent(probabilities[label])
-        assert alone == [app.percent(answer["modality_scores"][name][label]) for name in ("text", "audio", "video")]
+        assert together == answer_page.percent(probabilities[label])
+        assert alone == [
+            answer_page.percent(answer["modality_scores"][name][label]) for name in ("text", "audio", "video")
+        ]
     best = max(probabilities, key=probabilities.get)
-    assert sentence.startswith(f"## {best}: {app.percent(probabilities[best])}") and rows[0][0] == best
-    assert "Judged by text, audio and video." in sentence and "No " not in sentence
+    assert sentence.startswith(f"<h2>{best}: {answer_page.percent(probabilities[best])}</h2>") and rows[0][0] == best
+    assert "Judged by text, audio and video." in sentence and "No text" not in sentence
+    assert json.loads(downloaded(table)["answer.json"])[0]["scores"] == probabilities
 
 
 def test_what_is_missing_is_said(pipe, tmp_path):
-    sentence, table, _, _ = last(app.judge(pipe, str(write_clip(tmp_path / "mute.mp4", layout=None)), ""))
+    sentence, table = last(app.judge(pipe, str(write_clip(tmp_path / "mute.mp4", layout=None)), ""))
     assert "Judged by video." in sentence
-    assert "- No text: no words were given." in sentence and "- No audio: no sound was found" in sentence
-    assert cells(table)[0] == ["", "together", "video alone"]
+    assert "<li>No text: no words were given.</li>" in sentence and "<li>No audio: no sound was found" in sentence
+    assert cells(table)[0] == ["label", "together", "video alone"]
 
 
 def test_words_alone_will_do(pipe):
-    sentence, _, lines, _ = last(app.judge(pipe, None, "hello"))
+    sentence, more = last(app.judge(pipe, None, "hello"))
     assert "Judged by text." in sentence and "No video" in sentence
-    assert not lines["data"]
+    assert not windows_of(more)
 
 
 def test_a_path_in_the_box_for_words_is_words(pipe, clip):
@@ -100,7 +119,7 @@ def test_a_path_in_the_box_for_words_is_words(pipe, clip):
 def test_a_file_that_is_no_clip_is_a_sentence(content, words, pipe, tmp_path):
     (tmp_path / "fake.mp4").write_bytes(content)
     ((sentence, *rest),) = app.judge(pipe, str(tmp_path / "fake.mp4"), "")
-    assert sentence.startswith("**No answer:** fake.mp4: ") and words in sentence
+    assert sentence.startswith("<p><strong>No answer:</strong> fake.mp4: ") and words in sentence
     assert str(tmp_path) not in sentence and "Traceback" not in sentence
     assert not any(part.visible for part in rest)
 
@@ -136,12 +155,44 @@ def fake_pipe(windows, problem_type="single_label_classification", further=()):
 def test_a_long_clip_becomes_a_timeline_that_grows(clip):
     windows = [window(number, audio=number != 3) for number in range(25)]
     pages = list(app.judge(fake_pipe(windows), clip, None))
-    assert [len(lines.value["data"]) for _, _, lines, _ in pages] == [20, 40, 50]
-    sentence, table, lines, colours = last(pages)
+    assert [len(windows_of(more.value)) for _, more in pages] == [10, 20, 25]
+    sentence, more = last(pages)
     assert "Mean of 25 windows, 0 to 125 s." in sentence and "No audio in 1 of 25 windows." in sentence
-    assert lines["data"][:2] == [[2.5, 0.9, "<b>other</b>"], [2.5, 0.1, "joy"]]
-    assert cells(table)[1] == ["&lt;b&gt;other&lt;/b&gt;", "51.6 %"]
-    assert "<b>other" not in table + colours
+    assert windows_of(more)[3] == {
+        **{"start": 15.0, "end": 20.0, "middle": 17.5},
+        "said": "15 to 20 s: joy 90.0 %, <b>other</b> 10.0 %. Judged by video; no audio.",
+    }
+    assert more.count('fill="url(#hatch') == 1  # the sound that is not there
+    assert cells(more)[1] == ["&lt;b&gt;other&lt;/b&gt;", "51.6 %"]
+    assert "<b>other" not in sentence + more
+    rows = list(csv.DictReader(downloaded(more)["answer.csv"].splitlines()))
+    assert len(rows) == 25 and rows[3] == {
+        **{"start_s": "15.0", "end_s": "20.0", "joy": "0.9", "<b>other</b>": rows[3]["<b>other</b>"]},
+        **{"video_found": "1", "audio_found": "0", "warnings": ""},
+    }
+
+
+def test_what_does_not_decide_and_what_disagrees_is_said_in_words():
+    scores = {"joy": 0.4, "anger": 0.35, "fear": 0.25}
+    alone = {"audio": {"joy": 0.2, "anger": 0.6, "fear": 0.2}, "video": {"joy": 0.8, "anger": 0.1, "fear": 0.1}}
+    sentence, _ = last(app.judge(fake_pipe([window(0, scores=scores, modality_scores=alone)]), "clip.mp4", None))
+    assert "It hardly decides: anger is nearly as likely as joy." in sentence
+    assert "by chance each would have 33.3 %" in sentence
+    assert "The modalities disagree: audio alone says anger (60.0 %) and video alone says joy (80.0 %)." in sentence
+    sure = window(0, scores={"joy": 0.9, "fear": 0.1}, modality_scores=dict.fromkeys(alone, {"joy": 0.9, "fear": 0.1}))
+    sentence, _ = last(app.judge(fake_pipe([sure]), "clip.mp4", None))
+    assert "modalities agree" in sentence and "hardly" not in sentence and "by chance" not in sentence
+
+
+def test_an_emotion_keeps_its_colour_whatever_its_rank():
+    labels = ["neutral", "joy", "Anger", "happy", "tired", "bored"]
+    colours = colours_of(labels)
+    assert colours["joy"] == colours["happy"] == BY_EMOTION["joy"] and colours["Anger"] == BY_EMOTION["anger"]
+    assert len({colours[label] for label in ("neutral", "joy", "Anger", "tired", "bored")}) == 5
+    for number in (0, 1):
+        _, more = last(app.judge(fake_pipe([window(number), window(number + 2)]), "clip.mp4", None))
+        assert re.search(rf'background:{BY_EMOTION["joy"]}"></span>joy<', more)
+        assert f'fill="{BY_EMOTION["joy"]}"' in more
 
 
 def test_what_was_said_before_is_read_by_a_model_that_takes_turns(folder, tmp_path, clip):
@@ -149,8 +200,8 @@ def test_what_was_said_before_is_read_by_a_model_that_takes_turns(folder, tmp_pa
     talks = pipeline(model=str(tmp_path / "dialogue"), trust_remote_code=True)
     history = [{"speaker": "Ann", "text": "world"}, {"text": clip}]
     told = talks({"text": "hello", "speaker": "Ben", "history": history})["scores"]
-    _, table, _, _ = last(app.judge(talks, None, "Ben: hello", f"Ann: world\n\n{clip}\n"))
-    assert cells(table)[1][:2] == [max(told, key=told.get), app.percent(max(told.values()))]
+    _, table = last(app.judge(talks, None, "Ben: hello", f"Ann: world\n\n{clip}\n"))
+    assert cells(table)[1][:2] == [max(told, key=told.get), answer_page.percent(max(told.values()))]
     assert told != pytest.approx(talks("hello")["scores"], abs=1e-6)
     shown = [
         [box.visible for box in parts(app.open_page(str(model)), gradio.Textbox)]
@@ -179,9 +230,9 @@ def test_a_film_is_looked_at_for_ten_minutes():
         yield window(app.MAX_SECONDS // 5)
         pytest.fail("the film was read on")
 
-    sentence, _, lines, _ = last(app.judge(fake_pipe(film()), "film.mp4", None))
+    sentence, more = last(app.judge(fake_pipe(film()), "film.mp4", None))
     assert "No more than 10 minutes are looked at." in sentence
-    assert len(lines["data"]) == 2 * app.MAX_SECONDS // 5
+    assert len(windows_of(more)) == app.MAX_SECONDS // 5
 
 
 def test_a_regression_is_no_percentage_and_further_tasks_are_told_by_name():
@@ -196,12 +247,12 @@ def test_a_regression_is_no_percentage_and_further_tasks_are_told_by_name():
         "mood": {"label": None, "scores": {"calm": -1.5, "tense": 0.25}},
     }
     one = window(0, tasks=told) | {"scores": {"attention": 0.4126}}
-    sentence, table, _, _ = last(app.judge(fake_pipe([one], "regression", further), "clip.mp4", None))
+    sentence, table = last(app.judge(fake_pipe([one], "regression", further), "clip.mp4", None))
     assert "calibrated" not in sentence
     calibrated = last(app.judge(fake_pipe([one | {"calibrated": True}], "regression", further), "clip.mp4", None))[0]
     assert "Probabilities are calibrated" in calibrated
-    assert sentence.startswith("## attention: 0.413")
-    assert cells(table) == [["", "score"], ["attention", "0.413"]]
+    assert sentence.startswith("<h2>attention: 0.413</h2>")
+    assert cells(table) == [["label", "score"], ["attention", "0.413"]]
     assert "Sentiment: positive 75.0 %, negative 25.0 %." in sentence
     assert "Valence: -0.200." in sentence and "Mood: tense 0.250, calm -1.500." in sentence
     two = [one, window(1, tasks=told | {"valence": {"label": None, "scores": {"valence": 0.6}}})]
@@ -237,14 +288,19 @@ def test_a_model_that_only_hears_is_given_a_microphone(tmp_path, clip):
 
 def test_the_space_is_whole(folder):
     files = space_files("someone/affect-model")
-    assert sorted(files) == ["README.md", "app.py", "requirements.txt"]
+    pages = ["README.md", "answer_page.py", "app.py", "emotion_colours.py", "page.css", "page.js", "requirements.txt"]
+    assert sorted(name for name in files if "/" not in name) == pages
+    lines = json.loads(files["examples/lines.json"])
+    assert {f"examples/{name}" for name in lines} == {name for name in files if name.endswith(".mp4")} and len(
+        lines
+    ) > 1
     data = SpaceCard(files["README.md"].decode()).data
     assert (data.sdk, data.sdk_version, data.app_file) == ("gradio", GRADIO, "app.py")
     assert data.models == ["someone/affect-model"] and data.license == "apache-2.0"
     source = files["app.py"].decode()
     compile(source, "app.py", "exec")
     assert source.count("someone/affect-model") == 1 and "owner/name" not in source
-    assert "affecthub" not in source
+    assert not any(b"affecthub" in content for name, content in files.items() if name.endswith(".py"))
 
 
 def test_the_space_installs_what_its_page_and_every_model_import(folder):
@@ -254,7 +310,8 @@ def test_the_space_installs_what_its_page_and_every_model_import(folder):
     for path in [*folder.glob("*.py"), Path(app.__file__)]:
         needed |= set(re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE))
     providers = packages_distributions()
-    for name in sorted(needed - sys.stdlib_module_names - {"gradio"}):
+    own = {"answer_page", "emotion_colours", "gradio"}
+    for name in sorted(needed - sys.stdlib_module_names - own):
         assert listed & {Requirement(found).name for found in providers[name]}, name
 
 

@@ -37,7 +37,7 @@ sys.modules["affecthub"] = None  # from here on, importing it is an ImportError
 runpy.run_path("app.py", run_name="__main__")
 """
 FURTHEST_RIGHT = """
-const parts = [...document.querySelectorAll("#verdict *, #scores *, #legend *, canvas, svg.marks")];
+const parts = [...document.querySelectorAll("#verdict *, #answer *")];
 return Math.max(document.documentElement.scrollWidth, ...parts.map(part => part.getBoundingClientRect().right));
 """
 CLICK = """
@@ -45,6 +45,19 @@ const named = button => `${button.innerText} ${button.ariaLabel}`.includes(argum
 const button = [...document.querySelectorAll("button")].find(named);
 button?.click();
 return !!button;
+"""
+AXE = """
+const done = arguments[arguments.length - 1];
+document.body.classList.toggle("dark", arguments[0]);
+axe.run(document, {resultTypes: ["violations"]}).then(found => done(found.violations
+  .filter(one => ["serious", "critical"].includes(one.impact))
+  .map(one => `${one.id}: ${one.nodes.map(node => node.html).join(" ")}`)));
+"""
+CLICK_STRIP = """
+const strip = document.querySelector("#strips svg"), box = strip.getBoundingClientRect();
+const place = {bubbles: true, clientX: box.left + 0.99 * box.width, clientY: box.top + 2};
+strip.dispatchEvent(new MouseEvent("click", place));
+return document.querySelector("#clip video").currentTime;
 """
 JUDGED, REFUSED = "Judged by", "No answer"
 """One of them is in the sentence that answers."""
@@ -61,6 +74,7 @@ def address(tmp_path_factory):
     write_folder(root / "tiny", id2label=names, label2id={name: i for i, name in names.items()})
     (root / "tiny" / "README.md").write_text("---\nlicense: apache-2.0\ntags: [synthetic]\n---\n# Tiny\n")
     for name, content in space_files("someone/tiny").items():
+        (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_bytes(content)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -82,6 +96,13 @@ def address(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
+    driver = open_browser(tmp_path_factory)
+    yield driver
+    driver.quit()
+
+
+def open_browser(tmp_path_factory):
+    """Headless Chromium, as somebody's who was never here."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
@@ -89,9 +110,7 @@ def browser(tmp_path_factory):
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-    yield driver
-    driver.quit()
+    return webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
 
 
 @pytest.fixture(params=SCREENS)
@@ -107,9 +126,7 @@ def page(request, browser, address, tmp_path):
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics | {"height": tall})
     time.sleep(0.5)  # the plot is drawn anew
     browser.save_screenshot(str(tmp_path / f"{request.param}.png"))
-    cut = (
-        "return [document.documentElement.scrollWidth, ...[...document.querySelectorAll('#scores, #verdict, #legend')]"
-    )
+    cut = "return [document.documentElement.scrollWidth, ...[...document.querySelectorAll('#answer, #verdict')]"
     widths = browser.execute_script(cut + ".map(part => part.getBoundingClientRect().right)]")
     assert max(widths) <= width, "something leaves the screen"
 
@@ -163,7 +180,7 @@ def test_a_real_clip_is_judged(page, address):
     assert answer.split(":")[0] in EMOTIONS and "%" in answer
     assert "Judged by video." in answer
     assert "No text" in answer and "No audio: no sound was found in the clip." in answer
-    table = until(lambda: text_of(page, "scores"))
+    table = until(lambda: text_of(page, "answer"))
     assert "video alone" in table and all(emotion in table for emotion in EMOTIONS)
     text = page.find_element("tag name", "body").text
     assert "Trained on synthetic people" in text and "hiring" in text
@@ -173,9 +190,40 @@ def test_a_real_clip_is_judged(page, address):
 def test_a_long_clip_has_a_timeline(page, tmp_path):
     answer = ask(page, write_long_clip(tmp_path / "long.mp4", seconds=32, sound=32), "hello world")
     assert "windows, 0 to 32 s" in answer and "Judged by text, audio and video." in answer
-    until(lambda: page.find_elements("css selector", "canvas, svg.marks"))
-    legend = until(lambda: text_of(page, "legend"))
-    assert all(emotion in legend for emotion in EMOTIONS)
+    strips = until(lambda: text_of(page, "strips"))
+    assert all(emotion in strips for emotion in EMOTIONS)
+    slider = page.find_element("css selector", "#strips input")
+    slider.send_keys("\ue014")  # the right arrow
+    assert slider.get_attribute("aria-valuetext") == text_of(page, "at")
+    assert text_of(page, "at").startswith("5 to 10 s: ")
+    assert page.execute_script(CLICK_STRIP) == 30 and text_of(page, "at").startswith("30 to 32 s: ")
+    assert page.find_element("id", "verdict").get_attribute("aria-live") == "polite"
+    axe = pytest.importorskip("axe_core_python", reason="axe-core is not installed")
+    page.execute_script((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    for dark in (False, True):
+        assert page.execute_async_script(AXE, dark) == []
+
+
+@pytest.mark.parametrize("page", ["desktop"], indirect=True)
+def test_a_visitor_who_sends_what_is_broken_stops_no_other(page, address, tmp_path, tmp_path_factory):
+    whole = write_long_clip(tmp_path / "long.mp4", seconds=12, sound=12).read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "lies.mp4").write_bytes(whole[:24] + b"\xff" * 200 + whole[224:])
+    other = open_browser(tmp_path_factory)
+    try:
+        other.get(address)
+        until(lambda: other.find_elements("css selector", "input[type=file]"))
+        for name in ("cut.mp4", "lies.mp4"):
+            other.refresh()
+            until(lambda: other.find_elements("css selector", "input[type=file]"))
+            other.find_element("css selector", "input[type=file]").send_keys(str(tmp_path / name))
+            click(other, "Predict")
+            assert JUDGED in ask(page, None, "hello")
+            assert until(lambda: next((t for t in [text_of(other, "verdict")] if JUDGED in t or REFUSED in t), ""))
+            page.refresh()
+            until(lambda: page.find_elements("css selector", "input[type=file]"))
+    finally:
+        other.quit()
 
 
 def test_a_file_that_is_no_clip_is_a_sentence(page, tmp_path):
