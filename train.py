@@ -4,9 +4,15 @@ Reads a recipe, then walks through the rooms in order: rows, processor and model
 """
 
 import logging
+import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+
+from affecthub.training.recipe import Recipe, Run, parse_run, write_recipe
+
+if __name__ == "__main__":  # mistakes are told before libraries are loaded that take seconds
+    RUN = parse_run(program=Path(sys.argv[0]).name)
 
 from accelerate import PartialState
 from transformers import (
@@ -24,7 +30,7 @@ from affecthub.evaluation.results import results_table, write_results
 from affecthub.hub.model_folder import Finished, clear_checkpoints, save_run
 from affecthub.hub.publish import publish_model
 from affecthub.hub.push import require_repo_id
-from affecthub.media.faults import FAULTS
+from affecthub.media.faults import FAULTS, sentence_of
 from affecthub.media.files import alone
 from affecthub.training.checkpoints import newest_checkpoint, remove_broken
 from affecthub.training.collator import naming_stuck_workers
@@ -38,16 +44,20 @@ from affecthub.training.fsdp import whole_model
 from affecthub.training.history import write_history
 from affecthub.training.launch import check_divisible, describe_batches, join_launch
 from affecthub.training.phases import epochs_until_stopped
-from affecthub.training.recipe import Recipe, Run, parse_run, write_recipe
 from affecthub.training.samples import SampleDataset
 from affecthub.training.split_audit import as_results, audit_once
 from affecthub.training.trainer import AffectTrainer, check_trackers, choose_precision, make_trainer
 
 
-def main() -> None:
-    """The whole way; every process of a launch runs it, the first one writes."""
+def main(run: Run | None = None) -> None:
+    """The whole way; every process of a launch runs it, the first one writes.
+
+    Args:
+        run: what is to be done; by default what the command line says.
+    """
+    program = Path(sys.argv[0]).name
+    run = run or parse_run(program=program)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    run = parse_run()
     try:
         if run.push_to_hub:
             require_repo_id(run.push_to_hub)  # now, not after hours
@@ -57,11 +67,12 @@ def main() -> None:
             with alone(folder, "is training or judging") if mine else nullcontext():
                 _run(run, state)
     except FAULTS as error:
-        raise SystemExit(f"train.py: {error}") from error
+        raise SystemExit(f"{program}: {sentence_of(error)}") from error
 
 
 def _run(run: Run, state: PartialState) -> None:
     recipe, folder = run.recipe, run.output_dir / "model"
+    checkpoint = checkpoint_to_go_on_from(run, folder, state.is_main_process)
     check_divisible(run.eval_only, recipe.training.compile)
     check_trackers(recipe.training.report_to)
     set_seed(recipe.training.seed)
@@ -70,8 +81,6 @@ def _run(run: Run, state: PartialState) -> None:
         streaming = inputs.shuffle_buffer if inputs.streaming else None
         corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split, streaming=streaming)
         if run.eval_only:
-            if not folder.is_dir():
-                raise FileNotFoundError(f"{folder}: no model to evaluate; train it, or give another --output_dir.")
             processor = AutoProcessor.from_pretrained(folder)
         else:
             recipe = settled(recipe, corpus)
@@ -87,7 +96,8 @@ def _run(run: Run, state: PartialState) -> None:
     trainer, data = prepare(recipe, corpus, processor, model, run.output_dir)
     state.print(describe(recipe, corpus, trainer))
     started = time.perf_counter()
-    checkpoint = None if run.eval_only else checkpoint_to_resume(run, trainer)
+    if checkpoint and (epochs := epochs_until_stopped(checkpoint)):
+        trainer.args.num_train_epochs = epochs  # it was interrupted while it was judged or saved
     use_encoder_cache(trainer, data, recipe)
     if not run.eval_only:
         if state.is_main_process:
@@ -127,14 +137,20 @@ def prepare(
     return make_trainer(model, recipe, output_dir, corpus, data["train"], data["validation"]), data
 
 
-def checkpoint_to_resume(run: Run, trainer: AffectTrainer) -> str | None:
-    """The newest checkpoint with --resume, none without; ValueError where the two do not fit.
+def checkpoint_to_go_on_from(run: Run, model: Path, is_main_process: bool) -> str | None:
+    """The newest checkpoint with --resume, none without.
 
-    A run that had stopped early, and was interrupted while it was judged or saved, learns no further.
+    Raises:
+        ValueError: there is none to resume, or one that nobody asked to resume.
+        FileNotFoundError: no model to evaluate.
     """
-    folder = Path(trainer.args.output_dir)
+    if run.eval_only:
+        if not model.is_dir():
+            raise FileNotFoundError(f"{model}: no model to evaluate; train it, or give another --output_dir.")
+        return None
+    folder = run.output_dir / "checkpoints"
     newest = newest_checkpoint(folder)
-    if trainer.is_world_process_zero():
+    if is_main_process:
         remove_broken(folder)
     if run.resume and newest is None:
         raise ValueError(f"{folder}: no checkpoint to resume; leave --resume out to start anew.")
@@ -143,8 +159,6 @@ def checkpoint_to_resume(run: Run, trainer: AffectTrainer) -> str | None:
             f"{folder} holds checkpoints of an interrupted run: continue it with --resume, delete the folder, or "
             "choose another --output_dir."
         )
-    if newest and (epochs := epochs_until_stopped(str(newest))):
-        trainer.args.num_train_epochs = epochs
     return str(newest) if newest else None
 
 
@@ -166,4 +180,4 @@ def how_to_load(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(RUN)

@@ -26,15 +26,19 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-from datasets import ClassLabel, Dataset, Value, concatenate_datasets
 
-from affecthub.datasets_scripts.prepared.shards import Prepared, open_prepared
-from affecthub.datasets_scripts.prepared.stream import ShardStream
 from affecthub.datasets_scripts.splits import SplitOptions, make_folds, share_of, train_validation_test
+
+if TYPE_CHECKING:  # options are read, and mistakes in them told, before libraries are loaded that take seconds
+    import pandas as pd
+    import pyarrow as pa
+    from datasets import Dataset
+
+    from affecthub.datasets_scripts.prepared.shards import Prepared
+    from affecthub.datasets_scripts.prepared.stream import ShardStream
 
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 
@@ -80,8 +84,10 @@ class Target:
         """What a report names."""
         return list(self.names or self.labels)
 
-    def values(self, rows: Dataset) -> np.ndarray:
+    def values(self, rows: "Dataset") -> np.ndarray:
         """Labels of rows: ids int (rows,), -100 where unknown; else float32 (rows, labels), NaN where unknown."""
+        from datasets import ClassLabel, Value
+
         if self.problem_type == SINGLE and not self.soft:
             ids = column_of(rows, self.column).fill_null(-1).to_numpy(zero_copy_only=False)
             return np.where(ids < 0, UNKNOWN, ids)
@@ -103,7 +109,7 @@ class Target:
             return np.isin(np.arange(len(self.labels)), value)
         return [np.nan if entry is None else entry for entry in value]
 
-    def known(self, rows: Dataset) -> np.ndarray:
+    def known(self, rows: "Dataset") -> np.ndarray:
         """Whether rows have it, bool (rows,)."""
         values = self.values(rows)
         return known_values(values, ids=values.ndim == 1, shares=self.soft)
@@ -166,7 +172,7 @@ class Corpus:
     name: str
     unit: str
     """What a row is: "utterances", "clips", "images" or "frames"."""
-    splits: dict[str, Dataset]
+    splits: "dict[str, Dataset]"
     """train, validation and test, those that exist; of rows that are not divided yet, one of any other name."""
     targets: tuple[Target, ...]
     """The first is the main one."""
@@ -185,11 +191,11 @@ class Corpus:
     """Whether nobody gave it a name, so that `name` is its folder's or table's, which may be that of a person."""
     bayes_accuracy: dict[frozenset[str], float] = field(default_factory=dict)
     """Of a synthetic corpus: the best expected accuracy of the main target by subset of modalities."""
-    all_rows: Dataset | None = None
+    all_rows: "Dataset | None" = None
     """Of moments of recordings: all rows, in order of time; `position` of a split's row is its place there."""
-    prepared: Prepared | None = None
+    prepared: "Prepared | None" = None
     """Where the media of the rows were prepared, instead of lying in files of their own."""
-    stream: ShardStream | None = None
+    stream: "ShardStream | None" = None
     """Where the training split is read from its shards in turn: its rows are without their media."""
 
     @property
@@ -260,7 +266,7 @@ class DataOptions:
             raise ValueError(f"The data set {type(self).__name__} needs its folder: pass --data.root=PATH.")
         return Path(self.root)
 
-    def build(self, modalities: Sequence[str]) -> dict[str, Dataset]:
+    def build(self, modalities: Sequence[str]) -> "dict[str, Dataset]":
         """All rows, as train, validation and test where the data set says so, else as one part of another name.
 
         Args:
@@ -271,7 +277,7 @@ class DataOptions:
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how its rows are built.")
 
-    def describe(self, splits: dict[str, Dataset], facts: Mapping | None = None) -> Corpus:
+    def describe(self, splits: "dict[str, Dataset]", facts: Mapping | None = None) -> Corpus:
         """What there is to say of rows that `build` gave, or that were prepared.
 
         Args:
@@ -293,7 +299,7 @@ class DataOptions:
         return {"dataset": type(self).__name__, **json.loads(json.dumps(values, default=str))}
 
 
-def target_of(name: str, rows: Dataset, column: str | None = None) -> Target:
+def target_of(name: str, rows: "Dataset", column: str | None = None) -> Target:
     """The target that a column of rows holds, told by its type: labels, lists of labels, numbers or shares by label.
 
     Args:
@@ -304,6 +310,8 @@ def target_of(name: str, rows: Dataset, column: str | None = None) -> Target:
     Raises:
         ValueError: a column of another type, or none of this name.
     """
+    from datasets import ClassLabel, Value
+
     column = column or name
     feature = rows.features.get(column)
     if isinstance(feature, ClassLabel):
@@ -331,17 +339,17 @@ def known_values(values: np.ndarray, *, ids: bool = False, shares: bool = False)
     return ~(missing.any(axis=1) if shares else missing.all(axis=1))
 
 
-def column_of(rows: Dataset, name: str) -> pa.Array:
+def column_of(rows: "Dataset", name: str) -> "pa.Array":
     """A column, null where a row holds nothing."""
     return _chunks(rows, name).combine_chunks()
 
 
-def _chunks(rows: Dataset, name: str) -> pa.ChunkedArray:
+def _chunks(rows: "Dataset", name: str) -> "pa.ChunkedArray":
     """A column as it lies in its file."""
     return rows.select_columns([name]).with_format("arrow")[:].column(name)
 
 
-def holds(rows: Dataset, modality: str) -> np.ndarray:
+def holds(rows: "Dataset", modality: str) -> np.ndarray:
     """Which rows hold a modality, bool (rows,)."""
     if f"{modality}_present" in rows.column_names:
         return column_of(rows, f"{modality}_present").to_numpy(zero_copy_only=False).astype(bool)
@@ -394,6 +402,8 @@ def fold_names(data: DataOptions, modalities: Sequence[str], split: SplitOptions
 
 def _undivided(data: DataOptions, modalities: Sequence[str], streaming: bool = False) -> Corpus:
     """The rows that can be used, as the data set gives them; arguments and errors are those of `load_corpus`."""
+    from affecthub.datasets_scripts.prepared.shards import open_prepared
+
     prepared = open_prepared(data.root)
     if streaming and (prepared is None or prepared.moments):
         raise ValueError(
@@ -409,7 +419,9 @@ def _undivided(data: DataOptions, modalities: Sequence[str], streaming: bool = F
     return replace(_usable(corpus, modalities, data.root), prepared=prepared)
 
 
-def _stream(corpus: Corpus, buffer: int) -> ShardStream:
+def _stream(corpus: Corpus, buffer: int) -> "ShardStream":
+    from affecthub.datasets_scripts.prepared.stream import ShardStream
+
     train = corpus.splits["train"]
     if "shard_place" not in train.column_names or corpus.protocol != "fixed":
         raise ValueError(
@@ -486,8 +498,10 @@ def strictest(columns: Collection[str]) -> str:
     return "by_recording" if {"recording", "source_recording"} & set(columns) else "by_row"
 
 
-def _to_deal(corpus: Corpus, rows: Dataset, split: SplitOptions) -> tuple[pd.DataFrame, dict[str, object]]:
+def _to_deal(corpus: Corpus, rows: "Dataset", split: SplitOptions) -> "tuple[pd.DataFrame, dict[str, object]]":
     """The columns that protocols go by, and how rows are dealt."""
+    import pandas as pd
+
     columns = [name for name in ("participant", "source_recording", "recording") if name in rows.column_names]
     # texts as codes: of millions of rows they would fill the memory
     codes = {name: _chunks(rows, name).dictionary_encode().to_pandas() for name in columns}
@@ -499,12 +513,14 @@ def _to_deal(corpus: Corpus, rows: Dataset, split: SplitOptions) -> tuple[pd.Dat
     return table.assign(**{"(label)": label}), options | {"label": "(label)"}
 
 
-def _together(parts: Iterable[Dataset]) -> Dataset:
+def _together(parts: "Iterable[Dataset]") -> "Dataset":
+    from datasets import concatenate_datasets
+
     parts = list(parts)
     return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
 
 
-def _strata(target: Target, rows: Dataset) -> np.ndarray | None:
+def _strata(target: Target, rows: "Dataset") -> np.ndarray | None:
     """Classes (rows,) that folds are balanced over; None where the target is no single class."""
     values = target.values(rows)
     if target.soft:
@@ -514,7 +530,7 @@ def _strata(target: Target, rows: Dataset) -> np.ndarray | None:
     return values[:, 0] if target.problem_type == MULTI and len(target.labels) == 1 else None
 
 
-def _limit(rows: Dataset, limit: int | None) -> Dataset:
+def _limit(rows: "Dataset", limit: int | None) -> "Dataset":
     return rows if limit is None or limit >= len(rows) else rows.select(range(limit))
 
 

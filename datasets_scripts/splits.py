@@ -7,13 +7,14 @@ whether a new recording is, `leave_one_participant_out` and `grouped_k_fold` whe
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
-from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
 
-Columns = Mapping[str, Sequence[Any]] | pd.DataFrame
+if TYPE_CHECKING:  # see corpus.py
+    import pandas as pd
+
+    Columns = Mapping[str, Sequence[Any]] | pd.DataFrame
 """Plain columns of equal length, one entry a row."""
 
 PROTOCOLS = {
@@ -64,7 +65,7 @@ class Fold:
 
 
 def make_folds(
-    protocol: str, columns: Columns, *, folds: int = 5, seed: int = 0, label: str | None = None
+    protocol: str, columns: "Columns", *, folds: int = 5, seed: int = 0, label: str | None = None
 ) -> list[Fold]:
     """Divide rows by a protocol; the same arguments give the same folds.
 
@@ -85,6 +86,9 @@ def make_folds(
         ValueError: an unknown protocol, a missing column, a row without its group, fewer than two groups, no row
             "train", or fewer rows than folds.
     """
+    import pandas as pd
+    from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, StratifiedGroupKFold
+
     table = pd.DataFrame(columns)
     if protocol not in PROTOCOLS:
         raise ValueError(f"unknown split protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
@@ -105,7 +109,7 @@ def make_folds(
 
 
 def train_validation_test(
-    protocol: str, columns: Columns, *, fold: int = 0, folds: int = 5, seed: int = 0, label: str | None = None
+    protocol: str, columns: "Columns", *, fold: int = 0, folds: int = 5, seed: int = 0, label: str | None = None
 ) -> dict[str, np.ndarray]:
     """Positions of the rows that learn, choose the epoch and judge, kept apart from one another by one protocol.
 
@@ -119,6 +123,8 @@ def train_validation_test(
     Raises:
         ValueError: as `make_folds`, for the rows or for what the test leaves of them; or no fold of this number.
     """
+    import pandas as pd
+
     table = pd.DataFrame(columns)
     outer = make_folds(protocol, table, folds=folds, seed=seed, label=label)
     if protocol == "fixed":
@@ -135,7 +141,7 @@ def train_validation_test(
     return {"train": rest[inner.train], "validation": rest[inner.held_out], "test": outer[fold].held_out}
 
 
-def share_of(protocol: str, columns: Columns, share: float, seed: int = 0) -> np.ndarray:
+def share_of(protocol: str, columns: "Columns", share: float, seed: int = 0) -> np.ndarray:
     """Positions of the rows of some people, recordings or rows, drawn at random.
 
     Args:
@@ -147,6 +153,8 @@ def share_of(protocol: str, columns: Columns, share: float, seed: int = 0) -> np
     Returns:
         int (rows,), ascending.
     """
+    import pandas as pd
+
     table = pd.DataFrame(columns)
     groups = np.arange(len(table))
     if protocol != "by_row":
@@ -156,20 +164,22 @@ def share_of(protocol: str, columns: Columns, share: float, seed: int = 0) -> np
     return np.flatnonzero(np.isin(groups, drawn))
 
 
-def _apart(protocol: str, table: pd.DataFrame) -> str:
+def _apart(protocol: str, table: "pd.DataFrame") -> str:
     """The column whose values a protocol keeps apart."""
     names = {"by_recording": "source_recording" if "source_recording" in table else "recording"}
     return names.get(protocol, "participant")
 
 
-def _column(table: pd.DataFrame, name: str, protocol: str) -> pd.Series:
+def _column(table: "pd.DataFrame", name: str, protocol: str) -> "pd.Series":
     if name not in table:
         raise ValueError(f"protocol {protocol!r} needs the column {name!r}; the rows have {', '.join(table.columns)}")
     return table[name]
 
 
-def _group(table: pd.DataFrame, name: str, protocol: str) -> tuple[np.ndarray, np.ndarray]:
+def _group(table: "pd.DataFrame", name: str, protocol: str) -> tuple[np.ndarray, np.ndarray]:
     """The column, complete and of at least two values: int (rows,), which of them; and these as strings, sorted."""
+    import pandas as pd
+
     values = _column(table, name, protocol)
     if values.isna().any():
         row = int(values.isna().to_numpy().argmax())
@@ -187,7 +197,9 @@ def _group(table: pd.DataFrame, name: str, protocol: str) -> tuple[np.ndarray, n
     return places[codes], found
 
 
-def _by_row(table: pd.DataFrame, folds: int, seed: int, classes: pd.Series | None) -> list[Fold]:
+def _by_row(table: "pd.DataFrame", folds: int, seed: int, classes: "pd.Series | None") -> list[Fold]:
+    from sklearn.model_selection import KFold, StratifiedKFold
+
     if len(table) < folds:
         raise ValueError(f"{len(table)} rows cannot make {folds} folds: ask for fewer folds")
     if classes is not None and classes.value_counts().max() >= folds:  # else no class could be in each of them

@@ -22,12 +22,10 @@ import pandas as pd
 from affecthub.datasets_scripts.text_files import of_form, read_json
 from affecthub.datasets_scripts.yaml_files import read_yaml
 
+from . import RECIPE_FILE
 from .predictions import PREDICTIONS_FILE, Predictions, read_predictions
 from .results import AblationRow, AuditRow, DataFacts
 from .scores import Agreement, Calibrated
-
-RECIPE_FILE = "recipe.yaml"
-"""In a run's folder: the recipe that it was started with, overrides included."""
 
 HISTORY_FILE = "history.parquet"
 """Beside it: what each epoch gave and took."""

@@ -4,9 +4,11 @@ What a command needs is imported when it runs, so that help and a mistyped comma
 """
 
 import argparse
+import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +38,36 @@ examples:
   affecthub predict interview.mp4 --model owner/name --window 10 --hop 5 --format csv --output interview.csv \\
       --picture interview.png
 """
+
+TRAIN = """\
+Train, evaluate and save a model by a recipe, every value of which can be overridden; the same as train.py.
+
+Several processes: `accelerate launch --config_file CONFIG -m affecthub.train ...`.
+
+examples:
+  affecthub train --recipe clips_audio --data.root=path/to/folder --data.targets='[emotion]'
+  affecthub train --recipe clips_audio --data.root=path/to/folder --resume
+  affecthub train --help
+"""
+
+QUICKSTART = """\
+Render a synthetic corpus, train a tiny model on it, evaluate and save it: minutes on a CPU.
+
+examples:
+  affecthub quickstart
+  affecthub quickstart --training.epochs=2 --output-dir runs/try
+"""
+
+EVALUATE = """\
+Judge the model of a finished run again, by the run's recipe or on other data.
+
+examples:
+  affecthub evaluate --output-dir runs/clips_audio
+  affecthub evaluate --output-dir runs/clips_audio --data.root=path/to/other/folder
+"""
+
+RUN_COMMANDS = {"quickstart": (QUICKSTART, ()), "train": (TRAIN, ()), "evaluate": (EVALUATE, ("--eval_only",))}
+"""Commands that are train.py -> their help, and the options that they begin with."""
 
 SWEEP = """\
 Train a recipe for every fold and several seeds, each run in a folder of its own.
@@ -105,27 +137,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     It is 0; 2 for bad input, with one line on stderr that says what; or `NOT_WHOLE`.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    of_data = bool(arguments) and arguments[0] in DATA_COMMANDS
-    options = None if of_data else parse(arguments)
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
+    name = arguments[0] if arguments else ""
+    if name in RUN_COMMANDS:
+        return run_train(name, arguments[1:])
     try:
-        return data_commands.run(arguments[0], arguments[1:]) if of_data else options.run(options)
+        act = data_commands.parse(name, arguments[1:]) if name in DATA_COMMANDS else parse(arguments)
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        return act()
     except FAULTS as error:
         return complain(error)
     except KeyboardInterrupt:
         return 130
 
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """A command and its arguments; `overrides` are those of a command that takes a recipe's."""
+def run_train(name: str, arguments: Sequence[str]) -> int:
+    """Run train.py as one of `RUN_COMMANDS`; it leaves by SystemExit where something is wrong."""
+    sys.argv = [f"affecthub {name}", *RUN_COMMANDS[name][1], *arguments]
+    runpy.run_module("affecthub.train", run_name="__main__")
+    return 0
+
+
+def parse(arguments: Sequence[str]) -> Callable[[], int]:
+    """What does a command, with its arguments; `overrides` are those of a command that takes a recipe's."""
     parser = make_parser()
     options, options_of_recipe = parser.parse_known_args(arguments)
     if options_of_recipe and options.run is not sweep:
         parser.error(f"unrecognized arguments: {' '.join(options_of_recipe)}")
+    if options.run is sweep:
+        from affecthub.training.recipe import parse_run
+
+        parse_run([f"--recipe={options.recipe}", *options_of_recipe], program="affecthub sweep")  # or leaves
     options.overrides = options_of_recipe
-    return options
+    return partial(options.run, options)
 
 
 def complain(error: Exception) -> int:
@@ -139,6 +184,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="affecthub", description="From your own recordings to an emotion model.")
     parser.add_argument("--version", action="version", version=f"affecthub {version('affecthub')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, (text, *_) in RUN_COMMANDS.items():
+        add_command(commands, name, text)
     add_sweep(commands)
     add_report(commands)
     add_predict(commands)

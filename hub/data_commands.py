@@ -7,6 +7,7 @@ import difflib
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what a command needs is imported when it runs
@@ -55,12 +56,12 @@ examples:
 """
 
 
-def run(command: str, arguments: Sequence[str]) -> int:
-    """Run one of `DATA_COMMANDS`; returns the exit status.
+def parse(command: str, arguments: Sequence[str]) -> Callable[[], int]:
+    """What does one of `DATA_COMMANDS`, and gives the exit status.
 
     Raises:
         SystemExit: after the help, or where the command line is wrong.
-        OSError, ValueError: what is wrong with the data.
+        ValueError: no such data set.
     """
     from affecthub.datasets_scripts.catalog import DATASETS
 
@@ -69,14 +70,14 @@ def run(command: str, arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(f"usage: affecthub {command} DATASET {' '.join(map(str.upper, positional))} [options]\n\n{text}")
         print(f"data sets, each with options of its own (affecthub {command} DATASET --help): {names}")
-        return 0 if arguments else 2
+        raise SystemExit(0 if arguments else 2)
     name, *rest = arguments
     if name not in DATASETS:
         close = difflib.get_close_matches(name, DATASETS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {names}."
         raise ValueError(f"there is no data set {name!r}; {hint}")
     found, data = _parse(f"affecthub {command} {name}", text, DATASETS[name], positional, options, rest)
-    return execute(found, data)
+    return partial(execute, found, data)
 
 
 def _parse(

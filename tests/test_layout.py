@@ -194,6 +194,17 @@ def test_every_package_folder_is_in_both_tables_of_the_build():
     assert setuptools["package-dir"] == {f"affecthub.{f}": f for f in folders} | {"affecthub": "affecthub"}
 
 
+def test_what_one_downloads_as_source_is_whole():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    named = set((ROOT / "MANIFEST.in").read_text(encoding="utf-8").split())
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"][
+        "package-dir"
+    ]
+    always = {*packages.values(), "README.md", "LICENSE", "pyproject.toml"}
+    left_out = {path.split("/")[0] for path in tracked} - named - always
+    assert {name for name in left_out if not name.startswith(".")} == set()
+
+
 def test_a_link_in_the_package_leads_to_every_room():
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "affecthub"}
     links = {path.name: path for path in (ROOT / "affecthub").iterdir() if not path.suffix and path.name[0] != "_"}

@@ -284,7 +284,7 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(undisturbed, run, place):
 
 def test_resume_without_a_checkpoint_says_what_to_do(run, place):
     with pytest.raises(SystemExit, match="empty/checkpoints: no checkpoint to resume; leave --resume out"):
-        run(*TINY, "--resume", f"--output_dir={place / 'empty'}")
+        run("--data=Meld", "--data.root=nowhere", "--resume", f"--output_dir={place / 'empty'}")  # before any data
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import cv2
 import librosa
 import numpy as np
-import torch
-from torchvision.transforms.v2 import functional
 
 WINDOW = 1024
 """Samples of the phase vocoder's window: 64 ms at 16 kHz. Shorter clips are neither stretched nor shifted."""
@@ -188,6 +186,9 @@ def _move(frames: np.ndarray, settings: FrameAugmentation, rng: np.random.Genera
 
 
 def _recolour(frames: np.ndarray, settings: FrameAugmentation, rng: np.random.Generator) -> np.ndarray:
+    import torch
+    from torchvision.transforms.v2 import functional
+
     steps = (
         (functional.adjust_brightness, 1.0, settings.brightness),
         (functional.adjust_contrast, 1.0, settings.contrast),

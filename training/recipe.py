@@ -16,16 +16,13 @@ from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
-from transformers import SchedulerType
-from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from affecthub.datasets_scripts.catalog import DATASETS, DEFAULT
 from affecthub.datasets_scripts.corpus import DataOptions
 from affecthub.datasets_scripts.splits import SplitOptions
 from affecthub.datasets_scripts.yaml_files import read_yaml
-from affecthub.evaluation.runs import RECIPE_FILE
+from affecthub.evaluation import RECIPE_FILE
 from affecthub.media.files import write_file
-from affecthub.modeling.modalities import AUDIO, VIDEO
 from affecthub.training.augmentation import AudioAugmentation, FrameAugmentation, SpecAugment
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
@@ -237,12 +234,23 @@ class TrainingRecipe:
         _check_number("training.seed", self.seed, most=2**32 - 1)  # as NumPy takes them
         if self.patience is not None:
             _check_number("training.patience", self.patience, 1)
-        _check_choice("training.scheduler", self.scheduler, [kind.value for kind in SchedulerType] + [WARM_RESTARTS])
-        for tracker in self.report_to:
-            _check_choice("training.report_to", tracker, list(INTEGRATION_TO_CALLBACK))
+        self._check_names()
         starts = [phase.start_epoch for phase in self.phases]
         if len(set(starts)) < len(starts):
             raise ValueError(f"training.phases: start_epoch {starts}: each phase needs one of its own.")
+
+    def _check_names(self) -> None:
+        """By what transformers has, which takes seconds to load: only where there is something to look up."""
+        if self.scheduler not in (TrainingRecipe.scheduler, WARM_RESTARTS):
+            from transformers import SchedulerType
+
+            known = [*(kind.value for kind in SchedulerType), WARM_RESTARTS]
+            _check_choice("training.scheduler", self.scheduler, known)
+        if self.report_to:
+            from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+            for tracker in self.report_to:
+                _check_choice("training.report_to", tracker, list(INTEGRATION_TO_CALLBACK))
 
 
 def _check_number(name: str, value: float, least: float = 0, most: float = math.inf, above: bool = False) -> None:
@@ -285,8 +293,8 @@ class AugmentationRecipe:
     def changed(self) -> list[str]:
         """The modalities whose sound or frames are changed; what masks the features is not meant."""
         changed = {
-            AUDIO: self.audio != AudioAugmentation(),
-            VIDEO: self.frames != FrameAugmentation() or self.temporal_jitter,
+            "audio": self.audio != AudioAugmentation(),
+            "video": self.frames != FrameAugmentation() or self.temporal_jitter,
         }
         return [name for name, value in changed.items() if value]
 
@@ -329,13 +337,14 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
-def parse_run(arguments: list[str] | None = None) -> Run:
+def parse_run(arguments: list[str] | None = None, program: str = "train.py") -> Run:
     """Read the command line of `train.py`; exits with a message of one paragraph when it is wrong.
 
     Args:
         arguments: the command line; None = that of this process.
+        program: what it is the command line of.
     """
-    parser = _parser()
+    parser = _parser(program)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         values = parser.parse_args(_with_recipe_file(arguments))
@@ -343,7 +352,7 @@ def parse_run(arguments: list[str] | None = None) -> Run:
         run = parser.instantiate(values)
     except (ArgumentError, ValueError) as error:
         print(
-            f"train.py: {_explain(str(error), parser)}\nThe command line was: {' '.join(arguments)}", file=sys.stderr
+            f"{program}: {_explain(str(error), parser)}\nThe command line was: {' '.join(arguments)}", file=sys.stderr
         )
         raise SystemExit(2) from None
     recipe = Recipe(run.name, run.data, run.inputs, run.split, run.model, run.training, run.augmentation)
@@ -376,10 +385,10 @@ def load_recipe(name: str, *overrides: str) -> Recipe:
     return parse_run([f"--recipe={name}", *overrides]).recipe
 
 
-def _parser() -> ArgumentParser:
+def _parser(program: str = "train.py") -> ArgumentParser:
     set_parsing_settings(docstring_parse_attribute_docstrings=True, subclasses_enabled=[DataOptions])
     parser = ArgumentParser(
-        prog="train.py",
+        prog=program,
         description=(
             "Train, evaluate and save an emotion model. Every value of the recipe can be overridden, "
             "for example --training.epochs=3 --model.task_weights.sentiment=0.5."

@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from datasets import Dataset
-
-from affecthub.datasets_scripts.clips.builder import build_clips, facts_of, rows_of
-from affecthub.datasets_scripts.clips.plan import Plan
-from affecthub.datasets_scripts.clips.rows import ALL
 from affecthub.datasets_scripts.clips.targets import Kind
 from affecthub.datasets_scripts.corpus import AuditColumns, Corpus, DataCard, DataOptions, strictest, target_of
-from affecthub.datasets_scripts.manifest import read_manifest, summarise
+
+if TYPE_CHECKING:  # see datasets_scripts/corpus.py
+    from datasets import Dataset
+
+    from affecthub.datasets_scripts.clips.plan import Plan
 
 MEDIA = frozenset({"audio", "video", "physio"})
 """Modalities for which files are looked at."""
@@ -62,26 +62,33 @@ class Clips(DataOptions):
 
     describes_content = ("root", "limit", "name", "license", "citation", "description", "language")
 
-    def plan(self, media: bool = True) -> Plan:
+    def plan(self, media: bool = True) -> "Plan":
         """How it is read.
 
         Raises:
             ValueError: nobody said where it lies, or options that do not go together.
         """
+        from affecthub.datasets_scripts.clips.plan import Plan
+
         if self.root is None:
             raise ValueError("The data set Clips needs its folder, table or Hub id: pass --data.root=PATH.")
         names = ("targets", "columns", "kinds", "labels", "raters", "votes", "features", "media_root", "subset")
         return Plan(self.root, media=media, **{name: getattr(self, name) for name in names})
 
-    def build(self, modalities: Sequence[str]) -> dict[str, Dataset]:
+    def build(self, modalities: Sequence[str]) -> dict[str, "Dataset"]:
         """All rows; where text alone is needed, no file is looked at."""
+        from affecthub.datasets_scripts.clips.builder import build_clips, rows_of
+
         splits = rows_of(build_clips(self.plan(bool(MEDIA & set(modalities)))))
         if not splits:
             raise ValueError(f"{self.root}: there is no row that can be used; `affecthub inspect clips` says why.")
         return splits
 
-    def describe(self, splits: dict[str, Dataset], facts: Mapping | None = None) -> Corpus:
+    def describe(self, splits: dict[str, "Dataset"], facts: Mapping | None = None) -> Corpus:
         """Clips, images or texts."""
+        from affecthub.datasets_scripts.clips.builder import facts_of
+        from affecthub.datasets_scripts.clips.rows import ALL
+
         some = next(iter(splits.values()))
         facts = facts or {"unit": _unit(some), "named_by_folder": not self._hub_id, **facts_of(some)}
         columns = set(some.column_names)
@@ -113,6 +120,9 @@ class Clips(DataOptions):
 
     def manifest(self) -> str:
         """Every row and every stray file, by status."""
+        from affecthub.datasets_scripts.clips.builder import build_clips
+        from affecthub.datasets_scripts.manifest import read_manifest, summarise
+
         return summarise(read_manifest(build_clips(self.plan())))
 
     @property
@@ -121,7 +131,7 @@ class Clips(DataOptions):
         return self.root if self.root and not Path(self.root).expanduser().exists() else None
 
 
-def _unit(rows: Dataset) -> str:
+def _unit(rows: "Dataset") -> str:
     """What a row is."""
     columns = set(rows.column_names)
     if {"video_path", "audio_path"} & columns:

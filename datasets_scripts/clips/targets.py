@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from datasets import ClassLabel, List, Value
-
 Kind = Literal["label", "labels", "number", "shares"]
 """label: one class. labels: any number of them. number: a value on a scale. shares: how raters were divided."""
 
@@ -104,6 +102,8 @@ class TargetReader:
     @property
     def feature(self) -> object:
         """The type of its column."""
+        from datasets import ClassLabel, List, Value
+
         if self.kind == "number":
             return Value("float32")
         if self.kind == "shares":

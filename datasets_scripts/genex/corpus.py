@@ -3,10 +3,9 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from datasets import Dataset
 
 from affecthub.datasets_scripts.corpus import (
     MULTI,
@@ -18,20 +17,14 @@ from affecthub.datasets_scripts.corpus import (
     Target,
     optimum_of,
 )
-from affecthub.datasets_scripts.genex.align import AlignOptions
-from affecthub.datasets_scripts.genex.builder import (
-    extract_study,
-    frame_cache,
-    genex_manifest,
-    load_genex,
-    study_facts,
-)
-from affecthub.datasets_scripts.genex.frames import FrameOptions
-from affecthub.datasets_scripts.genex.manifest import summarise_study
 from affecthub.datasets_scripts.genex.study import FEATURES, TARGETS
-from affecthub.datasets_scripts.genex.variants import add_colour_variants
-from affecthub.media.container import MediaError, probe
 from affecthub.media.faces import MARGIN, MIN_CONFIDENCE
+
+if TYPE_CHECKING:  # see datasets_scripts/corpus.py
+    from datasets import Dataset
+
+    from affecthub.datasets_scripts.genex.align import AlignOptions
+    from affecthub.datasets_scripts.genex.frames import FrameOptions
 
 RECORDING_TARGETS = {
     "attention": Target(
@@ -76,8 +69,10 @@ class Genex(DataOptions):
     describes_content = ("root", "limit", "targets", "name")
 
     @property
-    def frames(self) -> FrameOptions:
+    def frames(self) -> "FrameOptions":
         """Which frames are taken."""
+        from affecthub.datasets_scripts.genex.frames import FrameOptions
+
         return FrameOptions(
             every=self.every,
             crop_faces=self.crop_faces,
@@ -86,8 +81,10 @@ class Genex(DataOptions):
         )
 
     @property
-    def labels(self) -> AlignOptions:
+    def labels(self) -> "AlignOptions":
         """How annotations meet frames."""
+        from affecthub.datasets_scripts.genex.align import AlignOptions
+
         return AlignOptions(
             window_ms=self.window_ms,
             attention_source=self.attention_source,
@@ -96,10 +93,15 @@ class Genex(DataOptions):
 
     def extract(self, part: slice) -> None:
         """The pictures of some of the recordings, into the cache."""
+        from affecthub.datasets_scripts.genex.builder import extract_study
+
         extract_study(self.folder(), self.study, frames=self.frames, part=part)
 
-    def build(self, modalities: Sequence[str]) -> dict[str, Dataset]:
+    def build(self, modalities: Sequence[str]) -> dict[str, "Dataset"]:
         """All frames, in order of time, each with whether its recording has an audio track."""
+        from affecthub.datasets_scripts.genex.builder import frame_cache, load_genex
+        from affecthub.datasets_scripts.genex.variants import add_colour_variants
+
         rows = load_genex(self.folder(), self.study, frames=self.frames, labels=self.labels)
         rows = rows.add_column("audio_present", _audible(rows))
         if self.colour_variants:
@@ -107,7 +109,7 @@ class Genex(DataOptions):
             rows = add_colour_variants(rows, frame_cache() / "variants" / originals)
         return {ALL: rows}
 
-    def describe(self, splits: dict[str, Dataset], facts: Mapping | None = None) -> Corpus:
+    def describe(self, splits: dict[str, "Dataset"], facts: Mapping | None = None) -> Corpus:
         """Moments of recordings."""
         (rows,) = splits.values()
         rows = rows if "position" in rows.column_names else rows.add_column("position", np.arange(len(rows)))
@@ -129,11 +131,16 @@ class Genex(DataOptions):
 
     def manifest(self) -> str:
         """What was found in tables, recordings and frames."""
+        from affecthub.datasets_scripts.genex.builder import genex_manifest
+        from affecthub.datasets_scripts.genex.manifest import summarise_study
+
         found = genex_manifest(self.folder(), self.study, frames=self.frames, labels=self.labels)
         return summarise_study(found)
 
     def settings(self) -> dict[str, object]:
         """As the base class; a study's description by what it says, wherever it lies."""
+        from affecthub.datasets_scripts.genex.builder import study_facts
+
         return super().settings() | {"study": study_facts(self.study)}
 
 
@@ -149,7 +156,7 @@ CARD = DataCard(
 """What holds for every study of this shape."""
 
 
-def _audible(frames: Dataset) -> np.ndarray:
+def _audible(frames: "Dataset") -> np.ndarray:
     """Whether the recording of each row has an audio track, bool (rows,)."""
     paths = np.asarray(frames["recording_path"])
     heard = {path: _has_audio(path) for path in np.unique(paths)}
@@ -157,6 +164,8 @@ def _audible(frames: Dataset) -> np.ndarray:
 
 
 def _has_audio(path: str) -> bool:
+    from affecthub.media.container import MediaError, probe
+
     try:
         return probe(path).has_audio
     except MediaError:

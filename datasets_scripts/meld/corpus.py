@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
-
-from datasets import Dataset, Value
+from typing import TYPE_CHECKING, Literal
 
 from affecthub.datasets_scripts.corpus import AuditColumns, Corpus, DataCard, DataOptions, target_of
-from affecthub.datasets_scripts.manifest import summarise
-from affecthub.datasets_scripts.meld.builder import load_meld, meld_manifest
+
+if TYPE_CHECKING:  # see datasets_scripts/corpus.py
+    from datasets import Dataset
 
 CITATION = """\
 @inproceedings{poria-etal-2019-meld,
@@ -37,12 +36,14 @@ class Meld(DataOptions):
     """Which of two clips of one test utterance is right: the authors' final one, or the one of the plain name, for
     comparison with published figures."""
 
-    def build(self, modalities: Sequence[str]) -> dict[str, Dataset]:
+    def build(self, modalities: Sequence[str]) -> dict[str, "Dataset"]:
         """The authors' splits; where text alone is needed, no clip is looked at."""
+        from affecthub.datasets_scripts.meld.builder import load_meld
+
         config = "text" if list(modalities) == ["text"] else "multimodal"
         return dict(load_meld(self.folder(), config, twin_policy=self.twin_policy))
 
-    def describe(self, splits: dict[str, Dataset], facts: Mapping | None = None) -> Corpus:
+    def describe(self, splits: dict[str, "Dataset"], facts: Mapping | None = None) -> Corpus:
         """Utterances; the recordings are the series' episodes."""
         splits = {name: _canonical(rows) for name, rows in splits.items()}
         some = next(iter(splits.values()))
@@ -77,14 +78,19 @@ class Meld(DataOptions):
 
     def manifest(self) -> str:
         """Every row and every stray file, by status."""
+        from affecthub.datasets_scripts.manifest import summarise
+        from affecthub.datasets_scripts.meld.builder import meld_manifest
+
         return summarise(meld_manifest(self.folder(), twin_policy=self.twin_policy))
 
 
-def _canonical(rows: Dataset) -> Dataset:
+def _canonical(rows: "Dataset") -> "Dataset":
     """The builder's rows under the names that every data set has, with `recording`, the episode: "S03E05".
 
     Dialogues are numbered anew in every split: they are named as in `key`, "train/dia7".
     """
+    from datasets import Value
+
     if "recording" in rows.column_names:
         return rows
     episodes = [f"S{s:02}E{e:02}" for s, e in zip(rows["season"], rows["episode"], strict=True)]

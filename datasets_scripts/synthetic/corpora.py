@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from datasets import Dataset
+from typing import TYPE_CHECKING
 
 from affecthub.datasets_scripts.corpus import Corpus, DataCard, optimum, optimum_of
 from affecthub.datasets_scripts.genex.corpus import Genex
 from affecthub.datasets_scripts.meld.corpus import Meld
-from affecthub.datasets_scripts.synthetic import study, utterances
+
+if TYPE_CHECKING:  # see datasets_scripts/corpus.py
+    from datasets import Dataset
 
 CARD = DataCard(
     license="apache-2.0",
@@ -31,12 +32,16 @@ class SampleMeld(Meld):
 
     def folder(self) -> Path:
         """The corpus, rendered where it is not there."""
+        from affecthub.datasets_scripts.synthetic import utterances
+
         return utterances.render_sample_meld(
             self.root, train=self.train_rows, dev=self.validation_rows, test=self.test_rows
         )
 
-    def describe(self, splits: dict[str, Dataset], facts: Mapping | None = None) -> Corpus:
+    def describe(self, splits: dict[str, "Dataset"], facts: Mapping | None = None) -> Corpus:
         """As MELD, of drawn people, with the best possible accuracy."""
+        from affecthub.datasets_scripts.synthetic import utterances
+
         corpus = super().describe(splits, facts)
         bayes = optimum_of(facts["bayes_accuracy"]) if facts else optimum(self.folder() / utterances.MARKER)
         return replace(
@@ -57,10 +62,14 @@ class SampleGenex(Genex):
 
     def folder(self) -> Path:
         """The study, rendered where it is not there."""
+        from affecthub.datasets_scripts.synthetic import study
+
         return study.render_sample_genex(self.root, seconds=self.seconds)
 
-    def describe(self, splits: dict[str, Dataset], facts: Mapping | None = None) -> Corpus:
+    def describe(self, splits: dict[str, "Dataset"], facts: Mapping | None = None) -> Corpus:
         """As a study, of drawn people, with the best possible accuracy of attention."""
+        from affecthub.datasets_scripts.synthetic import study
+
         bayes = optimum_of(facts["bayes_accuracy"]) if facts else optimum(self.folder() / study.MARKER)
         return replace(
             super().describe(splits, facts or {"name": "synthetic sample study in GENEX's layout"}),

@@ -244,6 +244,31 @@ def test_the_program_runs(files):
     assert "clip.mp4" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--help", "From your own recordings"),
+        ("trian", "invalid choice: 'trian'"),
+        ("predict --help", "Exit status: 0; 2 if"),
+        ("inspect clips --help", "Columns of numbers that make the vector of features"),
+        ("inspect mled x", "did you mean meld?"),
+        ("prepare meld x y --shard-rws=3", "unrecognized arguments: --shard_rws=3"),
+        ("sweep quikstart", "affecthub sweep: there is no recipe 'quikstart'; did you mean quickstart?"),
+        ("train --help", "Peak rate of everything but the encoders"),
+        ("train --recipe quikstart", "affecthub train: there is no recipe 'quikstart'; did you mean quickstart?"),
+        ("quickstart --training.epoch=3", "affecthub quickstart: unknown option --training.epoch; did you mean"),
+        ("evaluate --output-dir=x --data.rot=y", "affecthub evaluate: unknown option --data.rot of SampleMeld"),
+    ],
+)
+def test_help_and_mistakes_are_told_before_libraries_are_loaded_that_take_seconds(arguments, said):
+    slow = "{'torch', 'transformers', 'datasets', 'pandas', 'sklearn'}"
+    code = "import sys; from affecthub.hub.cli import main; import atexit\natexit.register(lambda: print("
+    code += f"'loaded', {slow} & sys.modules.keys()))\nsys.exit(main({arguments.split()!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert said in " ".join((done.stdout + done.stderr).split())
+    assert done.stdout.endswith("loaded set()\n")
+
+
 def test_the_module_runs_and_tells_its_version():
     command = [sys.executable, "-m", "affecthub", "--version"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=True)
@@ -271,7 +296,9 @@ def test_a_data_set_is_inspected_with_options_of_its_own(run, monkeypatch, tmp_p
     assert status == 0 and "| with video | 5 | 2 | 2 |" in out and "sentiment (single label classification)" in out
     assert "| unknown | 0 | 0 | 0 |" in out and "participants" in out and "# Manifest" in out
     assert run("inspect", "mled", str(tmp_path))[2].endswith("there is no data set 'mled'; did you mean meld?\n")
-    assert "data sets, each with options of its own" in run("inspect", "--help")[1]
+    with pytest.raises(SystemExit):
+        cli.main(["inspect", "--help"])
+    assert "data sets, each with options of its own" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         cli.main(["inspect", "genex", "--help"])
     help_page = " ".join(capsys.readouterr().out.split())
