@@ -1,6 +1,6 @@
 """Set everything up and run: `python3 run.py` trains the quick start, `python3 run.py test` runs the tests.
 
-Needs Python 3.11 or 3.12 and pip, and nothing else: it makes `.venv` beside itself, installs the project into it and
+Needs Python 3.11 to 3.13 and pip, and nothing else: it makes `.venv` beside itself, installs the project into it and
 passes on what follows the command, for example `python3 run.py train --recipe meld_text --data.root=PATH`.
 """
 
@@ -28,8 +28,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", nargs="?", choices=COMMANDS, default="quickstart")
     options, passed_on = parser.parse_known_args()
-    if not (3, 11) <= sys.version_info < (3, 13):
-        parser.exit(2, f"affecthub needs Python 3.11 or 3.12; this is {sys.version.split()[0]}\n")
+    if not (3, 11) <= sys.version_info < (3, 14):
+        parser.exit(2, f"affecthub needs Python 3.11 to 3.13; this is {sys.version.split()[0]}\n")
     set_up()
     environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(BIN.parent)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # uncompiled, the libraries take three times as long to import
