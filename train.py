@@ -18,8 +18,6 @@ from accelerate import PartialState
 from transformers import (
     AutoModelForVideoClassification,
     AutoProcessor,
-    PreTrainedModel,
-    ProcessorMixin,
     set_seed,
 )
 
@@ -27,26 +25,25 @@ from affecthub.datasets_scripts.corpus import Corpus, load_corpus
 from affecthub.evaluation.audit import enforce, findings_table
 from affecthub.evaluation.predictions import PREDICTIONS_FILE
 from affecthub.evaluation.results import results_table, write_results
-from affecthub.hub.model_folder import Finished, clear_checkpoints, save_run
+from affecthub.hub.model_folder import Finished, save_run
 from affecthub.hub.publish import publish_model
 from affecthub.hub.push import require_repo_id
 from affecthub.media.faults import FAULTS, sentence_of
 from affecthub.media.files import alone
-from affecthub.training.checkpoints import newest_checkpoint, remove_broken
+from affecthub.training.assembly import prepare
+from affecthub.training.checkpoints import clear_checkpoints, newest_checkpoint, remove_broken
 from affecthub.training.collator import naming_stuck_workers
-from affecthub.training.data import samples_of
-from affecthub.training.encoder_cache.run import needs_preload, use_encoder_cache
+from affecthub.training.encoder_cache.run import use_encoder_cache
 from affecthub.training.environment import write_environment
 from affecthub.training.evaluate import answer, calibrate, evaluate
-from affecthub.training.features import check_features
 from affecthub.training.from_recipe import build_model, build_processor, modalities_of, settled
 from affecthub.training.fsdp import whole_model
 from affecthub.training.history import write_history
 from affecthub.training.launch import check_divisible, describe_batches, join_launch
 from affecthub.training.phases import epochs_until_stopped
-from affecthub.training.samples import SampleDataset
 from affecthub.training.split_audit import as_results, audit_once
-from affecthub.training.trainer import AffectTrainer, check_trackers, choose_precision, make_trainer
+from affecthub.training.trackers import check_trackers, tell_trackers
+from affecthub.training.trainer import AffectTrainer, choose_precision
 
 
 def main(run: Run | None = None) -> None:
@@ -120,21 +117,12 @@ def _run(run: Run, state: PartialState) -> None:
         predictions.write(run.output_dir / PREDICTIONS_FILE)
         write_history(trainer.state.log_history, run.output_dir)
         write_environment(run.output_dir)
+        tell_trackers(trainer, results, folder)
         clear_checkpoints(Path(trainer.args.output_dir))
     print(results_table(results))
     print(how_to_load(folder))
     if run.push_to_hub:
         print(f"Published: {publish_model(folder, run.push_to_hub)}")
-
-
-def prepare(
-    recipe: Recipe, corpus: Corpus, processor: ProcessorMixin, model: PreTrainedModel, output_dir: Path
-) -> tuple[AffectTrainer, dict[str, SampleDataset]]:
-    """The Trainer, and the samples of each split; those that learn are augmented."""
-    check_features(corpus.prepared, recipe, processor, model.base_model)
-    preload = needs_preload(recipe)
-    data = {split: samples_of(recipe, corpus, split, processor, preload) for split in corpus.splits}
-    return make_trainer(model, recipe, output_dir, corpus, data["train"], data["validation"]), data
 
 
 def checkpoint_to_go_on_from(run: Run, model: Path, is_main_process: bool) -> str | None:

@@ -81,6 +81,17 @@ examples:
   affecthub sweep meld_text --seeds 0,7 --output-dir runs/meld_text --data.root=path/to/MELD
 """
 
+SEARCH = """\
+Search for better values of a recipe by Optuna: each trial trains once and is judged on validation, never on test.
+
+SPACE is YAML with a line a value: `training.learning_rate: {low: 1.0e-5, high: 1.0e-2, log: true}` or
+`model.config.hidden_size: [32, 64]`. Interrupted, the same command goes on; with more --trials it goes further.
+
+examples:
+  affecthub search clips_audio --space space.yaml --trials 20 --data.root=path/to/folder
+  affecthub train --recipe runs/clips_audio-search/best.yaml
+"""
+
 COMPARE = """\
 Compare finished runs: figures with intervals by participant, and whether one model is better than another.
 
@@ -163,12 +174,12 @@ def parse(arguments: Sequence[str]) -> Callable[[], int]:
     """What does a command, with its arguments; `overrides` are those of a command that takes a recipe's."""
     parser = make_parser()
     options, options_of_recipe = parser.parse_known_args(arguments)
-    if options_of_recipe and options.run is not sweep:
+    if options_of_recipe and options.run not in (sweep, search):
         parser.error(f"unrecognized arguments: {' '.join(options_of_recipe)}")
-    if options.run is sweep:
+    if options.run in (sweep, search):
         from affecthub.training.recipe import parse_run
 
-        parse_run([f"--recipe={options.recipe}", *options_of_recipe], program="affecthub sweep")  # or leaves
+        parse_run([f"--recipe={options.recipe}", *options_of_recipe], program=f"affecthub {arguments[0]}")  # or leaves
     options.overrides = options_of_recipe
     return partial(options.run, options)
 
@@ -187,6 +198,7 @@ def make_parser() -> argparse.ArgumentParser:
     for name, (text, *_) in RUN_COMMANDS.items():
         add_command(commands, name, text)
     add_sweep(commands)
+    add_search(commands)
     add_report(commands)
     add_predict(commands)
     add_compare(commands)
@@ -219,6 +231,16 @@ def add_sweep(commands: argparse._SubParsersAction) -> None:
         "--shares", type=shares, default="1", help="of the people who learn, as 0.1,0.25,0.5,1; default: 1"
     )
     command.add_argument("--output-dir", type=Path, metavar="DIR", help="default: runs/RECIPE-sweep")
+
+
+def add_search(commands: argparse._SubParsersAction) -> None:
+    """`affecthub search`."""
+    command = add_command(commands, "search", SEARCH)
+    command.set_defaults(run=search)
+    command.add_argument("recipe", metavar="RECIPE", help="name of a recipe, or a YAML file")
+    command.add_argument("--space", type=Path, required=True, metavar="YAML", help="what to try")
+    command.add_argument("--trials", type=int, default=20, metavar="N", help="how many in all; default: 20")
+    command.add_argument("--output-dir", type=Path, metavar="DIR", help="default: runs/RECIPE-search")
 
 
 def add_report(commands: argparse._SubParsersAction) -> None:
@@ -339,6 +361,18 @@ def sweep(options: argparse.Namespace) -> int:
     folder = options.output_dir or Path("runs", f"{Path(options.recipe).stem}-sweep")
     train_all(options.recipe, options.overrides, folder, options.folds, options.seeds, options.shares)
     print(f"All runs are in {folder}")
+    return 0
+
+
+def search(options: argparse.Namespace) -> int:
+    """Try what is not tried yet, and print the table of the trials."""
+    from affecthub.training.search import BEST, read_space, trials_table
+    from affecthub.training.search import search as try_all
+
+    folder = options.output_dir or Path("runs", f"{Path(options.recipe).stem}-search")
+    found = try_all(options.recipe, options.overrides, read_space(options.space), options.trials, folder)
+    print(trials_table(found))
+    print(f"The best recipe: {folder / BEST}")
     return 0
 
 

@@ -6,7 +6,7 @@ import platform
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import chain
@@ -14,7 +14,6 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, ProcessorMixin, Trainer
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from affecthub.datasets_scripts.corpus import Corpus, DataCard
 from affecthub.evaluation.learned_from import LearnedFrom
@@ -77,14 +76,6 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
-
-
-def clear_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints of a run that is complete: its best model has been saved. What trackers wrote stays."""
-    for checkpoint in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
-        shutil.rmtree(checkpoint, ignore_errors=True)
-    with suppress(OSError):
-        folder.rmdir()
 
 
 def save_run(folder: Path, run: Finished) -> None:

@@ -25,6 +25,7 @@ from transformers import AutoModelForVideoClassification, AutoProcessor, Trainer
 from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.evaluation.predictions import read_predictions
 from affecthub.media.files import alone
+from affecthub.training import assembly
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = {"train": 48, "dev": 16, "test": 16}
@@ -89,7 +90,7 @@ def run(train, place):
                 train, "save_run", lambda folder, run, save=train.save_run: (save(folder, run), saved.append(run))
             )
             if stop_after:
-                patch.setattr(train, "make_trainer", interrupted(train.make_trainer, stop_after))
+                patch.setattr(assembly, "make_trainer", interrupted(assembly.make_trainer, stop_after))
             train.main()
         return saved[0].trainer if saved else None
 

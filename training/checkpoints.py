@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -35,6 +35,14 @@ def remove_broken(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def clear_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of a run that is complete: its best model has been saved. What trackers wrote stays."""
+    for checkpoint in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
 def mark_complete(folder: Path) -> None:
     """Say of a checkpoint that it is whole."""
     write_file(folder / COMPLETE, b"")
@@ -65,4 +73,4 @@ def writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-__all__ = ["checkpoints_of", "mark_complete", "newest_checkpoint", "remove_broken", "writing"]
+__all__ = ["checkpoints_of", "clear_checkpoints", "mark_complete", "newest_checkpoint", "remove_broken", "writing"]

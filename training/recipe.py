@@ -344,17 +344,23 @@ def parse_run(arguments: list[str] | None = None, program: str = "train.py") -> 
         arguments: the command line; None = that of this process.
         program: what it is the command line of.
     """
-    parser = _parser(program)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return read_run(arguments, program)
+    except ValueError as error:
+        print(f"{program}: {error}\nThe command line was: {' '.join(arguments)}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def read_run(arguments: list[str], program: str = "train.py") -> Run:
+    """As `parse_run`; ValueError where the command line is wrong."""
+    parser = _parser(program)
     try:
         values = parser.parse_args(_with_recipe_file(arguments))
         _check_nulls(values, parser)
         run = parser.instantiate(values)
     except (ArgumentError, ValueError) as error:
-        print(
-            f"{program}: {_explain(str(error), parser)}\nThe command line was: {' '.join(arguments)}", file=sys.stderr
-        )
-        raise SystemExit(2) from None
+        raise ValueError(_explain(str(error), parser)) from None
     recipe = Recipe(run.name, run.data, run.inputs, run.split, run.model, run.training, run.augmentation)
     seeds = recipe.split.fold, recipe.split.seed, recipe.training.seed
     folder = Path(run.output_dir) if run.output_dir else default_folder(recipe.name, *seeds)

@@ -13,7 +13,6 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
-from transformers.integrations.integration_utils import get_available_reporting_integrations
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from affecthub.datasets_scripts.corpus import Corpus, Target
@@ -57,13 +56,9 @@ def training_arguments(recipe: TrainingRecipe, output_dir: Path, preloaded: bool
         recipe: the values; without `best_metric` the loss chooses.
         output_dir: where the checkpoints go.
         preloaded: whether the clips lie in memory, so that workers would only copy them.
-
-    Raises:
-        ValueError: a tracker whose library is not installed.
     """
     precision, best_metric = choose_precision(recipe.precision), recipe.best_metric or "loss"
     workers = 0 if preloaded else recipe.num_workers
-    check_trackers(recipe.report_to)
     return TrainingArguments(
         output_dir=str(output_dir / "checkpoints"),
         num_train_epochs=recipe.epochs,
@@ -98,12 +93,6 @@ def training_arguments(recipe: TrainingRecipe, output_dir: Path, preloaded: bool
         report_to=recipe.report_to or "none",
         run_name=output_dir.name,
     )
-
-
-def check_trackers(names: Sequence[str]) -> None:
-    """ValueError for a tracker whose library is not installed."""
-    if missing := [name for name in names if name not in get_available_reporting_integrations()]:
-        raise ValueError(f"training.report_to: {missing[0]} is not installed: install its package, or leave it out.")
 
 
 def completed(recipe: TrainingRecipe, metrics: "Metrics") -> TrainingRecipe:

@@ -10,7 +10,8 @@ import sys
 import pytest
 from safetensors import SafetensorError
 
-from affecthub.hub.model_folder import clear_checkpoints, replacing_folder
+from affecthub.hub.model_folder import replacing_folder
+from affecthub.training.checkpoints import clear_checkpoints
 
 FULL_DISK = """
 import resource, signal, sys

@@ -19,8 +19,8 @@ from sklearn.metrics import (
 from transformers import EvalPrediction, TrainerCallback, set_seed
 
 from affecthub.datasets_scripts.corpus import MULTI, REGRESSION, SINGLE, Target, load_corpus
-from affecthub.hub.model_folder import clear_checkpoints
-from affecthub.training import trainer as trainer_room
+from affecthub.training import trackers
+from affecthub.training.checkpoints import clear_checkpoints
 from affecthub.training.evaluate import predict
 from affecthub.training.from_recipe import (
     FOCAL_GAMMA,
@@ -144,12 +144,18 @@ def test_where_a_recipe_names_no_metric_the_main_target_does(kind, metric, great
 
 def test_trackers_are_off_unless_they_are_named_and_there(tmp_path, monkeypatch):
     assert training_arguments(TrainingRecipe(best_metric="loss"), tmp_path, True).report_to == []
-    recipe = TrainingRecipe(best_metric="loss", report_to=["tensorboard", "wandb"])
-    monkeypatch.setattr(trainer_room, "get_available_reporting_integrations", lambda: ["tensorboard"])
+    names = ["tensorboard", "wandb"]
+    monkeypatch.setattr(trackers, "get_available_reporting_integrations", lambda: ["tensorboard"])
     with pytest.raises(ValueError, match="training.report_to: wandb is not installed: install its package, or leave"):
-        training_arguments(recipe, tmp_path / "mine", True)
-    monkeypatch.setattr(trainer_room, "get_available_reporting_integrations", lambda: ["tensorboard", "wandb"])
-    found = training_arguments(recipe, tmp_path / "mine", True)
+        trackers.check_trackers(names)
+    monkeypatch.setenv("COMET_API_KEY", "")
+    with pytest.raises(ValueError, match="training.report_to: comet_ml needs its key: set COMET_API_KEY"):
+        trackers.check_trackers(["comet_ml"])
+    monkeypatch.setattr(trackers, "get_available_reporting_integrations", lambda: ["tensorboard", "wandb"])
+    monkeypatch.setattr(trackers, "_wandb_can_start", lambda: False)
+    with pytest.raises(ValueError, match="training.report_to: wandb has no login: run `wandb login`, set WANDB_MODE"):
+        trackers.check_trackers(names)
+    found = training_arguments(TrainingRecipe(best_metric="loss", report_to=names), tmp_path / "mine", True)
     assert (found.report_to, found.run_name) == (["tensorboard", "wandb"], "mine")
 
 
