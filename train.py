@@ -9,9 +9,11 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
+from affecthub.media.processes import end_with_launch
 from affecthub.training.recipe import Recipe, Run, parse_run, write_recipe
 
 if __name__ == "__main__":  # mistakes are told before libraries are loaded that take seconds
+    end_with_launch()
     RUN = parse_run(program=Path(sys.argv[0]).name)
 
 from accelerate import PartialState

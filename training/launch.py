@@ -9,17 +9,11 @@ from accelerate import PartialState
 from accelerate.utils import get_int_from_env, parse_flag_from_env
 from transformers import TrainingArguments
 
-from affecthub.media.processes import end_with_parent
+from affecthub.media.processes import end_with_launch
 from affecthub.training.recipe import TrainingRecipe
 
 ASKED = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 """Where torchrun, accelerate and MPI leave how many processes they started."""
-
-PARENT = "AFFECTHUB_PARENT"
-"""Where a sweep leaves the number of its process for the runs that it starts."""
-
-STARTED_BY = (PARENT, "ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID")
-"""What a sweep, `accelerate launch` and torchrun leave in the environment of the processes that they start."""
 
 LONGEST_WAIT = timedelta(hours=2)
 """For the other processes of a launch, one of which may be preparing a data set; then the run fails."""
@@ -37,8 +31,7 @@ def join_launch() -> PartialState:
         ValueError: another number of processes runs than was asked for, or the model is to be divided in a way that
             is not supported.
     """
-    if any(name in os.environ for name in STARTED_BY):
-        end_with_parent()
+    end_with_launch()
     check_sharding()
     state = PartialState(cpu=runs_on_cpu(), timeout=LONGEST_WAIT)
     check_processes(state.num_processes)

@@ -20,9 +20,10 @@ from tqdm.auto import tqdm
 from affecthub.datasets_scripts.corpus import fold_names
 from affecthub.evaluation.runs import ENVIRONMENT_FILE
 from affecthub.media.files import alone
+from affecthub.media.processes import PARENT
 from affecthub.training.checkpoints import newest_checkpoint
 from affecthub.training.from_recipe import modalities_of
-from affecthub.training.launch import ASKED, PARENT
+from affecthub.training.launch import ASKED
 from affecthub.training.recipe import Recipe, load_recipe, write_recipe
 
 SWEEP_FILE = "sweep.yaml"

@@ -74,6 +74,16 @@ def test_no_process_outlives_its_parent():
         time.sleep(0.1)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a parent's number says nothing")
+@pytest.mark.parametrize(("parent", "status"), [(os.getpid, 0), (lambda: 1, 1)])
+def test_a_run_whose_sweep_has_ended_does_not_begin(parent, status):
+    code = "from affecthub.media.processes import end_with_launch as end; end()"
+    assert (
+        subprocess.run([sys.executable, "-c", code], env=os.environ | {"AFFECTHUB_PARENT": f"{parent()}"}).returncode
+        == status
+    )
+
+
 def running(pid):
     """Whether a process is there that has not ended."""
     try:
