@@ -1,6 +1,6 @@
 # `make help` lists the targets; each is a line that works without make too.
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test fuzz lint format
+.PHONY: help quickstart test fuzz lint types format
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -18,6 +18,9 @@ fuzz: ## hunt: damaged and hostile input, edited folders, killed runs; N=example
 
 lint: ## ruff: lint and format check
 	python3 run.py lint
+
+types: ## pyright over the rooms; it comes by npm, and takes a minute or more
+	.venv/bin/python -m pyright $(or $(ROOMS),modeling processing inference affecthub)
 
 format: ## ruff: mend what can be mended
 	.venv/bin/ruff check --fix .

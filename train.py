@@ -4,6 +4,7 @@ Reads a recipe, then walks through the rooms in order: rows, processor and model
 """
 
 import logging
+import os
 import sys
 import time
 from contextlib import nullcontext
@@ -14,6 +15,8 @@ from affecthub.training.recipe import Recipe, Run, parse_run, write_recipe
 
 if __name__ == "__main__":  # mistakes are told before libraries are loaded that take seconds
     end_with_launch()
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # a log needs no bars
     RUN = parse_run(program=Path(sys.argv[0]).name)
 
 from accelerate import PartialState

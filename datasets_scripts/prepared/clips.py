@@ -189,8 +189,10 @@ class ReadingProcess:
 
     def __init__(self, time_limit: float):
         self.time_limit = time_limit
-        self._context = multiprocessing.get_context("forkserver")  # its server imports once, and has no threads
-        self._context.set_forkserver_preload([__name__])
+        served = "forkserver" in multiprocessing.get_all_start_methods()  # its server imports once; not on Windows
+        self._context = multiprocessing.get_context("forkserver" if served else "spawn")
+        if served:
+            self._context.set_forkserver_preload([__name__])
 
     def __enter__(self) -> Self:
         self._start()
