@@ -49,9 +49,7 @@ def read_space(path: Path) -> Space:
     """A search space from a YAML file; ValueError that names the entry which is none."""
     space = read_yaml(path)
     if not space:
-        raise ValueError(
-            f"{path} holds no search space: write lines such as `training.learning_rate: [1.0e-4, 1.0e-3]`."
-        )
+        raise ValueError(f"{path} is no search space: write lines such as `training.learning_rate: [1.0e-4, 1.0e-3]`.")
     for key, entry in space.items():
         if key.startswith(DECIDED):
             raise ValueError(f"{path}: {key} is not searched: all trials have to be judged alike; take it out.")
@@ -113,7 +111,7 @@ def search(name: str, options: Sequence[str], space: Space, trials: int, folder:
         _go_on(study, {"recipe": recipe.to_dict(), "space": space}, folder)
         # a sampler of the same seed would repeat its first draws when a search goes on
         study.sampler = optuna.samplers.TPESampler(seed=recipe.training.seed + len(study.trials))
-        left = trials - sum(trial.state.is_finished() for trial in study.trials)
+        left = trials - sum(trial.state.is_finished() for trial in _counted(study))
 
         def objective(trial: "optuna.Trial") -> float:
             values = {key: _suggest(trial, key, entry) for key, entry in space.items()}
@@ -121,6 +119,9 @@ def search(name: str, options: Sequence[str], space: Space, trials: int, folder:
                 return train_once(recipe_of(name, options, values), metric, folder / f"trial-{trial.number}")
             except (*FAULTS, RuntimeError) as error:  # out of memory is a RuntimeError
                 trial.set_user_attr("reason", sentence_of(error))
+                raise
+            except KeyboardInterrupt:
+                trial.set_user_attr("interrupted", True)  # which Optuna counts as failed
                 raise
 
         if left > 0:
@@ -167,10 +168,18 @@ def _go_on(study: "optuna.Study", what: dict[str, Any], folder: Path) -> None:
             f"{folder} holds a search of another recipe or space: choose another --output-dir, or delete the folder."
         )
     study.set_user_attr("what", noted)
-    for trial in study.trials:
-        if trial.state == optuna.trial.TrialState.RUNNING:
+    for trial in _counted(study):
+        killed = trial.state == optuna.trial.TrialState.RUNNING
+        if killed:
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        if killed or "interrupted" in trial.user_attrs:
             study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+
+
+def _counted(study: "optuna.Study") -> list["optuna.trial.FrozenTrial"]:
+    """The trials without those that were interrupted and are tried again."""
+    again = {trial.user_attrs.get("again") for trial in study.trials}
+    return [trial for trial in study.trials if trial.number not in again]
 
 
 def train_once(recipe: Recipe, metric: str, folder: Path) -> float:
@@ -199,8 +208,8 @@ def train_once(recipe: Recipe, metric: str, folder: Path) -> float:
 
 
 def _summary(study: "optuna.Study", metric: str, corpus: Corpus) -> dict[str, Any]:
-    space, again = study.user_attrs["what"]["space"], {t.user_attrs.get("again") for t in study.trials}
-    trials = [_of_trial(trial, space) for trial in study.trials if trial.number not in again]
+    space = study.user_attrs["what"]["space"]
+    trials = [_of_trial(trial, space) for trial in _counted(study)]
     values = {trial["number"]: trial["value"] for trial in trials if trial["state"] == "complete"}
     choose = max if study.direction.name == "MAXIMIZE" else min
     return {
