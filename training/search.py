@@ -100,7 +100,7 @@ def search(name: str, options: Sequence[str], space: Space, trials: int, folder:
     check_trackers(recipe.training.report_to)
     corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split)
     metric = completed(recipe.training, Metrics(corpus.targets)).best_metric
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a failed trial is told of in the table
     with alone(folder, "searches"):
         study = optuna.create_study(
             storage=f"sqlite:///{folder / STORAGE}",

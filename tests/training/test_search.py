@@ -48,7 +48,7 @@ def test_a_search_goes_on_and_writes_the_best_recipe(options, space, trained, tm
     found = json.loads((out / "trials.json").read_text(encoding="utf-8"))
     best = max(done, key=lambda recipe: recipe.training.learning_rate)
     assert load_recipe(str(out / "best.yaml")) == best
-    assert (found["metric"], found["split"], len(found["trials"])) == ("accuracy", "validation", 5)
+    assert (found["metric"], found["split"], len(found["trials"])) == ("f1_weighted", "validation", 5)  # the recipe's
     rows = [line for line in (out / "trials.md").read_text(encoding="utf-8").splitlines() if line[:3] != "|--"]
     assert f"{best.training.learning_rate:.4g}" in rows[1] and len(rows) == 6
     assert main([*command, "5"]) == 0 and len(done) == 5  # nothing is left to try
