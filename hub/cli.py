@@ -92,6 +92,14 @@ examples:
   affecthub train --recipe runs/clips_audio-search/best.yaml
 """
 
+EXPORT = """\
+Write a model as ONNX into its folder, where `predict --backend onnx` and others who run ONNX find it.
+
+examples:
+  affecthub export runs/quickstart/model --to onnx
+  affecthub export runs/quickstart/model --to onnx --int8
+"""
+
 COMPARE = """\
 Compare finished runs: figures with intervals by participant, and whether one model is better than another.
 
@@ -201,6 +209,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_search(commands)
     add_report(commands)
     add_predict(commands)
+    add_export(commands)
     add_compare(commands)
     add_publish(commands)
     add_demo(commands)
@@ -301,7 +310,23 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument("--revision", help="branch, tag or commit of the model on the Hub")
     command.add_argument("--device", help="such as cpu or cuda:0; default: the first accelerator there is")
+    command.add_argument(
+        "--backend",
+        choices=("torch", "onnx", "onnx-int8"),
+        default="torch",
+        help="what runs it; of the others `affecthub export` makes what they run; default: torch",
+    )
     command.add_argument("--trust-remote-code", action="store_true", help="run code that a foreign model brings")
+
+
+def add_export(commands: argparse._SubParsersAction) -> None:
+    """`affecthub export`."""
+    command = add_command(commands, "export", EXPORT)
+    command.set_defaults(run=export)
+    command.add_argument("folder", type=Path, metavar="MODEL", help="the model folder")
+    command.add_argument("--to", required=True, choices=("onnx",), help="the format")
+    command.add_argument("--int8", action="store_true", help="also with matrix products of 8-bit integers")
+    command.add_argument("--opset", type=int, default=18, metavar="N", help="of ONNX's operators; default: 18")
 
 
 def add_compare(commands: argparse._SubParsersAction) -> None:
@@ -452,6 +477,7 @@ def predict(options: argparse.Namespace) -> int:
         trust_remote_code=options.trust_remote_code,
         device=options.device,
         revision=options.revision,
+        backend=options.backend,
     )
     synthetic = is_synthetic(options.model, options.revision)
     if synthetic:
@@ -476,6 +502,15 @@ def predict(options: argparse.Namespace) -> int:
         title = f"{Path(name).name}, judged by {'/'.join(Path(options.model).parts[-2:])}"
         plot_timeline(answers, options.picture, f"{title}\n{SYNTHETIC}" if synthetic else title)
     return status
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write the graphs and print where they are."""
+    from affecthub.hub.export import export_onnx
+
+    for path in export_onnx(options.folder, int8=options.int8, opset=options.opset):
+        print(path)
+    return 0
 
 
 def compare(options: argparse.Namespace) -> int:

@@ -18,12 +18,14 @@ from affecthub.hub.space import space_files
 from affecthub.inference.model_check import (
     REMEDY,
     check_example,
+    check_export,
     check_files,
     check_finite,
     explaining,
     read_json,
     weights_of,
 )
+from affecthub.inference.onnx_model import ONNX_FILES
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +33,8 @@ REQUIRED = ("config.json", "processor_config.json", "README.md", "metrics.json",
 """What every model folder has, besides weights, code and the card's pictures."""
 
 SUFFIXES = {".json", ".jinja", ".md", ".model", ".png", ".py", ".safetensors", ".txt", ".yaml"}
-"""All that a model folder may hold, and "LICENSE": no recording of a person, no pickle, nothing by accident."""
+"""All that a model folder may hold, with "LICENSE" and what was exported: no recording of a person, no pickle,
+nothing by accident."""
 
 PICTURES = re.compile(r"!\[[^\]]*\]\(([^)\s:]+)\)")
 """Pictures that a card shows from its own folder."""
@@ -97,13 +100,12 @@ def model_files(folder: Path, repo_id: str, *, trust_remote_code: bool = False) 
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give the model folder of a run, such as RUN/model.")
-    visible = (path for path in sorted(folder.iterdir()) if path.name[0] != "." and path.name != "__pycache__")
-    paths = {path.name: path for path in visible}
+    paths = {path.relative_to(folder).as_posix(): path for path in _visible(folder)}
     if missing := [name for name in _needed(folder, set(paths)) if name not in paths]:
         raise FileNotFoundError(
             f"{folder} is not a complete model folder, it lacks {', '.join(missing)}: publish one that train.py wrote."
         )
-    known = [name for name, path in paths.items() if path.is_file() and (path.suffix in SUFFIXES or name == "LICENSE")]
+    known = [name for name, path in paths.items() if path.is_file() and _belongs(name)]
     if foreign := sorted(set(paths) - set(known)):
         raise ValueError(
             f"{folder} holds {', '.join(foreign)}, no part of a model: recordings, pickles and the like are never "
@@ -120,6 +122,19 @@ def model_files(folder: Path, repo_id: str, *, trust_remote_code: bool = False) 
     return files
 
 
+def _visible(folder: Path) -> Iterator[Path]:
+    """What lies in a folder, and in the one with exports, but for hidden files and compiled Python."""
+    for path in sorted(folder.iterdir()):
+        if path.name[0] != "." and path.name != "__pycache__":
+            exports = path.name in {name.partition("/")[0] for name in ONNX_FILES.values()}
+            yield from _visible(path) if exports and path.is_dir() and not path.is_symlink() else [path]
+
+
+def _belongs(name: str) -> bool:
+    """Whether a model folder may hold a file."""
+    return name in ("LICENSE", *ONNX_FILES.values()) or ("/" not in name and Path(name).suffix in SUFFIXES)
+
+
 def _places_known(folder: Path) -> list[str]:
     """Paths that nobody is to read: the run's folder, the home folder, and those that its recipe names."""
     run = folder.absolute().parent
@@ -132,7 +147,7 @@ def _needed(folder: Path, names: set[str]) -> list[str]:
     """Names of what a model folder cannot do without, as far as its own files say."""
     needed = [*REQUIRED, *weights_of(folder)]
     for settings in names & {"config.json", "processor_config.json", "tokenizer_config.json"}:
-        needed += _code_named_in(read_json(folder / settings))
+        needed += code_named_in(read_json(folder / settings))
     if "config.json" in names and not {"auto_map", "custom_pipelines"} <= read_json(folder / "config.json").keys():
         raise ValueError(
             f"{folder / 'config.json'} has no auto_map or no custom_pipelines: save the model with affecthub "
@@ -149,7 +164,7 @@ def _needed(folder: Path, names: set[str]) -> list[str]:
     return list(dict.fromkeys(needed))
 
 
-def _code_named_in(settings: object) -> Iterator[str]:
+def code_named_in(settings: object) -> Iterator[str]:
     """Python files that a configuration names: "auto_map" at any depth, and the pipeline's "impl"."""
     if not isinstance(settings, dict):
         return
@@ -161,7 +176,7 @@ def _code_named_in(settings: object) -> Iterator[str]:
         elif key == "impl":
             yield f"{value.rpartition('.')[0]}.py"
         else:
-            yield from _code_named_in(value)
+            yield from code_named_in(value)
 
 
 def check_model(folder: Path, *, trust_remote_code: bool = False) -> None:
@@ -175,6 +190,9 @@ def check_model(folder: Path, *, trust_remote_code: bool = False) -> None:
     check_finite(model)
     with explaining(f"{folder}: processor_config.json"):
         check_example(model, processor, folder)
+    for name in ONNX_FILES.values():
+        if (folder / name).is_file():
+            check_export(folder, name)
 
 
 def load_saved(folder: Path, *, trust_remote_code: bool = False) -> tuple[PreTrainedModel, ProcessorMixin]:

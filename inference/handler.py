@@ -15,7 +15,8 @@ A string is a text or base64 and nothing else: no path and no address that a cli
 
 A request that cannot be answered raises ValueError with one sentence, which the service's toolkit answers with status
 400 and `{"error": "<the sentence>"}`. How much a request may hold and cost is limited; the environment variable
-AFFECTHUB_MEDIA_LIMITS changes that, as in "body_bytes=1e9,work_seconds=300".
+AFFECTHUB_MEDIA_LIMITS changes that, as in "body_bytes=1e9,work_seconds=300". AFFECTHUB_BACKEND=onnx, or onnx-int8,
+lets onnxruntime answer, where the folder carries an export.
 """
 
 import base64
@@ -51,7 +52,8 @@ class EndpointHandler:
 
     def __init__(self, path: str = ""):
         try:
-            self.pipeline = pipeline(model=path or ".", trust_remote_code=True)
+            backend = os.environ.get("AFFECTHUB_BACKEND", "torch")
+            self.pipeline = pipeline(model=path or ".", trust_remote_code=True, backend=backend)
         except (OSError, ImportError, ValueError):
             raise
         except Exception as error:  # whatever a library says of a broken file

@@ -60,8 +60,18 @@ def check_files(folder: str | Path) -> None:
             read_json(path)
         if path.suffix == ".safetensors":
             check_weights(path)
-        if name in stated and stated[name] != _facts(path):
+        if name in stated and stated[name] != facts_of(path):
             raise ValueError(f"{path} is not the file that was saved (bytes or SHA-256 of {CHECK_FILE}): {REMEDY}.")
+
+
+def check_export(folder: Path, name: str) -> None:
+    """ValueError when a file that was exported from a folder's weights is another one than its `check.json` states."""
+    stated = read_check(folder).get("exports", {}).get(name)
+    if stated is not None and stated != facts_of(folder / name):
+        raise ValueError(
+            f"{folder / name} is not the file that was exported (bytes or SHA-256 of {CHECK_FILE}): make it again by "
+            "`affecthub export`."
+        )
 
 
 def check_weights(path: Path) -> None:
@@ -111,8 +121,8 @@ def check_loaded(model: PreTrainedModel) -> None:
 _QUIET = {f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "connection_errors", "gated_repo")}
 
 
-def answer_to_example(model: PreTrainedModel, processor: Processor) -> np.ndarray:
-    """Logits (outputs,) of the made sample: a text, noise for sound and frames, features around 0; nobody's data."""
+def made_sample(processor: Processor) -> dict[str, Any]:
+    """A text, noise for sound (1 s) and frames (4), features around 0, of what a processor takes; nobody's data."""
     draw = np.random.RandomState(0)  # whose numbers stay the same in every release of NumPy
     held = processor.modalities
     sample: dict[str, Any] = {"text": "So glad you came!"} if "text" in held else {}
@@ -123,9 +133,14 @@ def answer_to_example(model: PreTrainedModel, processor: Processor) -> np.ndarra
     if "physio" in held:
         names = processor.part_for("physio").feature_names
         sample["physio"] = draw.standard_normal(len(names)).astype(np.float32)
+    return sample
+
+
+def answer_to_example(model: PreTrainedModel, processor: Processor) -> np.ndarray:
+    """Logits (outputs,) of the made sample."""
     training = model.training
     with torch.no_grad():
-        batch = {name: value.to(model.device) for name, value in processor.encode([sample]).items()}
+        batch = {name: value.to(model.device) for name, value in processor.encode([made_sample(processor)]).items()}
         logits = model.eval()(**batch).logits[0]
     model.train(training)
     return logits.double().cpu().numpy()
@@ -141,7 +156,7 @@ def checks_of(folder: Path, model: PreTrainedModel, processor: Processor) -> dic
     logits = answer_to_example(model, processor)
     names = [*weights_of(folder), *_of_tokenizer(folder)]
     return {
-        "files": {name: _facts(folder / name) for name in names},
+        "files": {name: facts_of(folder / name) for name in names},
         "example": {"logits": logits.tolist(), "tolerance": TOLERANCE * max(1.0, float(np.abs(logits).max()))},
     }
 
@@ -177,7 +192,8 @@ def _of_tokenizer(folder: Path) -> list[str]:
     return ["tokenizer.json", "tokenizer_config.json"] if isinstance(parts, list) and "tokenizer" in parts else []
 
 
-def _facts(path: Path) -> dict[str, Any]:
+def facts_of(path: Path) -> dict[str, Any]:
+    """Bytes and SHA-256 of a file."""
     with path.open("rb") as file:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 

@@ -17,6 +17,7 @@ from transformers.modeling_outputs import ModelOutput
 
 from affecthub.inference.inputs import Reading, Sample, as_dictionary, check_windows, samples_of
 from affecthub.inference.model_check import check_loaded
+from affecthub.inference.onnx_model import OnnxModel
 from affecthub.media.faults import FAULTS
 from affecthub.media.for_processor import windows_for
 from affecthub.media.limits import Limits
@@ -68,6 +69,7 @@ class AffectRecognitionPipeline(Pipeline):
     pipe(["a.mp4", "b.wav"], batch_size=2)
     for answer in pipe.stream("four_hours.mp4", window_seconds=10):
         print(answer["start"], answer["label"])
+    pipe = pipeline(model="owner/name", trust_remote_code=True, backend="onnx")  # or "onnx-int8": what was exported
     ```
     """
 
@@ -80,7 +82,12 @@ class AffectRecognitionPipeline(Pipeline):
     faults = FAULTS
     """What a bad input or model raises, with a sentence that says what and what to do."""
 
-    def __init__(self, model: PreTrainedModel, *args, **kwargs):
+    def __init__(self, model: PreTrainedModel | OnnxModel, *args, backend: str = "torch", **kwargs):
+        if backend != "torch":
+            revision = getattr(model.config, "_commit_hash", None)
+            model = OnnxModel.from_pretrained(model.name_or_path, model.config, backend, revision)
+        if isinstance(model, OnnxModel):
+            kwargs["device"] = model.device
         super().__init__(model, *args, **kwargs)
         check_loaded(self.model)
         self.model.eval()

@@ -12,6 +12,7 @@ from transformers.utils import cached_file
 
 from affecthub.inference.fetch import is_address
 from affecthub.inference.model_check import check_example, check_files, explaining, read_json
+from affecthub.inference.onnx_model import OnnxModel
 from affecthub.inference.pipeline_affect import TASK, AffectRecognitionPipeline, Answer
 from affecthub.media.container import HeldFile
 from affecthub.media.files import write_file
@@ -25,7 +26,12 @@ SYNTHETIC = "trained on synthetic people alone: what it says about a real person
 
 
 def load_pipeline(
-    model: str, *, trust_remote_code: bool = False, device: str | None = None, revision: str | None = None
+    model: str,
+    *,
+    trust_remote_code: bool = False,
+    device: str | None = None,
+    revision: str | None = None,
+    backend: str = "torch",
 ) -> AffectRecognitionPipeline:
     """The pipeline of a model made with this package, whose classes are used.
 
@@ -34,6 +40,7 @@ def load_pipeline(
         trust_remote_code: also load a model that brings code of its own, which then runs here.
         device: "cpu", "cuda:0" and so on; by default the first accelerator there is.
         revision: branch, tag or commit on the Hub.
+        backend: "torch"; or "onnx" or "onnx-int8", what was exported from it.
 
     Raises:
         OSError: there is no such model, or a file of it is missing.
@@ -59,9 +66,16 @@ def load_pipeline(
         check_files(model)
     with explaining(f"{model}: processor_config.json"):
         processor = AutoProcessor.from_pretrained(model, **options)
-    with explaining(f"{model}: config.json, or its weights,"):
-        loaded = AutoModelForVideoClassification.from_pretrained(model, config=config, **options)
-    if Path(model).is_dir():
+    if backend == "torch":
+        with explaining(f"{model}: config.json, or its weights,"):
+            loaded = AutoModelForVideoClassification.from_pretrained(model, config=config, **options)
+    elif device in (None, "cpu"):
+        loaded = OnnxModel.from_pretrained(model, config, backend, revision)
+    else:
+        raise ValueError(
+            f"--device {device}: an exported model runs on the CPU; leave it out, or --backend {backend}."
+        )
+    if Path(model).is_dir() and backend != "onnx-int8":  # which says nearly the same
         with explaining(f"{model}: processor_config.json"):
             check_example(loaded, processor, model)
     try:

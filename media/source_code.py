@@ -30,11 +30,23 @@ def code_digest(*modules: ModuleType | str) -> str:
     return digest.hexdigest()[:16]
 
 
+def code_without_texts(path: str | Path) -> str:
+    """What a Python file does, as its syntax tree, without comments, docstrings and layout."""
+    return ast.dump(_without_texts(ast.parse(Path(path).read_text(encoding="utf-8"))))
+
+
+def _without_texts(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [part for part in node.body if not _is_text(part)] or [ast.Pass()]
+    return tree
+
+
 @cache
 def _read(name: str) -> tuple[str, list[str]]:
     """A module's code without docstrings, and the modules of this package that it imports."""
     spec = importlib.util.find_spec(name)
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    tree = _without_texts(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
     imported = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -43,8 +55,6 @@ def _read(name: str) -> tuple[str, list[str]]:
             relative = "." * node.level + (node.module or "")
             module = importlib.util.resolve_name(relative, spec.parent) if node.level else node.module
             imported += [module, *(f"{module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [part for part in node.body if not _is_text(part)] or [ast.Pass()]
     own = {m for m in imported if m.startswith(f"{PACKAGE}.") and _is_module(m)}
     return ast.dump(tree), sorted(own)
 

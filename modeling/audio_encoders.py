@@ -115,8 +115,6 @@ class AudioCnn(AudioConvolutions):
         self.output_size = channels[-1]
         sizes = [config.num_mel_bins, *channels]
         self.blocks = nn.ModuleList(AudioBlock(before, after) for before, after in zip(sizes, channels, strict=False))
-        # ceil_mode: an odd last frame is pooled with what follows it, which is 0 whether or not there is padding
-        self.pool = nn.MaxPool1d(2, ceil_mode=True)
         self.pooling = POOLINGS[config.pooling](self.output_size)
 
     def forward(self, input_features: torch.Tensor, feature_attention_mask: torch.Tensor | None) -> torch.Tensor:
@@ -142,6 +140,13 @@ class AudioCnn(AudioConvolutions):
         for block in self.blocks:
             hidden = block(hidden, mask)
         return self.pool(hidden).transpose(1, 2), self.pool(mask).squeeze(1)
+
+    def pool(self, values: torch.Tensor) -> torch.Tensor:
+        """The larger of every two steps of `values` (batch, channels, steps), which are at least 0.
+
+        An odd last step is pooled with what follows it, which is 0 whether or not there is padding.
+        """
+        return nn.functional.max_pool1d(nn.functional.pad(values, (0, values.shape[-1] % 2)), 2)
 
 
 class ChannelLayerNorm(nn.LayerNorm):

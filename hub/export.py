@@ -1,0 +1,268 @@
+"""Exporting a model folder's model to ONNX, into the folder: one graph that takes any batch, length and modalities.
+
+```
+ folder -> model, processor -> a made batch -> torch.export -> ONNX -> compared with the model -> onnx/model.onnx
+                                                                 +---> weights as int8 --------> onnx/model_int8.onnx
+```
+"""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, ProcessorMixin
+from transformers.modeling_outputs import ModelOutput
+
+from affecthub.hub.card import FACTS, read_facts, write_card
+from affecthub.hub.publish import code_named_in, load_saved
+from affecthub.hub.remote_code import add_travelling_code
+from affecthub.inference.model_check import (
+    CHECK_FILE,
+    check_files,
+    check_finite,
+    facts_of,
+    made_sample,
+    read_check,
+    read_json,
+    weights_of,
+)
+from affecthub.inference.onnx_model import METADATA, ONNX_FILES, TASK_LOGITS, OnnxModel, need_onnx
+from affecthub.media.files import replacing, write_file
+from affecthub.media.source_code import code_without_texts
+
+OPSETS = range(18, 24)
+"""Versions of ONNX's operators that torch.onnx writes by torch.export: 18 is its own, 23 the newest it converts to."""
+
+TOLERANCE = 1e-4
+"""Of a logit, as a share of the largest, or of 1 where that is more: how far the graph may be from the model."""
+
+MOST_BYTES = 2**31 - 2**24
+"""Of weights: a file of ONNX, which is one Protocol Buffers message, holds less than 2 GiB."""
+
+QUANTIZED = ["MatMul", "Gemm"]
+
+ROOMS = [Path(__file__).resolve().parent.parent / room for room in ("modeling", "processing")]
+
+Inputs = dict[str, Tensor]
+"""Of a model, by argument."""
+
+
+def export_onnx(folder: str | Path, *, int8: bool = False, opset: int = OPSETS[0]) -> list[Path]:
+    """Write `onnx/model.onnx` into a model folder, and name it in `check.json`, the requirements and the card.
+
+    What was exported before is replaced; each file is written whole or not at all.
+
+    Args:
+        folder: as `train.py` writes it, or `save_pretrained` with the processor's.
+        int8: also write `onnx/model_int8.onnx`, whose matrix products are of 8-bit integers.
+        opset: version of ONNX's operators.
+
+    Returns:
+        The files.
+
+    Raises:
+        FileNotFoundError, ValueError: the folder is none, is broken, or brings other code than this package's; an
+            opset that is not written; or a model that no graph can hold.
+        ImportError: a library of the extra `onnx` is not installed.
+    """
+    need_onnx("onnx", "onnxruntime", "onnxscript")
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; give the model folder of a run, such as RUN/model.")
+    check_files(folder)
+    check_code(folder)
+    model, processor = load_saved(folder)
+    check_finite(model)
+    paths = [folder / name for name in list(ONNX_FILES.values())[: 1 + int8]]
+    paths[0].parent.mkdir(exist_ok=True)
+    digests = {name: facts_of(folder / name)["sha256"] for name in weights_of(folder)}
+    with replacing(paths[0]) as exact:
+        write_graph(exact, model, *made_batches(processor, model.config), weights=digests, opset=opset)
+        if int8:
+            with replacing(paths[1]) as small:
+                write_int8(exact, small)
+    _tell(folder, paths)
+    return paths
+
+
+def check_code(folder: Path) -> None:
+    """ValueError where a folder's code of model and processor is none of this package's, or does something else."""
+    own = {path.name: path for room in ROOMS for path in room.glob("*.py") if path.name != "__init__.py"}
+    named = {name for settings in folder.glob("*config.json") for name in code_named_in(read_json(settings))}
+    for path in sorted(path for path in folder.glob("*.py") if path.name in own.keys() | named):
+        same = path.name in own and code_without_texts(path) == code_without_texts(own[path.name])
+        if not same:
+            raise ValueError(
+                f"{path} is other code than this version's of affecthub, which would be exported in its place: export "
+                "the model with the version that saved it, or save it again with this one."
+            )
+
+
+def made_batches(processor: ProcessorMixin, config: Any) -> tuple[dict[str, Inputs], dict[str, Inputs]]:
+    """Modality -> model inputs of two made samples, a longer and a shorter one; and of the shorter one twice.
+
+    What differs in size between the two batches is what differs between samples.
+    """
+    long = made_sample(processor)
+    short = dict(long)
+    if "text" in long:
+        short["text"] = long["text"].split()[0]
+    if "audio" in long:
+        short["audio"] = long["audio"][: len(long["audio"]) // 2]
+    if "video" in long:
+        short["video"] = long["video"][:1]
+    if "physio" in long:
+        steps = min(3, getattr(config, "max_steps", 3))
+        long["physio"] = np.stack([long["physio"] / (1 + step) for step in range(steps)])
+
+    def encode(*samples: dict[str, Any]) -> dict[str, Inputs]:
+        return {name: dict(processor.encode([{name: each[name]} for each in samples])) for name in long}
+
+    return encode(long, short), encode(short, short)
+
+
+class _Graph(nn.Module):
+    """The model with its output as one tensor a name."""
+
+    def __init__(self, model: PreTrainedModel):
+        super().__init__()
+        self.model = model
+        self.several = len(model.config.modalities) > 1
+
+    def forward(self, **inputs: Tensor) -> Inputs:
+        return tensors_of(self.model(**inputs, output_modality_logits=self.several))
+
+
+def tensors_of(output: ModelOutput) -> Inputs:
+    """The tensors of an output by name; those of several tasks each by its own."""
+    found = {name: value for name, value in output.items() if isinstance(value, Tensor)}
+    return found | {f"{TASK_LOGITS}{task}": value for task, value in (output.get("task_logits") or {}).items()}
+
+
+def write_graph(
+    path: Path,
+    model: PreTrainedModel,
+    long: Mapping[str, Inputs],
+    short: Mapping[str, Inputs],
+    *,
+    weights: Mapping[str, str],
+    opset: int = OPSETS[0],
+) -> None:
+    """Write a model as one file of ONNX, float32, and see that it answers as the model does.
+
+    Args:
+        path: the file.
+        model: a classifier; it is put into eval mode and made float32.
+        long, short: modality -> inputs (batch, ...) of at least 2 samples. The batch, and what differs in size between
+            the two, is free in the graph.
+        weights: file -> SHA-256 of what the model was loaded from, for the graph's metadata.
+        opset: version of ONNX's operators.
+
+    Raises:
+        ValueError: an opset that is not written, or a model that no graph can hold.
+    """
+    check_exportable(model, opset)
+    graph = _Graph(model.float().eval().requires_grad_(False))
+    together, shorter = ({key: v for part in each.values() for key, v in part.items()} for each in (long, short))
+    names = list(graph(**together))
+    axes = {key: _free_axes(value, shorter[key]) for key, value in together.items()}
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            graph,
+            kwargs=together,
+            dynamic_shapes={"inputs": axes},
+            output_names=names,
+            opset_version=opset,
+            dynamo=True,
+            verbose=False,
+        )
+    told = {
+        "weights": dict(weights),
+        "modalities": {name: list(part) for name, part in long.items()},
+        "shapes": {key: list(value.shape[1:]) for key, value in shorter.items()},
+    }
+    program.model.metadata_props[METADATA] = json.dumps(told)
+    program.save(path, external_data=False)
+    check_graph(path, model, [together, shorter, *long.values()])
+
+
+def check_exportable(model: PreTrainedModel, opset: int) -> None:
+    """ValueError for an opset that is not written, or a model that no graph can hold."""
+    if opset not in OPSETS:
+        raise ValueError(
+            f"opset {opset} is too {'old' if opset < OPSETS[0] else 'new'}: {OPSETS[0]} to {OPSETS[-1]} are written."
+        )
+    if any(getattr(part, "leaks", False) for part in model.modules()):
+        raise ValueError(
+            f"{model.name_or_path}: its encoder of sound, {model.config.audio_config.model_type}, takes clips of "
+            "different lengths one after another, which no graph can do: keep PyTorch, or train with another encoder."
+        )
+    if (size := 4 * model.num_parameters()) > MOST_BYTES:
+        raise ValueError(
+            f"{model.name_or_path}: its weights are {size / 1e9:.1f} GB in float32, and a file of ONNX holds 2.1 GB: "
+            "keep PyTorch, or train with smaller encoders."
+        )
+
+
+def check_graph(path: Path, model: PreTrainedModel, batches: list[Inputs]) -> None:
+    """ValueError where a graph does not answer to batches as the model does."""
+    exported = OnnxModel(path, model.config, str(path))
+    for batch in batches:
+        with torch.no_grad():
+            expected = model(**batch).logits
+        off = (exported(**batch).logits - expected).abs().max().item()
+        if not off <= TOLERANCE * max(1.0, expected.abs().max().item()):
+            raise ValueError(
+                f"{model.name_or_path}: the exported graph answers otherwise than the model (logits {off:.2g} apart): "
+                "keep PyTorch for it, and report it."
+            )
+
+
+def write_int8(exact: Path, path: Path) -> None:
+    """Write a graph whose matrix products are of 8-bit integers: weights by output channel, activations as they come.
+
+    Args:
+        exact: the float32 graph.
+        path: of the new one.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with _quiet():
+        quantize_dynamic(exact, path, op_types_to_quantize=QUANTIZED, per_channel=True, weight_type=QuantType.QInt8)
+
+
+def _free_axes(value: Tensor, other: Tensor) -> dict[int, Any]:
+    differ = (axis for axis in range(1, value.dim()) if value.shape[axis] != other.shape[axis])
+    return {0: torch.export.Dim.DYNAMIC, **{axis: torch.export.Dim.DYNAMIC for axis in differ}}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporters' notes to those who write exporters."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _tell(folder: Path, paths: list[Path]) -> None:
+    """Name what was exported in `check.json`, and where a published folder has them, in requirements and card."""
+    check = read_check(folder)
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    check["exports"] = check.get("exports", {}) | {name: facts_of(folder / name) for name in names}
+    write_file(folder / CHECK_FILE, (json.dumps(check, indent=1) + "\n").encode())
+    if (folder / "requirements.txt").is_file():
+        add_travelling_code(folder)
+    if (folder / FACTS).is_file():
+        write_card(folder, read_facts(folder / FACTS))
