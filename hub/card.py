@@ -33,6 +33,7 @@ from ..evaluation.results import (
     units_of,
 )
 from ..evaluation.scores import Scores, headline
+from ..inference.onnx_model import ONNX_FILES
 from ..media.files import write_file
 from .markdown import all_plain, fenced, plain
 
@@ -178,9 +179,22 @@ def write_card(folder: str | Path, facts: CardFacts) -> Path:
     folder = Path(folder)
     if missing := [name for name in facts.pictures.values() if not (folder / name).is_file()]:
         raise FileNotFoundError(f"{folder}: no pictures {missing}; draw them into the folder before the card.")
-    for name, text in ((FACTS, facts.to_json()), ("README.md", render_card(facts).content)):
+    for name, text in ((FACTS, facts.to_json()), ("README.md", render_card(facts, exports_in(folder)).content)):
         write_file(folder / name, text.encode())
     return folder / "README.md"
+
+
+def exports_in(folder: Path) -> list[str]:
+    """Of the files that `affecthub export` writes, those that a model folder carries."""
+    return [name for name in ONNX_FILES.values() if (folder / name).is_file()]
+
+
+def is_as_rendered(folder: Path) -> bool:
+    """Whether a model folder's card says what its facts give: written by this version, and by nobody's hand since."""
+    card = folder / "README.md"
+    if not (card.is_file() and (folder / FACTS).is_file()):
+        return False
+    return card.read_text(encoding="utf-8") == render_card(read_facts(folder / FACTS), exports_in(folder)).content
 
 
 def read_facts(path: str | Path) -> CardFacts:
@@ -217,8 +231,13 @@ def keep_card(source: str | Path, cards: str | Path = CARDS) -> Path:
     return kept
 
 
-def render_card(facts: CardFacts) -> ModelCard:
-    """The card as huggingface_hub's object, parsed from its own text."""
+def render_card(facts: CardFacts, exports: Sequence[str] = ()) -> ModelCard:
+    """The card as huggingface_hub's object, parsed from its own text.
+
+    Args:
+        facts: what it says.
+        exports: files beside the card that `affecthub export` wrote.
+    """
     cleaned = facts.cleaned()
     if blanked := _blanks(cleaned) - _blanks(facts):
         logger.warning("The card of %s had %d local paths and tokens: blanked.", facts.model_name, blanked)
@@ -229,6 +248,7 @@ def render_card(facts: CardFacts) -> ModelCard:
         _card_data(cleaned, shown),
         template_path=str(TEMPLATE),
         facts=shown,
+        exports=exports,
         results=shown.results,
         repository=json.dumps(cleaned.repo_id or cleaned.model_name),
         main_task=json.dumps(next(iter(cleaned.kinds), "")),

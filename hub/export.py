@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, ProcessorMixin
 from transformers.modeling_outputs import ModelOutput
 
-from affecthub.hub.card import FACTS, read_facts, write_card
+from affecthub.hub.card import FACTS, is_as_rendered, read_facts, write_card
 from affecthub.hub.publish import code_named_in, load_saved
-from affecthub.hub.remote_code import add_travelling_code
+from affecthub.hub.remote_code import ENTRY, add_travelling_code
 from affecthub.inference.model_check import (
     CHECK_FILE,
     check_files,
@@ -55,9 +55,10 @@ Inputs = dict[str, Tensor]
 
 
 def export_onnx(folder: str | Path, *, int8: bool = False, opset: int = OPSETS[0]) -> list[Path]:
-    """Write `onnx/model.onnx` into a model folder, and name it in `check.json`, the requirements and the card.
+    """Write `onnx/model.onnx` into a model folder; `check.json`, the requirements and the card name it.
 
-    What was exported before is replaced; each file is written whole or not at all.
+    What was exported before is replaced; each file is written whole or not at all. A card that was changed by hand is
+    left alone.
 
     Args:
         folder: as `train.py` writes it, or `save_pretrained` with the processor's.
@@ -78,6 +79,7 @@ def export_onnx(folder: str | Path, *, int8: bool = False, opset: int = OPSETS[0
         raise FileNotFoundError(f"{folder}: no such folder; give the model folder of a run, such as RUN/model.")
     check_files(folder)
     check_code(folder)
+    untouched = is_as_rendered(folder)
     model, processor = load_saved(folder)
     check_finite(model)
     paths = [folder / name for name in list(ONNX_FILES.values())[: 1 + int8]]
@@ -89,6 +91,8 @@ def export_onnx(folder: str | Path, *, int8: bool = False, opset: int = OPSETS[0
             with replacing(paths[1]) as small:
                 write_int8(exact, small)
     _tell(folder, paths)
+    if untouched:
+        write_card(folder, read_facts(folder / FACTS))
     return paths
 
 
@@ -96,6 +100,7 @@ def check_code(folder: Path) -> None:
     """ValueError where a folder's code of model and processor is none of this package's, or does something else."""
     own = {path.name: path for room in ROOMS for path in room.glob("*.py") if path.name != "__init__.py"}
     named = {name for settings in folder.glob("*config.json") for name in code_named_in(read_json(settings))}
+    named -= {f"{ENTRY[1]}.py"}  # the pipeline, which is not exported
     for path in sorted(path for path in folder.glob("*.py") if path.name in own.keys() | named):
         same = path.name in own and code_without_texts(path) == code_without_texts(own[path.name])
         if not same:
@@ -257,12 +262,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _tell(folder: Path, paths: list[Path]) -> None:
-    """Name what was exported in `check.json`, and where a published folder has them, in requirements and card."""
+    """Name what was exported in `check.json`, and what runs it in the requirements, where the folder has some."""
     check = read_check(folder)
     names = [path.relative_to(folder).as_posix() for path in paths]
     check["exports"] = check.get("exports", {}) | {name: facts_of(folder / name) for name in names}
     write_file(folder / CHECK_FILE, (json.dumps(check, indent=1) + "\n").encode())
     if (folder / "requirements.txt").is_file():
         add_travelling_code(folder)
-    if (folder / FACTS).is_file():
-        write_card(folder, read_facts(folder / FACTS))
