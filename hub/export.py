@@ -173,6 +173,8 @@ def write_graph(
     Raises:
         ValueError: an opset that is not written, or a model that no graph can hold.
     """
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
     check_exportable(model, opset)
     graph = _Graph(model.float().eval().requires_grad_(False))
     together, shorter = ({key: v for part in each.values() for key, v in part.items()} for each in (long, short))
@@ -193,6 +195,7 @@ def write_graph(
         "modalities": {name: list(part) for name, part in long.items()},
         "shapes": {key: list(value.shape[1:]) for key, value in shorter.items()},
     }
+    ClearMetadataAndDocStringPass()(program.model)  # which names every line that made a node, and its path here
     program.model.metadata_props[METADATA] = json.dumps(told)
     program.save(path, external_data=False)
     check_graph(path, model, [together, shorter, *long.values()])
