@@ -4,7 +4,7 @@
 
 MiniLM on a text, the default encoder of sound on 3 s of it, ViT-B/16 (random weights) on a clip of eight frames. In
 one thread; time is that of the processor; memory is by how much the process grows from loading and one answer. With
-MELD's annotation, a classifier on the frozen MiniLM is trained, and judged on its validation split by each of the three.
+MELD's annotation, a classifier on the frozen MiniLM is trained, and judged on its validation split by each of them.
 """
 
 import gc

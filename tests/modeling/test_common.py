@@ -297,19 +297,6 @@ def mixed_batch(config, inputs_for, rows=4):
     return {key: value[:rows] for key, value in inputs.items()}
 
 
-def test_it_is_exported_whole(make_config, inputs_for):
-    config = make_config()
-    model = build(config).eval()
-    inputs = mixed_batch(config, inputs_for)
-    batch = torch.export.Dim("batch", min=2)
-    shapes = {key: {0: batch} for key in inputs}
-    program = torch.export.export(model, (), inputs, dynamic_shapes=shapes, strict=False).module()
-    with torch.no_grad():
-        for rows in (4, 3):
-            some = mixed_batch(config, inputs_for, rows)
-            torch.testing.assert_close(program(**some).logits, model(**some).logits, rtol=1e-4, atol=1e-5)
-
-
 def test_it_is_compiled_whole(make_config, inputs_for):
     config = make_config()
     model = build(config).eval()
