@@ -184,7 +184,7 @@ def test_a_broken_export_is_refused(edit, said, folder, capsys):
 
 def other_code(folder):
     path = folder / "modeling_trimodal.py"
-    path.write_text(path.read_text().replace("modality_logits, **fused", "modality_logits, **{}"))
+    path.write_text(path.read_text() + "\nSCALE = 2\n")
 
 
 @pytest.mark.parametrize(
