@@ -71,8 +71,9 @@ class Pseudonyms:
     def of(self, sort: str, name: str) -> str:
         """The pseudonym of a name; `sort` is one of `SORTS`.
 
-        >>> Pseudonyms("a study", b"secret").of("participant", "Jane Doe")
-        'P-ce7bc7e2t5'
+        Examples:
+            >>> Pseudonyms("a study", b"secret").of("participant", "Jane Doe")
+            'P-ce7bc7e2t5'
         """
         prefix, length = SORTS[sort]
         said = json.dumps([self.study, sort, unicodedata.normalize("NFC", str(name))])
@@ -131,8 +132,9 @@ def secret_key(folder: Path | None = None) -> bytes:
 def renamed(text: str, names: Mapping[str, str]) -> str:
     """A text with pseudonyms instead of names, the longest first; numbers and single letters are no names.
 
-    >>> renamed("Jane Doe 3.wav is not there", {"Jane Doe": "P-x", "3": "P-y"})
-    'P-x 3.wav is not there'
+    Examples:
+        >>> renamed("Jane Doe 3.wav is not there", {"Jane Doe": "P-x", "3": "P-y"})
+        'P-x 3.wav is not there'
     """
     forms = {form: pseudonym for name, pseudonym in names.items() for form in _forms(name) if form in text}
     if not forms:
@@ -202,8 +204,9 @@ def roots_of(recipe: object) -> list[str]:
 def without_paths(text: str, roots: Sequence[str] = ()) -> str:
     """A text without local paths and access tokens.
 
-    >>> without_paths("no clip in /home/jane doe/study/a b.csv: see https://example.org/a/b")
-    'no clip in (local path): see https://example.org/a/b'
+    Examples:
+        >>> without_paths("no clip in /home/jane doe/study/a b.csv: see https://example.org/a/b")
+        'no clip in (local path): see https://example.org/a/b'
 
     Args:
         text: of anything.

@@ -12,8 +12,9 @@ _SPECIAL = re.compile(r"[\\`*\[\]|$~&<]|(?<!\w)_|_(?!\w)|^[#+=>-]")
 def plain(text: str) -> str:
     """A text that Markdown and HTML show as it is, in one line.
 
-    >>> plain("![x](y) <b>|`")
-    '!&#91;x&#93;(y) &#60;b>&#124;&#96;'
+    Examples:
+        >>> plain("![x](y) <b>|`")
+        '!&#91;x&#93;(y) &#60;b>&#124;&#96;'
     """
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return _SPECIAL.sub(lambda found: f"&#{ord(found.group())};", line)

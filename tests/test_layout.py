@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,8 @@ from affecthub.datasets_scripts.synthetic.utterances import render_sample_meld
 from affecthub.training.from_recipe import build_model, build_processor, modalities_of
 from affecthub.training.recipe import load_recipe
 
-ROOT = Path(__file__).resolve().parents[1]
+from .pages import EXTENDING, ROOT, fences
+
 ROOMS = [
     "media",
     "datasets_scripts",
@@ -66,7 +66,8 @@ PROSE = [
 SNIPPETS = [
     pytest.param(code, id=f"{path.relative_to(ROOT)}-{number}")
     for path in PROSE
-    for number, code in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL))
+    if path != EXTENDING  # whose examples tests/training uses
+    for number, code in enumerate(fences(path))
 ]
 
 

@@ -54,7 +54,7 @@ def bayes_accuracy(prior: Sequence[float], reliabilities: Sequence[float]) -> fl
     Returns:
         The expected share of correct answers, 0..1.
 
-    Example:
+    Examples:
         >>> round(bayes_accuracy([0.5, 0.5], [0.9]), 6)
         0.9
         >>> round(bayes_accuracy([0.5, 0.5], [0.8, 0.8, 0.8]), 6)  # a majority vote

@@ -27,7 +27,7 @@ def annotations(rows: list[SampleUtterance]) -> bytes:
 def clock(milliseconds: int) -> str:
     """Return MELD's time format, hh:mm:ss,mmm.
 
-    Example:
+    Examples:
         >>> clock(3_723_045)
         '01:02:03,045'
     """

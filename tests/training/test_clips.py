@@ -2,17 +2,15 @@
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
+import soundfile
 from transformers import set_seed
 
 from affecthub.datasets_scripts.clips.corpus import Clips
-from affecthub.datasets_scripts.corpus import AuditColumns, Corpus, DataOptions, load_corpus, target_of
+from affecthub.datasets_scripts.corpus import load_corpus
 from affecthub.datasets_scripts.prepared.clips import ClipForm, prepare_clip
 from affecthub.media import faces
 from affecthub.media.faces import Face
@@ -27,6 +25,7 @@ from affecthub.training.recipe import load_recipe
 from affecthub.training.split_audit import audit_corpus
 from affecthub.training.trainer import make_trainer
 
+from ..pages import EXTENDING, fences
 from ..tiny_configs import tiny_overrides
 
 SHORT = (
@@ -226,42 +225,22 @@ def test_a_split_of_its_own_is_streamed(mine, tmp_path):
     assert isinstance(samples, StreamedDataset) and len(list(samples)) == len(samples)
 
 
-@dataclass(frozen=True)
-class Toy(DataOptions):
-    """A data set of this file's own: what is said decides the label."""
-
-    count: int = 30
-    """Rows."""
-
-    def build(self, modalities: Sequence[str]) -> dict[str, Dataset]:
-        """Rows whose first word tells."""
-        words = ["yes", "no"]
-        rows = {
-            "key": [f"t{i}" for i in range(self.count)],
-            "text": [f"{words[i % 2]} {i}" for i in range(self.count)],
-            "participant": [f"p{i % 5}" for i in range(self.count)],
-            "answer": [i % 2 for i in range(self.count)],
-        }
-        plain = {name: Value("string") for name in ("key", "text", "participant")}
-        return {"all": Dataset.from_dict(rows, Features(plain | {"answer": ClassLabel(names=words)}))}
-
-    def describe(self, splits: dict[str, Dataset], facts: Mapping | None = None) -> Corpus:
-        """Answers."""
-        audit = AuditColumns("key", participant="participant", text="text")
-        targets = (target_of("answer", splits["all"]),)
-        return Corpus("toy", "answers", splits, targets, audit, protocol="grouped_k_fold")
-
-
-def test_a_data_set_of_ones_own_goes_the_whole_way(tmp_path):
+def test_a_data_set_of_ones_own_goes_the_whole_way(tmp_path, monkeypatch):
+    """The one that docs/extending.md shows, in which the voice decides."""
+    (tmp_path / "own_emodb.py").write_text(fences(EXTENDING)[0])
+    monkeypatch.syspath_prepend(tmp_path)
+    for i in range(40):
+        tone = np.sin(2 * np.pi * 110 * (1 + i % 2) * np.arange(8000) / 16000)
+        soundfile.write(tmp_path / f"{i % 5:02d}a{i:02d}{'FTA'[i % 3 if i < 3 else i % 2]}a.wav", tone, 16000)
     recipe = load_recipe(
-        *("quickstart", f"--data={__name__}.Toy", "--data.count=40", *SHORT, "--model.config.hidden_size=16"),
-        "--training.epochs=2",
+        *("clips_audio", "--data=own_emodb.EmoDB", f"--data.root={tmp_path}", *SHORT),
+        *("--data.without=[neutral, anger, fear, disgust, boredom]", "--training.epochs=2"),
     )
-    assert recipe.data == Toy(count=40)
     results, corpus, _, model = trained(recipe, tmp_path)
-    assert model.config.modalities == ["text"] and model.config.label2id == {"yes": 0, "no": 1}
-    assert results["results"]["test"]["answer"]["rows"] == 8
-    assert prepare(Toy(), tmp_path / "out", ClipForm())["statuses"] == {"all": {"none": 30}}
+    assert model.config.modalities == ["audio"] and model.config.label2id == {"joy": 0, "sadness": 1}
+    assert corpus.protocol == "grouped_k_fold, fold 0"
+    assert results["results"]["test"]["emotion"]["rows"] in (7, 8)  # those of one speaker
+    assert prepare(recipe.data, tmp_path / "out", ClipForm())["statuses"] == {"all": {"kept": 39}}
 
 
 class LeftHalf:

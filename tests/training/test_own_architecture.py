@@ -1,82 +1,49 @@
-"""An architecture that is defined here is trained by a recipe, saved and loaded like those of the package."""
+"""The architecture that docs/extending.md shows is trained by a recipe, saved and loaded like those of the package."""
 
 import importlib.util
 import json
 import sys
-from dataclasses import field
-from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub.dataclasses import strict
-from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForVideoClassification, AutoProcessor
 
 from affecthub import architectures
 from affecthub.architectures import architecture_named, architecture_names, register
-from affecthub.modeling.configuration_recording import RecordingConfig
-from affecthub.modeling.modalities import VIDEO
-from affecthub.modeling.modeling_recording import RecordingForVideoClassification, RecordingModel
-from affecthub.processing.processing_frame import FrameProcessor
 from affecthub.training.from_recipe import modalities_of
 from affecthub.training.recipe import load_recipe
 
-ROOT = Path(__file__).resolve().parents[2]
+from ..pages import EXTENDING, ROOT, fences
 
 
-@strict
-class MeanColourConfig(RecordingConfig):
-    """A configuration whose only own field is a width."""
-
-    model_type = "mean_colour"
-    allowed_modalities = (VIDEO,)
-    width: int = 4
-    head_dropouts: list[float | int] = field(default_factory=lambda: [0.0])
-
-    @property
-    def stream_size(self) -> int:
-        """Width of a frame's vector."""
-        return self.width
-
-
-class MeanColourModel(RecordingModel):
-    """The mean colour of each frame, projected."""
-
-    config_class = MeanColourConfig
-    _supports_sdpa = False
-    encoder_prefixes = ()
-
-    def build(self) -> None:
-        self.projection = nn.Linear(3, self.config.width)
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.projection
-
-    def encode_frames(self, pixel_values: Tensor, **requests) -> tuple[Tensor, dict]:
-        return self.projection(pixel_values.mean(dim=(2, 3))).unsqueeze(1), {}
-
-
-class MeanColourForVideoClassification(RecordingForVideoClassification):
-    """Sees nothing but the mean colour of frames."""
-
-    config_class = MeanColourConfig
-    _supports_sdpa = False
-    trunk_class = MeanColourModel
-    encoder_prefixes = ()
-
-
-CLASSES = (MeanColourConfig, MeanColourModel, MeanColourForVideoClassification, FrameProcessor)
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The module that the page shows, as it can be imported."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "mean_colour.py").write_text(fences(EXTENDING)[1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        patch.setattr(architectures, "_registered", {})
+        yield importlib.import_module("mean_colour")
+    del sys.modules["mean_colour"]
 
 
 @pytest.fixture
-def own(monkeypatch):
+def classes(page):
+    """What it registers."""
+    names = ("MeanColourConfig", "MeanColourModel", "MeanColourForVideoClassification", "FrameProcessor")
+    return [getattr(page, name) for name in names]
+
+
+@pytest.fixture
+def own(monkeypatch, classes):
     """It is registered for one test."""
     monkeypatch.setattr(architectures, "_registered", {})
-    return register(*CLASSES)
+    return register(*classes)
 
 
-def test_it_is_trained_saved_and_loaded_without_remote_code(own, sample_root, tmp_path, monkeypatch):
-    assert architecture_named("mean_colour") == own == register(*CLASSES) and "mean_colour" in architecture_names()
+def test_it_is_trained_saved_and_loaded_without_remote_code(own, classes, sample_root, tmp_path, monkeypatch):
+    assert architecture_named("mean_colour") == own == register(*classes) and "mean_colour" in architecture_names()
     sizes = ("--data.train_rows=48", "--data.validation_rows=16", "--data.test_rows=16", "--inputs.num_frames=2")
     (tmp_path / "mine.yaml").write_text("name: mine\nmodel: {architecture: mean_colour, config: {width: 5}}\n")
     arguments = (f"--data.root={sample_root}", *sizes, "--inputs.frame_size=32", "--training.epochs=1")
@@ -94,7 +61,7 @@ def test_it_is_trained_saved_and_loaded_without_remote_code(own, sample_root, tm
     folder = tmp_path / "run" / "model"
     model = AutoModelForVideoClassification.from_pretrained(folder).eval()
     processor = AutoProcessor.from_pretrained(folder)
-    assert type(model) is MeanColourForVideoClassification and type(processor) is FrameProcessor
+    assert [type(model), type(processor)] == classes[2:]
     assert model.config.width == 5 and len(model.config.id2label) == 7
     batch = processor(videos=[torch.zeros(2, 32, 32, 3, dtype=torch.uint8).numpy()])
     embeddings = AutoModel.from_pretrained(folder)(**batch).embeddings
@@ -104,20 +71,17 @@ def test_it_is_trained_saved_and_loaded_without_remote_code(own, sample_root, tm
     assert "Sees nothing but the mean colour of frames." in (folder / "README.md").read_text()
 
 
-def test_a_module_that_registers_one_is_named_on_the_command_line(tmp_path, monkeypatch):
+def test_a_module_that_registers_one_is_named_on_the_command_line(page, monkeypatch):
     monkeypatch.setattr(architectures, "_registered", {})
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(sys.modules, "toy_classes", sys.modules[__name__])
-    source = "import toy_classes\nfrom affecthub.architectures import register\nregister(*toy_classes.CLASSES)\n"
-    (tmp_path / "toy_registered.py").write_text(source)
-    recipe = load_recipe("quickstart", "--model.architecture=toy_registered.mean_colour")
+    monkeypatch.delitem(sys.modules, "mean_colour")
+    recipe = load_recipe("quickstart", "--model.architecture=mean_colour.mean_colour")
     assert modalities_of(recipe.model) == ["video"]
     with pytest.raises(ValueError, match="no architecture in toy_absent, which cannot be imported"):
         architecture_named("toy_absent.mean_colour")
 
 
-def test_a_name_that_is_taken_and_one_that_is_none_are_refused(own):
+def test_a_name_that_is_taken_and_one_that_is_none_are_refused(own, classes):
     with pytest.raises(ValueError, match="FrameCnnConfig.model_type='frame_cnn': there is such an architecture"):
-        register(architecture_named("frame_cnn").config_class, *CLASSES[1:])
+        register(architecture_named("frame_cnn").config_class, *classes[1:])
     with pytest.raises(ValueError, match="'frame_cn'; did you mean frame_cnn. Architectures: .*mean_colour"):
         architecture_named("frame_cn")

@@ -2,13 +2,14 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from transformers import AutoConfig, pipeline, set_seed
 
 from affecthub.datasets_scripts.corpus import load_corpus
-from affecthub.evaluation.metrics import METRICS, Metric, of_rows
+from affecthub.evaluation.metrics import METRICS
 from affecthub.evaluation.results import results_table
 from affecthub.evaluation.scores import headline
 from affecthub.hub.model_folder import Finished, save_run
@@ -17,6 +18,8 @@ from affecthub.training.evaluate import answer, calibrate, evaluate
 from affecthub.training.from_recipe import build_model, build_processor, modalities_of, settled
 from affecthub.training.recipe import load_recipe
 from affecthub.training.trainer import make_trainer
+
+from ..pages import EXTENDING, fences
 
 ROWS = 60
 TINY = (
@@ -72,28 +75,26 @@ def trained(said, tmp_path):
     return train
 
 
-def share_of_joy(references, predictions):
-    """A toy: how often it said joy, in a hundred answers."""
-    return 100 * float((predictions == 1).mean())
-
-
 def test_a_metric_of_ones_own_goes_the_whole_way(trained, monkeypatch):
-    toy = Metric("joy said", of_rows(share_of_joy), ("single_label",), "of 100", lower_is_better=True, hub="toy")
-    monkeypatch.setitem(METRICS, "toy", toy)
+    """The one that docs/extending.md shows, as if less of it were better."""
+    monkeypatch.setitem(METRICS, "lowest_recall", None)
+    exec(fences(EXTENDING)[2], {})
+    shown = METRICS.pop("lowest_recall")
+    monkeypatch.setitem(METRICS, "toy", replace(shown, unit="of 1", lower_is_better=True, hub="toy"))
     results, trainer, card = trained("--data.targets=[emotion]", "--training.best_metric=toy")
     assert trainer.args.greater_is_better is False
     scores = results["results"]["validation"]["emotion"]
     assert trainer.state.best_metric == pytest.approx(scores["toy"])
     assert scores["clusters"] == {"by": "participant", "number": 1} and scores["intervals"] == {}
     low, high = scores["intervals_by_row"]["toy"]
-    assert low <= scores["toy"] <= high and scores["baseline"]["toy"] in (0, 100)
+    assert low <= scores["toy"] <= high and scores["baseline"]["toy"] == 0
     shown = f"{scores['toy']:.3f}"
     lines = results_table(results).splitlines()
-    line = next(line for line in lines if line.startswith("joy said (of 100)"))
+    line = next(line for line in lines if line.startswith("lowest recall (of 1)"))
     assert line.split()[4] == shown
-    assert f"| joy said (of 100) | {shown} |  |" in card and "No interval: all rows are of one participant" in card
+    assert f"| lowest recall (of 1) | {shown} |  |" in card and "No interval: all rows are of one participant" in card
     assert "metric" in card and "- type: toy\n" in card
-    assert "in percent, except Cohen's kappa, NLL, Brier score and joy said." in card
+    assert "in percent, except Cohen's kappa, NLL, Brier score and lowest recall." in card
 
 
 def test_unknown_labels_are_counted_and_not_judged(trained):
