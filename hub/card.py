@@ -83,7 +83,7 @@ class CardFacts:
     """Counts by name, such as {"total": 1200000, "trainable": 1000000}."""
     recipe_name: str | None = None
     recipe: dict[str, object] = field(default_factory=dict)
-    """The values that the run used; anything that JSON can hold, paths too, which are not published."""
+    """What the run did otherwise than by default; anything that JSON can hold, paths too, which are not published."""
     pictures: dict[str, str] = field(default_factory=dict)
     """Caption -> name of a PNG file in the model folder."""
     versions: dict[str, str] = field(default_factory=dict)
@@ -91,6 +91,11 @@ class CardFacts:
     hardware: str | None = None
     seconds: float | None = None
     """Wall time of the training."""
+    log: tuple[dict[str, float], ...] = ()
+    """An epoch an entry: "epoch", "loss", and what was measured on validation, with "eval_" before its name."""
+    authors: tuple[str, ...] = ()
+    contact: str | None = None
+    """Where questions go."""
     report: CardPart | None = None
     """What `affecthub report` says of it and of its other folds and seeds."""
 
@@ -243,6 +248,7 @@ def render_card(facts: CardFacts, exports: Sequence[str] = ()) -> ModelCard:
         logger.warning("The card of %s had %d local paths and tokens: blanked.", facts.model_name, blanked)
     words = {name: all_plain(getattr(cleaned, name)) for name in ("model_name", "description", "results", "hardware")}
     words |= {name: all_plain(getattr(cleaned, name)) for name in ("parameters", "pictures", "versions")}
+    words |= {name: all_plain(getattr(cleaned, name)) for name in ("log", "authors", "contact")}
     shown = replace(cleaned, data=DataCard(**all_plain(asdict(cleaned.data))), **words)
     return ModelCard.from_template(
         _card_data(cleaned, shown),

@@ -27,6 +27,7 @@ from affecthub.inference.model_check import CHECK_FILE, checks_of
 from affecthub.media.files import write_file
 from affecthub.training.environment import hardware
 from affecthub.training.from_recipe import pretrained_audio
+from affecthub.training.history import history_of
 from affecthub.training.recipe import Recipe
 
 LIBRARIES = ("affecthub", "torch", "transformers", "datasets", "accelerate", "evaluate")
@@ -158,9 +159,26 @@ def card_facts(run: Finished, pictures: dict[str, str]) -> CardFacts:
         physio_size=getattr(model.config, "physio_size", 0),
         parameters={key: value for key, value in run.results["model"].items() if isinstance(value, int)},
         recipe_name=recipe.name,
-        recipe=public_words(json.loads(json.dumps(recipe.to_dict(), default=str)), run.names),
+        recipe=public_words(json.loads(json.dumps(_told(recipe), default=str)), run.names),
+        authors=tuple(recipe.card.authors),
+        contact=recipe.card.contact,
+        log=_log(run),
         pictures=pictures,
         versions={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
         hardware=hardware(),
         seconds=run.seconds,
     )
+
+
+def _told(recipe: Recipe) -> dict[str, object]:
+    """A recipe for its card, which says elsewhere what it is called and by whom it was made."""
+    return {name: value for name, value in recipe.told().items() if name not in ("name", "card")}
+
+
+def _log(run: Finished) -> tuple[dict[str, float], ...]:
+    """What the card tells of each epoch: losses, and the metric by which the best one was chosen."""
+    chosen = run.trainer.args.metric_for_best_model
+    columns = ["epoch", "loss", *dict.fromkeys(["eval_loss", f"eval_{(chosen or 'loss').removeprefix('eval_')}"])]
+    history = history_of(run.trainer.state.log_history)
+    rows = history.reindex(columns=columns).dropna(axis="columns", how="all").to_dict("records")
+    return tuple({name: value for name, value in row.items() if value == value} for row in rows)

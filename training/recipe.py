@@ -300,6 +300,16 @@ class AugmentationRecipe:
 
 
 @dataclass(frozen=True)
+class CardRecipe:
+    """What the model's card says of who made it; published with the model."""
+
+    authors: list[str] = field(default_factory=list)
+    """People or groups, such as [Jane Doe]."""
+    contact: str | None = None
+    """Where questions go: an address of mail or the web."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """All values of a run."""
 
@@ -312,12 +322,32 @@ class Recipe:
     model: ModelRecipe = field(default_factory=ModelRecipe)
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
     augmentation: AugmentationRecipe = field(default_factory=AugmentationRecipe)
+    card: CardRecipe = field(default_factory=CardRecipe)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in the YAML file."""
         kind = type(self.data)
         path = kind.__name__ if kind in DATASETS.values() else f"{kind.__module__}.{kind.__qualname__}"
         return asdict(self) | {"data": {"class_path": path, "init_args": asdict(self.data)}}
+
+    def told(self) -> dict[str, Any]:
+        """The same without what is so by default, here and of its data set."""
+        told = _differing(self.to_dict(), Recipe(data=type(self.data)()).to_dict())
+        told["data"] = {"class_path": self.to_dict()["data"]["class_path"]} | told.get("data", {})
+        return told
+
+
+def _differing(values: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+    """What is not as usual, at any depth; sections of which nothing is left are left out."""
+    told = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and isinstance(usual.get(name), dict):
+            value = _differing(value, usual[name])
+            if value:
+                told[name] = value
+        elif name not in usual or value != usual[name]:
+            told[name] = value
+    return told
 
 
 @dataclass(frozen=True)
@@ -361,7 +391,7 @@ def read_run(arguments: list[str], program: str = "train.py") -> Run:
         run = parser.instantiate(values)
     except (ArgumentError, ValueError) as error:
         raise ValueError(_explain(str(error), parser)) from None
-    recipe = Recipe(run.name, run.data, run.inputs, run.split, run.model, run.training, run.augmentation)
+    recipe = Recipe(run.name, run.data, run.inputs, run.split, run.model, run.training, run.augmentation, run.card)
     seeds = recipe.split.fold, recipe.split.seed, recipe.training.seed
     folder = Path(run.output_dir) if run.output_dir else default_folder(recipe.name, *seeds)
     return Run(recipe, folder, run.resume, run.eval_only, run.push_to_hub)

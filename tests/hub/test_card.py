@@ -108,6 +108,9 @@ def full(bare, tmp_path):
         versions={"torch": "2.15.0"},
         hardware="2 CPU cores",
         seconds=61.4,
+        log=({"epoch": 1, "loss": 0.9, "eval_accuracy": 0.5}, {"epoch": 2, "loss": 0.8, "eval_loss": 0.7}),
+        authors=("J[a]ne", "Lab 7"),
+        contact="https://example.org/lab7",
     )
 
 
@@ -151,7 +154,8 @@ def test_front_matter(full):
 
 def test_full_card_has_every_section(full):
     card = render_card(full)
-    expected = ["What each modality contributes", "Limits and misuse", "Training and compute"]
+    expected = ["What each modality contributes", "Limits and misuse", "Training", "Environmental Impact"]
+    expected += ["Model Card Authors", "Model Card Contact"]
     assert headings(card) == [*SECTIONS[:2], "Protocol and leakage audit", "Results", *expected]
     for said in (
         "| accuracy | 66.7 |",
@@ -170,7 +174,12 @@ def test_full_card_has_every_section(full):
         "early 0.62, late 0.50",
         "unpublished weights: 2",
         "Left out: 3 (no label)",
-        "Train loss: 0.1235",
+        "Epochs: 12, train loss: 0.1235",
+        "<details><summary>On validation, by",
+        "| epoch | loss | validation accuracy | validation loss |\n|---:|---:|---:|---:|\n| 1 | 0.9 | 0.5 |  |\n",
+        "<summary>Recipe <code>quickstart</code>, without what is so by default</summary>",
+        "- Hours used: 0.0171 (61 s)",
+        "J&#91;a&#93;ne, Lab 7",
         "learning_rate: 0.0001",
         "Article 5(1)(f)",
     ):

@@ -81,7 +81,9 @@ def test_a_metric_of_ones_own_goes_the_whole_way(trained, monkeypatch):
     exec(fences(EXTENDING)[2], {})
     shown = METRICS.pop("lowest_recall")
     monkeypatch.setitem(METRICS, "toy", replace(shown, unit="of 1", lower_is_better=True, hub="toy"))
-    results, trainer, card = trained("--data.targets=[emotion]", "--training.best_metric=toy")
+    results, trainer, card = trained(
+        "--data.targets=[emotion]", "--training.best_metric=toy", "--card.authors=[Lab 7]"
+    )
     assert trainer.args.greater_is_better is False
     scores = results["results"]["validation"]["emotion"]
     assert trainer.state.best_metric == pytest.approx(scores["toy"])
@@ -93,6 +95,7 @@ def test_a_metric_of_ones_own_goes_the_whole_way(trained, monkeypatch):
     line = next(line for line in lines if line.startswith("lowest recall (of 1)"))
     assert line.split()[4] == shown
     assert f"| lowest recall (of 1) | {shown} |  |" in card and "No interval: all rows are of one participant" in card
+    assert "| epoch | loss | validation loss | validation toy |" in card and "\n\nLab 7\n" in card
     assert "metric" in card and "- type: toy\n" in card
     assert "in percent, except Cohen's kappa, NLL, Brier score and lowest recall." in card
 
