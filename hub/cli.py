@@ -29,6 +29,9 @@ NOT_WHOLE = 3
 PREDICT = """\
 Judge recordings: one answer for a short clip, a timeline for a long one.
 
+Of a folder, every video and audio file in it is judged. With --output, what is finished is kept in OUTPUT.progress
+until everything is: interrupted, the same command goes on.
+
 Exit status: 0; 2 if something cannot be judged; 3 if everything was, but a recording ends early or is damaged: what is
 there was judged, and its answer has a warning. With --strict such a recording is an error.
 
@@ -37,6 +40,7 @@ examples:
   affecthub predict clip.mp4 --model owner/name --text "So glad you came!"
   affecthub predict interview.mp4 --model owner/name --window 10 --hop 5 --format csv --output interview.csv \\
       --picture interview.png
+  affecthub predict recordings/ --model owner/name --processes 2 --format csv --output answers.csv
 """
 
 TRAIN = """\
@@ -296,11 +300,14 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
     """`affecthub predict`."""
     command = add_command(commands, "predict", PREDICT)
     command.set_defaults(run=predict)
-    command.add_argument("files", nargs="*", metavar="FILE", help="video or audio file, or an http(s) address")
+    command.add_argument(
+        "files", nargs="*", metavar="FILE", help="video or audio file, folder of them, http(s) address"
+    )
     command.add_argument("--model", required=True, metavar="DIR_OR_ID", help="model folder, or owner/name on the Hub")
     command.add_argument("--text", help="what is said in the file; or, without a file, the text to judge")
     command.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
     command.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
+    command.add_argument("--processes", type=int, default=1, metavar="N", help="each takes a file; default: 1")
     command.add_argument("--picture", type=Path, metavar="PNG", help="draw the timeline of the one file there")
     command.add_argument("--window", type=float, metavar="S", help="length of a window of the timeline in s")
     command.add_argument("--hop", type=float, metavar="S", help="from one window to the next in s; default: --window")
@@ -464,35 +471,35 @@ def _inside(run: "Run") -> dict[str, object]:
 
 def predict(options: argparse.Namespace) -> int:
     """Judge each file, tell of those that cannot be judged, and go on with the rest."""
-    from affecthub.inference.predict import SYNTHETIC, is_synthetic, judge, load_pipeline, render, write
+    from affecthub.inference.many import judge_all, recordings
+    from affecthub.inference.predict import SYNTHETIC, is_synthetic, load_pipeline, render, write
     from affecthub.media.limits import Limits
 
     if not options.files and options.text is None:
         raise ValueError("Nothing to judge: pass a FILE, or --text.")
-    if options.picture and len(options.files) > 1:
-        raise ValueError(f"--picture draws one file, and there are {len(options.files)}: run them one by one.")
-    limits = Limits.of(",".join(options.limit))
-    pipe = load_pipeline(
-        options.model,
-        trust_remote_code=options.trust_remote_code,
-        device=options.device,
-        revision=options.revision,
-        backend=options.backend,
-    )
+    files = recordings(options.files) or [None]
+    if options.picture and len(files) > 1:
+        raise ValueError(f"--picture draws one file, and there are {len(files)}: run them one by one.")
+    loading = {
+        name: getattr(options, name) for name in ("model", "trust_remote_code", "device", "revision", "backend")
+    }
+    asked = {"text": options.text, "window_seconds": options.window, "hop_seconds": options.hop}
+    asked |= {"strict": options.strict, "limits": Limits.of(",".join(options.limit))}
+    pipe = None if options.processes > 1 and len(files) > 1 else load_pipeline(**loading)
     synthetic = is_synthetic(options.model, options.revision)
     if synthetic:
         print(f"affecthub: {options.model} was {SYNTHETIC}.", file=sys.stderr)
-    judged, status = {}, 0
-    for file in options.files or [None]:
-        try:
-            answers = judge(pipe, file, options.text, options.window, options.hop, options.strict, limits)
-        except FAULTS as error:
-            status = complain(error)
+    kept, found, status = options.output if len(files) > 1 else None, {}, 0
+    for file, outcome in judge_all(files, loading, asked, pipe=pipe, processes=options.processes, output=kept):
+        found[file] = outcome
+        if isinstance(outcome, str):
+            print(f"affecthub: error: {outcome}", file=sys.stderr)
+            status = BAD_INPUT
             continue
-        judged[file or "(text)"] = answers
-        for warning in answers[-1]["warnings"]:
+        for warning in outcome[-1]["warnings"]:
             print(f"affecthub: warning: {file}: {warning}", file=sys.stderr)
             status = status or NOT_WHOLE
+    judged = {file or "(text)": found[file] for file in files if not isinstance(found[file], str)}
     if judged:
         write(render(judged, options.format, options.model), options.output)
     if judged and options.picture:

@@ -130,6 +130,29 @@ def test_one_bad_file_does_not_stop_the_others(run, files):
     assert err == "affecthub: error: bad.mp4: the file is empty (0 bytes); copy or download it again\n"
 
 
+def test_a_folder_is_one_table_and_an_interrupted_call_goes_on(run, files, monkeypatch):
+    folder, table = files / "recordings" / "day 1", files / "answers.csv"
+    folder.mkdir(parents=True)
+    for name in ("a.mp4", "b.mp4", ".hidden.mp4"):
+        write_clip(folder / name)
+    (folder / "c.WAV").write_bytes(b"")
+    (folder / "notes.txt").write_text("no recording")
+    call = ("predict", "recordings", "--model", "model", "--format", "csv", "--output", str(table))
+    status, _, err = run(*call, "--processes", "2")
+    assert status == 2 and err.count("\n") == 1 and "c.WAV: the file is empty" in err
+    by_two = table.read_text()
+    assert [row["input"] for row in csv.DictReader(io.StringIO(by_two))] == [
+        f"recordings/day 1/{name}.mp4" for name in "ab"
+    ]
+    table.unlink()
+    kept = files / "answers.csv.progress" / "answers.jsonl"
+    kept.write_text(kept.read_text() + '{"input": "recordings/day 1/c.WAV", "sta')  # what a killed process leaves
+    monkeypatch.setattr(AffectRecognitionPipeline, "stream", None)  # nothing is judged again
+    (folder / "c.WAV").unlink()
+    assert run(*call, "--window", "1")[0] == 2 and not table.exists()
+    assert run(*call)[0] == 0 and table.read_text() == by_two and not kept.parent.exists()
+
+
 def write_foreign(folder, config):
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
@@ -148,7 +171,7 @@ def write_foreign(folder, config):
         (["clip.mp4", "--model", "model", "--device", "abacus"], "device 'abacus'"),
         (["clip.mp4", "--model", "model", "--window", "0"], "window_seconds=0.0"),
         (["clip.mp4", "--model", "model", "--output", "nowhere/x.csv"], "x.csv was not written"),
-        (["clip.mp4", "clip.mp4", "--model", "model", "--picture", "x.png"], "there are 2"),
+        (["clip.mp4", "long.mp4", "--model", "model", "--picture", "x.png"], "there are 2"),
         (["clip.mp4", "--model", "watcher", "--text", "hello"], "this model takes ['video']: leave it out"),
         (["--model", "model"], "Nothing to judge"),
         (["--model", "model", "--text", "caf\udce9"], "not valid Unicode"),
