@@ -73,6 +73,18 @@ examples:
 RUN_COMMANDS = {"quickstart": (QUICKSTART, ()), "train": (TRAIN, ()), "evaluate": (EVALUATE, ("--eval_only",))}
 """Commands that are train.py -> their help, and the options that they begin with."""
 
+LIVE = """\
+Judge a camera, a stream or a file at its own pace, as it goes on.
+
+SOURCE is the number of a camera, from 0, which has no sound; an http(s) or rtsp(s) address; or a file. Ctrl-C ends it.
+Exit status: 0; 2 if the source cannot be opened, or is lost.
+
+examples:
+  affecthub live 0 --model runs/quickstart/model
+  affecthub live rtsp://camera.local/stream --model owner/name --rate 1 --window 3 --smoothing 2 --json
+  affecthub live interview.mp4 --model owner/name --seconds 60
+"""
+
 SWEEP = """\
 Train a recipe for every fold and several seeds, each run in a folder of its own.
 
@@ -214,6 +226,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_report(commands)
     add_predict(commands)
     add_export(commands)
+    add_live(commands)
     add_compare(commands)
     add_publish(commands)
     add_demo(commands)
@@ -312,6 +325,11 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--window", type=float, metavar="S", help="length of a window of the timeline in s")
     command.add_argument("--hop", type=float, metavar="S", help="from one window to the next in s; default: --window")
     command.add_argument("--strict", action="store_true", help="a recording that is not whole is an error")
+    add_loading(command)
+
+
+def add_loading(command: argparse.ArgumentParser) -> None:
+    """How a model is loaded, and what an input may be."""
     command.add_argument(
         "--limit", action="append", default=[], metavar="NAME=VALUE", help="as windows=1000; see docs/reliability.md"
     )
@@ -334,6 +352,26 @@ def add_export(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--to", required=True, choices=("onnx",), help="the format")
     command.add_argument("--int8", action="store_true", help="also with matrix products of 8-bit integers")
     command.add_argument("--opset", type=int, default=18, metavar="N", help="of ONNX's operators; default: 18")
+
+
+def add_live(commands: argparse._SubParsersAction) -> None:
+    """`affecthub live`."""
+    command = add_command(commands, "live", LIVE)
+    command.set_defaults(run=live)
+    command.add_argument("source", metavar="SOURCE", help="number of a camera, address of a stream, or a file")
+    command.add_argument("--model", required=True, metavar="DIR_OR_ID", help="model folder, or owner/name on the Hub")
+    command.add_argument("--rate", type=float, default=2.0, metavar="N", help="answers a second; default: 2")
+    command.add_argument("--window", type=float, metavar="S", help="s that an answer is about; they overlap")
+    command.add_argument(
+        "--smoothing",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="time constant of an average of the scores; default: 0",
+    )
+    command.add_argument("--seconds", type=float, metavar="S", help="end after so many")
+    command.add_argument("--json", action="store_true", help="a line of JSON an answer")
+    add_loading(command)
 
 
 def add_compare(commands: argparse._SubParsersAction) -> None:
@@ -517,6 +555,26 @@ def export(options: argparse.Namespace) -> int:
 
     for path in export_onnx(options.folder, int8=options.int8, opset=options.opset):
         print(path)
+    return 0
+
+
+def live(options: argparse.Namespace) -> int:
+    """Judge a source as it goes on."""
+    from affecthub.inference.live import Live, show
+    from affecthub.inference.predict import SYNTHETIC, is_synthetic, load_pipeline
+    from affecthub.media.limits import Limits
+
+    limits = Limits.of(",".join(options.limit))
+    pipe = load_pipeline(
+        options.model,
+        trust_remote_code=options.trust_remote_code,
+        device=options.device,
+        revision=options.revision,
+    )
+    if is_synthetic(options.model, options.revision):
+        print(f"affecthub: {options.model} was {SYNTHETIC}.", file=sys.stderr)
+    asked = {"rate": options.rate, "window_seconds": options.window, "smoothing": options.smoothing}
+    show(Live(pipe, options.source, **asked, seconds=options.seconds, limits=limits), options.json)
     return 0
 
 

@@ -15,13 +15,18 @@ from contextlib import ExitStack, suppress
 from email.message import Message
 from typing import BinaryIO
 
-from affecthub.media.container import MediaError
+import av
+
+from affecthub.media.container import PLAYLISTS, HeldFile, MediaError
 from affecthub.media.limits import Limits, too_much
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://\S+", re.IGNORECASE)
 """A scheme and what follows, without blanks; a sentence that begins with an address is none."""
 
 SCHEMES = ("http", "https")
+
+STREAM_SCHEMES = (*SCHEMES, "rtsp", "rtsps")
+"""Of what goes on, such as a camera in the network."""
 
 BLOCK = 1 << 16
 """Bytes read at once, or as many as have come."""
@@ -59,6 +64,63 @@ def fetch(address: str, stack: ExitStack, limits: Limits) -> BinaryIO:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise MediaError(f"{address}: cannot be fetched ({reason:.200}); check the address") from error
     return file
+
+
+def open_stream(address: str, stack: ExitStack, limits: Limits) -> HeldFile:
+    """What goes on at an address, open for reading as it comes.
+
+    An http(s) address is opened by the rules of `fetch`, and FFmpeg opens nothing itself: lists of other addresses
+    (HLS, DASH) are refused. An rtsp(s) address FFmpeg opens, over TCP.
+
+    Args:
+        address: an http(s) or rtsp(s) one.
+        stack: closes what is opened.
+        limits: `idle_seconds` and `recording_seconds`.
+
+    Raises:
+        MediaError: it is no such address, or cannot be opened.
+    """
+    parts = urllib.parse.urlsplit(address)
+    shown = address.replace(f"{parts.netloc.rpartition('@')[0]}@", "", 1)  # a password is nothing for a message
+    if parts.scheme not in STREAM_SCHEMES:
+        raise MediaError(
+            f"{shown}: only {', '.join(STREAM_SCHEMES)} addresses are streams; pass one of these, or a path"
+        )
+    options, idle = {"max_pixels": str(limits.pixels)}, limits.idle_seconds
+    try:
+        if parts.scheme in SCHEMES:
+            opener = stack.enter_context(_Timed(time.monotonic() + limits.recording_seconds))
+            response = stack.enter_context(opener.open(address, timeout=idle))
+            options["protocol_whitelist"] = "none"
+            container = av.open(_Body(response), metadata_errors="replace", options=options)
+        else:
+            options |= {"protocol_whitelist": "rtsp,rtsps,rtp,srtp,tcp,tls", "rtsp_transport": "tcp"}
+            container = av.open(address, metadata_errors="replace", timeout=idle, options=options)
+    except (av.error.FFmpegError, OSError, ValueError, http.client.HTTPException) as error:
+        if isinstance(error, MediaError):
+            raise
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        raise MediaError(f"{shown}: cannot be opened as a stream ({reason:.200}); check the address") from error
+    held = HeldFile(shown, limits)
+    held.put_back(container)
+    stack.callback(held.close)
+    if container.format.name in PLAYLISTS - {"sdp"}:
+        raise MediaError(f"{shown}: a list of other addresses ({container.format.name}); pass the stream itself")
+    return held
+
+
+class _Body:
+    """A response as FFmpeg reads one: forward only; cut off, it ends."""
+
+    def __init__(self, response: http.client.HTTPResponse):
+        self._response = response
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes, as they come; none at the end."""
+        try:
+            return self._response.read1(size)
+        except (OSError, http.client.HTTPException):
+            return b""
 
 
 def _copy(response: http.client.HTTPResponse, file: BinaryIO, address: str, end: float, limits: Limits) -> None:

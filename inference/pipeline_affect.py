@@ -21,7 +21,7 @@ from affecthub.inference.onnx_model import OnnxModel
 from affecthub.media.faults import FAULTS
 from affecthub.media.for_processor import windows_for
 from affecthub.media.limits import Limits
-from affecthub.media.windows import Picture, Sound, merged, pictures_of, spans_of
+from affecthub.media.windows import Picture, Sound, Span, merged, pictures_of, spans_of
 
 TASK = "affect-recognition"
 
@@ -197,8 +197,12 @@ class AffectRecognitionPipeline(Pipeline):
         """Samples with their answers, judged in batches."""
         size = batch_size or self._batch_size or 1
         while batch := list(itertools.islice(samples, size)):
-            answers = self.run_single(batch, {}, {}, {})
-            yield from ((s, answer | {"warnings": s.warnings}) for s, answer in zip(batch, answers, strict=True))
+            yield from zip(batch, self.judge(batch), strict=True)
+
+    def judge(self, batch: list[Sample]) -> list[Answer]:
+        """The answers of samples that hold something, judged at once."""
+        answers = self.run_single(batch, {}, {}, {})
+        return [answer | {"warnings": s.warnings} for s, answer in zip(batch, answers, strict=True)]
 
     def _sanitize_parameters(
         self,
@@ -286,7 +290,11 @@ def _scores(task: Task, logits: torch.Tensor, fitted: Calibration | None = None)
 
 def _verdict(task: Task, logits: torch.Tensor, fitted: Calibration | None = None) -> Answer:
     """Label and scores from logits (labels,)."""
-    scores = _scores(task, logits, fitted)
+    return verdict(task, _scores(task, logits, fitted), fitted)
+
+
+def verdict(task: Task, scores: dict[str, float], fitted: Calibration | None = None) -> Answer:
+    """Label and scores of a task, from its scores."""
     best = max(scores, key=scores.get)
     if task.problem_type == "regression":
         return {"label": None, "scores": scores}
@@ -297,3 +305,9 @@ def _verdict(task: Task, logits: torch.Tensor, fitted: Calibration | None = None
     if len(scores) == 1:
         return {"label": best if exceeded else f"not {best}", "scores": scores}
     return {"label": best, "labels": exceeded, "scores": scores}
+
+
+def unjudged(span: Span | tuple[None, None], reason: str) -> Answer:
+    """The answer of what was not judged."""
+    empty = {"label": None, "scores": {}, "modalities": [], "missing": []}
+    return {"start": span[0], "end": span[1]} | empty | {"not_judged": reason}

@@ -291,7 +291,9 @@ def camera_frames(camera: int | str) -> Iterator[tuple[float, np.ndarray]]:
     Raises:
         MediaError: it cannot be opened.
     """
+    told = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # that there is none is said below
     capture = cv2.VideoCapture(camera)
+    cv2.utils.logging.setLogLevel(told)
     try:
         if not capture.isOpened():
             raise MediaError(f"camera {camera}: cannot be opened; check that it is connected and free")

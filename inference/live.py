@@ -1,0 +1,268 @@
+"""What `affecthub live` does: a camera, a stream or a file at its own pace -> answers at a steady rate.
+
+```
+ reader thread: source -> Recent (the last seconds)      this thread: at each tick, Recent -> window -> answer
+```
+
+The reader never waits, and a tick that comes while an answer is still being made is left out and counted: an answer is
+always about the newest that there is, however slow the model.
+"""
+
+import json
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from affecthub.inference.fetch import is_address, open_stream
+from affecthub.inference.inputs import Reading, Sample, check_windows
+from affecthub.inference.pipeline_affect import AffectRecognitionPipeline, Answer, unjudged, verdict
+from affecthub.media.container import HeldFile, MediaError, probe
+from affecthub.media.faults import FAULTS
+from affecthub.media.for_processor import windows_for
+from affecthub.media.limits import Limits
+from affecthub.media.recent import Newest, Recent
+from affecthub.media.windows import Event, Picture, Sound, camera_frames, events_of, merged, pictures_of
+
+REMEMBERED = 1000
+"""Answers whose latencies the status tells of."""
+
+LOOK = 0.05
+"""s from one look for something new to the next, at most."""
+
+
+@dataclass
+class Status:
+    """How it goes."""
+
+    answers: int = 0
+    skipped: int = 0
+    """Ticks at which the answer before was still being made."""
+    dropped: int = 0
+    """Pictures that no answer has seen; those beyond four times as many as the model takes are none of them."""
+    begun: float = 0.0
+    """When the first answer was due, s by the monotonic clock."""
+    last: float = 0.0
+    """Likewise the last."""
+    latencies: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """s from the coming of the newest that an answer has seen to that answer, of the last ones."""
+
+    def __str__(self) -> str:
+        half, most = np.percentile(self.latencies or [0.0], [50, 95]) * 1000
+        rate = (self.answers - 1) / (self.last - self.begun) if self.answers > 1 else 0.0
+        return (
+            f"{self.answers} answers, {rate:.2f} a second, {self.skipped} skipped; {self.dropped} frames dropped; "
+            f"latency p50 {half:.0f} ms, p95 {most:.0f} ms"
+        )
+
+
+class Live:
+    """Answers about a source, one after the other, until it ends.
+
+    Args:
+        pipe: of a model that takes pictures or sound.
+        source: number of a camera, an http(s) or rtsp(s) address, or a file, which is read at its own pace.
+        rate: answers a second.
+        window_seconds: s that an answer is about; by default 5, or the model's `max_seconds` where that is less. Two
+            in a row share all of it but 1 / `rate` s.
+        smoothing: s, time constant of an exponential average of the scores; 0: each answer by itself.
+        seconds: s after which it ends; None: with the source.
+        limits: `idle_seconds` without anything new are the end, and those of any input.
+
+    Raises:
+        ValueError: one of these is none; the model takes neither pictures nor sound.
+    """
+
+    def __init__(
+        self,
+        pipe: AffectRecognitionPipeline,
+        source: str,
+        *,
+        rate: float = 2.0,
+        window_seconds: float | None = None,
+        smoothing: float = 0.0,
+        seconds: float | None = None,
+        limits: Limits | None = None,
+    ):
+        if not 0 < rate <= 100:
+            raise ValueError(f"rate={rate}: answers a second are needed, above 0 and up to 100.")
+        if not 0 <= smoothing < float("inf"):
+            raise ValueError(f"smoothing={smoothing}: seconds are needed, 0 or more.")
+        self.pipe, self.source, self.rate, self.smoothing = pipe, source, rate, smoothing
+        if seconds is not None and not seconds > 0:
+            raise ValueError(f"seconds={seconds}: a number above 0 is needed, or none.")
+        self.seconds, self.limits = seconds or float("inf"), Limits.of(limits)
+        kinds = {"video": Picture, "audio": Sound}
+        self.kinds = {kind for name, kind in kinds.items() if name in pipe.processor.modalities}
+        if not self.kinds:
+            raise ValueError(
+                f"this model takes {pipe.processor.modalities}: neither pictures nor sound, as live needs."
+            )
+        self.window, _ = check_windows(pipe.processor, Reading(window_seconds, limits=self.limits))
+        seen = Picture in self.kinds
+        self.recent = Recent(self.window, pipe.processor.video_processor.num_frames if seen else 1)
+        self.status = Status()
+        self._stop, self._fault, self._before = threading.Event(), None, None
+
+    def __iter__(self) -> Iterator[Answer]:
+        """Answers with `latency`, s, until a file ends.
+
+        Raises:
+            MediaError: the source cannot be opened, or was lost.
+        """
+        reader = threading.Thread(target=self._read, daemon=True, name="live-reader")
+        reader.start()
+        try:
+            yield from self._answers(reader)
+        finally:
+            self._stop.set()
+            reader.join(1.0)
+
+    def _answers(self, reader: threading.Thread) -> Iterator[Answer]:
+        due, end = None, time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            ended, newest = not reader.is_alive(), self.recent.newest()
+            if newest is None or (due is None and not ended and newest.end - newest.begin < self.window):
+                self._check(ended)
+                time.sleep(LOOK)
+                continue
+            now = time.monotonic()
+            due = now if due is None else due
+            if ended and self.status.answers:
+                return self._check(ended)
+            if now < due:
+                self._check(ended)
+                time.sleep(min(LOOK, due - now))
+                continue
+            missed = int((now - due) * self.rate)
+            self.status.skipped += missed
+            due += (missed + 1) / self.rate
+            self.status.begun, self.status.last = self.status.begun or now, now
+            yield self._answer(newest)
+        return None
+
+    def _check(self, ended: bool) -> None:
+        """MediaError where there is nothing more to come, but of a file that was read to its end."""
+        if self._fault is not None:
+            raise self._fault
+        if ended and self.recent.newest() is None:
+            raise MediaError(f"{self.source}: nothing came that this model takes; check the source")
+        if ended and not self._is_file:
+            raise MediaError(f"{_name(self.source)}: it was lost; check that it is connected, and start again")
+        if not ended and self.recent.silence > self.limits.idle_seconds:
+            raise MediaError(
+                f"{_name(self.source)}: nothing came for {self.limits.idle_seconds:g} s; check it, or raise the limit "
+                "idle_seconds"
+            )
+
+    def _answer(self, newest: Newest) -> Answer:
+        span = (max(newest.end - self.window, newest.begin), newest.end + 1e-6)
+        (window,) = list(windows_for(self.pipe.processor, newest.events, [span], self.kinds))[:1]
+        sample = Sample(0, (window.start, window.end), True, {"video": window.frames, "audio": window.audio})
+        if sample.empty:
+            face = " with a face in sight" if self.pipe.processor.crop_faces else ""
+            answer = unjudged(span, f"nothing{face}")
+        else:
+            (answer,) = self.pipe.judge([sample])
+            answer = self._before = self._smoothed(answer)
+        latency = time.monotonic() - newest.arrived
+        self.status.latencies.append(latency)
+        self.status.answers += 1
+        self.status.dropped = self.recent.dropped
+        return answer | {"latency": latency}
+
+    def _smoothed(self, answer: Answer) -> Answer:
+        """With scores that are averaged with those before, and what follows of them."""
+        if self._before is None or not self.smoothing:
+            return answer
+        config = self.pipe.model.config
+        fitted, keep = config.calibration or {}, np.exp((self._before["end"] - answer["end"]) / self.smoothing)
+
+        def of(task: object, new: Answer, old: Answer) -> Answer:
+            scores = {name: float(keep * old["scores"][name] + (1 - keep) * v) for name, v in new["scores"].items()}
+            return verdict(task, scores, fitted.get(task.name))
+
+        main, *further = config.tasks
+        smooth = answer | of(main, answer, self._before)
+        if further:
+            tasks = {task.name: (answer["tasks"][task.name], self._before["tasks"][task.name]) for task in further}
+            smooth["tasks"] = {task.name: of(task, *tasks[task.name]) for task in further}
+        return smooth
+
+    def _read(self) -> None:
+        """In the reader's thread."""
+        try:
+            with ExitStack() as stack:
+                for event in self._events(stack):
+                    if self._stop.is_set():
+                        break
+                    if type(event) in self.kinds:
+                        self.recent.put(event)
+        except FAULTS as error:
+            self._fault = error
+
+    @property
+    def _is_file(self) -> bool:
+        return not self.source.isdecimal() and not is_address(self.source)
+
+    def _events(self, stack: ExitStack) -> Iterator[Event]:
+        wanted = {"video": Picture in self.kinds, "audio": Sound in self.kinds}
+        if self.source.isdecimal():
+            yield from pictures_of(camera_frames(int(self.source)))
+        elif is_address(self.source):
+            yield from events_of(open_stream(self.source, stack, self.limits), **wanted)
+        else:
+            info = probe(HeldFile(Path(self.source), self.limits))
+            held = {"video": info.has_video, "audio": info.has_audio}
+            each = [{name: name == one for name in wanted} for one in wanted if wanted[one] and held[one]]
+            streams = [events_of(HeldFile(Path(self.source), self.limits), **one) for one in each]
+            yield from at_pace(merged(*streams), self._stop)
+
+
+def at_pace(events: Iterable[Event], stop: threading.Event) -> Iterator[Event]:
+    """Events of a file, each when it would be seen or heard, until `stop` is set."""
+    begin = time.monotonic()
+    for event in events:
+        if stop.wait(max(0.0, begin + event.time - time.monotonic())):
+            return
+        yield event
+
+
+def _name(source: str) -> str:
+    return f"camera {source}" if source.isdecimal() else source
+
+
+def show(live: Live, as_json: bool) -> None:
+    """Print answers as they come, and beside them how it goes; Ctrl-C is an ordinary end.
+
+    Args:
+        live: not begun.
+        as_json: a line of JSON an answer, instead of one for a reader.
+
+    Raises:
+        MediaError: as the answers.
+    """
+    terminal, answers = sys.stderr.isatty(), iter(live)
+    try:
+        for answer in answers:
+            print(json.dumps(answer, ensure_ascii=False) if as_json else _line(answer), flush=True)
+            if terminal:
+                print(f"\r{live.status}\x1b[K", end="\r", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        answers.close()
+        if live.status.answers:
+            print(f"affecthub: {live.status}", file=sys.stderr)
+
+
+def _line(answer: Answer) -> str:
+    highest = sorted(answer["scores"].items(), key=lambda item: -item[1])[:3]
+    said = ", ".join(f"{label} {score:.2f}" for label, score in highest)
+    return f"{answer['end']:8.1f} s  {answer.get('not_judged') or said}"
