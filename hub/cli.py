@@ -40,6 +40,7 @@ examples:
   affecthub predict clip.mp4 --model owner/name --text "So glad you came!"
   affecthub predict interview.mp4 --model owner/name --window 10 --hop 5 --format csv --output interview.csv \\
       --picture interview.png
+  affecthub predict meeting.mp4 --model owner/name --people --quality face_size=40 --format csv
   affecthub predict recordings/ --model owner/name --processes 2 --format csv --output answers.csv
 """
 
@@ -325,6 +326,11 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--window", type=float, metavar="S", help="length of a window of the timeline in s")
     command.add_argument("--hop", type=float, metavar="S", help="from one window to the next in s; default: --window")
     command.add_argument("--strict", action="store_true", help="a recording that is not whole is an error")
+    command.add_argument("--people", action="store_true", help="follow faces; answers for each, numbered in this file")
+    command.add_argument("--faces", type=int, default=8, metavar="N", help="followed at once, the largest; default: 8")
+    command.add_argument(
+        "--quality", default="", metavar="NAME=VALUE,...", help="as face_size=40,sound_level=-50; see docs/predict.md"
+    )
     add_loading(command)
 
 
@@ -512,6 +518,7 @@ def predict(options: argparse.Namespace) -> int:
     from affecthub.inference.many import judge_all, recordings
     from affecthub.inference.predict import SYNTHETIC, is_synthetic, load_pipeline, render, write
     from affecthub.media.limits import Limits
+    from affecthub.media.quality import Quality
 
     if not options.files and options.text is None:
         raise ValueError("Nothing to judge: pass a FILE, or --text.")
@@ -523,6 +530,7 @@ def predict(options: argparse.Namespace) -> int:
     }
     asked = {"text": options.text, "window_seconds": options.window, "hop_seconds": options.hop}
     asked |= {"strict": options.strict, "limits": Limits.of(",".join(options.limit))}
+    asked |= {"quality": Quality.of(options.quality), "faces": options.faces if options.people else None}
     pipe = None if options.processes > 1 and len(files) > 1 else load_pipeline(**loading)
     synthetic = is_synthetic(options.model, options.revision)
     if synthetic:

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +18,7 @@ from affecthub.media.container import HeldFile, MediaError, excess_of_rate, name
 from affecthub.media.decode import TOLERANCE
 from affecthub.media.for_processor import Processor, read_clip_for, stack_frames, windows_for
 from affecthub.media.limits import Limits, default_limits, too_much
+from affecthub.media.quality import Quality
 from affecthub.media.windows import (
     Event,
     Picture,
@@ -71,6 +72,8 @@ class Reading:
     """Whether a recording that is not whole is an error, rather than an answer with a warning."""
     limits: Limits = field(default_factory=default_limits)
     """Of what is taken."""
+    quality: Quality = Quality()
+    """What a window needs to be judged."""
 
     @property
     def asks_for_windows(self) -> bool:
@@ -92,6 +95,8 @@ class Sample:
     """Modality -> value; what is absent is missing or None. Also speaker, history and following, where given."""
     warnings: list[str] = field(default_factory=list)
     """What is wrong with the files that it is read from; it grows until they are read to the end."""
+    fault: str | None = None
+    """Why it is not judged; None where it is."""
 
     @property
     def empty(self) -> bool:
@@ -160,15 +165,17 @@ class Given:
     def windows(self, processor: Processor, spans: Iterator[Span]) -> Iterator[Window]:
         """The same by spans of time, read in one pass."""
         wanted = {"video": Picture, "audio": Sound}
-        held = {"video": self.video is not None and probe(self.video).has_video, "audio": self._sounds}
+        held = {"video": self.video is not None and probe(self.video).has_video, "audio": self.sounds}
         kinds = {kind for name, kind in wanted.items() if held[name] and name in processor.modalities}
-        return windows_for(processor, self._events(kinds), spans, kinds) if kinds else iter(())
+        return windows_for(processor, self.events(kinds), spans, kinds) if kinds else iter(())
 
     @property
-    def _sounds(self) -> bool:
+    def sounds(self) -> bool:
+        """Whether there is sound."""
         return self.samples is not None or (self.audio is not None and probe(self.audio).has_audio)
 
-    def _events(self, kinds: set[type]) -> Iterator[Event]:
+    def events(self, kinds: set[type]) -> Iterator[Event]:
+        """What is seen and heard, in one pass."""
         seen, heard = Picture in kinds, Sound in kinds
         if self.video is not None and self.video is self.audio:
             return events_of(self.video, video=seen, audio=heard)
@@ -197,6 +204,8 @@ def samples_of(number: int, inputs: object, processor: Processor, reading: Readi
             is not whole and has to be).
     """
     check_windows(processor, reading)
+    if reading.quality.of_faces:
+        raise ValueError("quality face_size and yaw are of faces that are followed: judge people (--people).")
     judged = skipped = 0
     with ExitStack() as stack:
         given = given_of(inputs, processor, stack, reading)
@@ -206,7 +215,7 @@ def samples_of(number: int, inputs: object, processor: Processor, reading: Readi
                 skipped += 1
             else:
                 judged += 1
-                yield sample
+                yield replace(sample, fault=reading.quality.fault(sample.content["video"], sample.content["audio"]))
         given.check(reading.strict)
     if not judged:
         face = ", with a face in sight" if processor.crop_faces else ""
@@ -233,7 +242,7 @@ def _parts(number: int, given: Given, processor: Processor, reading: Reading) ->
         content = {"audio": part.audio, "video": part.frames} | rest
         yield Sample(number, (part.start, part.end), True, content, given.warnings)
     for span in spans:  # what the model takes ends early
-        yield Sample(number, span, True, rest, given.warnings)
+        yield Sample(number, span, True, {"audio": None, "video": None} | rest, given.warnings)
 
 
 def check_windows(processor: Processor, reading: Reading) -> Span:

@@ -21,6 +21,7 @@ from affecthub.inference.onnx_model import OnnxModel
 from affecthub.media.faults import FAULTS
 from affecthub.media.for_processor import windows_for
 from affecthub.media.limits import Limits
+from affecthub.media.quality import Quality
 from affecthub.media.windows import Picture, Sound, Span, merged, pictures_of, spans_of
 
 TASK = "affect-recognition"
@@ -55,6 +56,8 @@ class AffectRecognitionPipeline(Pipeline):
     - modalities, missing: which of the model's modalities were found, and which were not;
     - modality_scores: of a model with several, modality -> scores of it alone, of those that were found;
     - modality_weights: modality -> share, of an architecture that learns them;
+    - not_judged: of a window that was recorded too poorly, by the quality asked for, what is wrong with it; it has
+      neither label nor scores;
     - warnings: what is wrong with the recording, such as an end that was cut off; what is there was judged. All
       windows of a timeline share one list, which is complete with the last of them.
 
@@ -109,7 +112,7 @@ class AffectRecognitionPipeline(Pipeline):
                 takes turns also speaker, history and following (lists of inputs, in order of time).
             history: of one input, the turns before it, oldest first.
             batch_size: windows judged at once; 1 by default.
-            parameters: window_seconds, hop_seconds, strict and limits, see `stream`.
+            parameters: window_seconds, hop_seconds, strict, limits and quality, see `stream`.
 
         Returns:
             An answer; or the list of answers of a timeline, of a recording longer than the model's `max_seconds`, or
@@ -139,6 +142,7 @@ class AffectRecognitionPipeline(Pipeline):
         batch_size: int | None = None,
         strict: bool = False,
         limits: Limits | Mapping[str, float] | None = None,
+        quality: Quality | Mapping[str, float] | None = None,
     ) -> Iterator[Answer]:
         """The answers of one input, each as soon as it is known; memory does not grow with the recording's length.
 
@@ -149,11 +153,12 @@ class AffectRecognitionPipeline(Pipeline):
             batch_size: windows judged at once; 1 by default.
             strict: whether a recording that is not whole is an error, rather than an answer with `warnings`.
             limits: those that shall differ, by name, as {"windows": 1000}; see docs/reliability.md.
+            quality: what a window needs to be judged, by name, as {"sharpness": 5}; see docs/predict.md.
 
         Raises:
             ValueError: as a call.
         """
-        reading = _reading(window_seconds, hop_seconds, strict, limits)
+        reading = _reading(window_seconds, hop_seconds, strict, limits, quality)
         samples = samples_of(0, inputs, self.processor, reading)
         return (answer for _, answer in self._judged(samples, batch_size))
 
@@ -200,8 +205,10 @@ class AffectRecognitionPipeline(Pipeline):
             yield from zip(batch, self.judge(batch), strict=True)
 
     def judge(self, batch: list[Sample]) -> list[Answer]:
-        """The answers of samples that hold something, judged at once."""
-        answers = self.run_single(batch, {}, {}, {})
+        """The answers of samples, judged at once; of one with a fault, that."""
+        good = [sample for sample in batch if sample.fault is None]
+        judged = iter(self.run_single(good, {}, {}, {}) if good else [])
+        answers = [next(judged) if s.fault is None else unjudged(s.span, s.fault) for s in batch]
         return [answer | {"warnings": s.warnings} for s, answer in zip(batch, answers, strict=True)]
 
     def _sanitize_parameters(
@@ -210,8 +217,10 @@ class AffectRecognitionPipeline(Pipeline):
         hop_seconds: float | None = None,
         strict: bool | None = None,
         limits: Limits | Mapping[str, float] | None = None,
+        quality: Quality | Mapping[str, float] | None = None,
     ) -> tuple[dict, dict, dict]:
-        given = {"window_seconds": window_seconds, "hop_seconds": hop_seconds, "strict": strict, "limits": limits}
+        given = {"window_seconds": window_seconds, "hop_seconds": hop_seconds, "strict": strict}
+        given |= {"limits": limits, "quality": quality}
         return {name: value for name, value in given.items() if value is not None}, {}, {}
 
     def preprocess(self, input_: list[Sample]) -> dict[str, Any]:
@@ -269,11 +278,12 @@ def _reading(
     hop_seconds: float | None = None,
     strict: bool = False,
     limits: Limits | Mapping[str, float] | None = None,
+    quality: Quality | Mapping[str, float] | None = None,
 ) -> Reading:
     """How an input is read, of a caller's parameters; ValueError where they are none."""
     if not isinstance(strict, bool):
         raise ValueError(f"strict={strict!r:.60}: true or false is needed.")
-    return Reading(window_seconds, hop_seconds, strict, Limits.of(limits))
+    return Reading(window_seconds, hop_seconds, strict, Limits.of(limits), Quality.of(quality))
 
 
 def _scores(task: Task, logits: torch.Tensor, fitted: Calibration | None = None) -> dict[str, float]:

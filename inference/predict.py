@@ -11,16 +11,22 @@ from transformers import AutoConfig, AutoModelForVideoClassification, AutoProces
 from transformers.utils import cached_file
 
 from affecthub.inference.fetch import is_address
+from affecthub.inference.inputs import Reading
 from affecthub.inference.model_check import check_example, check_files, explaining, read_json
 from affecthub.inference.onnx_model import OnnxModel
+from affecthub.inference.people import judge_people
 from affecthub.inference.pipeline_affect import TASK, AffectRecognitionPipeline, Answer
 from affecthub.media.container import HeldFile
 from affecthub.media.files import write_file
 from affecthub.media.limits import Limits
+from affecthub.media.quality import Quality
 from affecthub.media.windows import duration_of
 
 Judged = dict[str, list[Answer]]
 """Input, as it was named -> its answers in order of time."""
+
+PERSON = {"person": "person", "speaks": "speaks (estimate)", "face_size": "face_size", "yaw": "yaw"}
+"""Key of an answer about a person -> column."""
 
 SYNTHETIC = "trained on synthetic people alone: what it says about a real person means nothing"
 
@@ -106,8 +112,17 @@ def judge(
     hop_seconds: float | None = None,
     strict: bool = False,
     limits: Limits | None = None,
+    quality: Quality | None = None,
+    faces: int | None = None,
 ) -> list[Answer]:
     """The answers of one file, with a text or without, or of a text alone; a long file shows its progress.
+
+    Args:
+        pipe: judges.
+        file: path or address; None: the text alone.
+        text: what is said in it.
+        window_seconds, hop_seconds, strict, limits, quality: as the pipeline's `stream`.
+        faces: judge each person in sight, as many at once; None: the recording as a whole.
 
     Raises:
         ValueError: as the pipeline.
@@ -120,8 +135,10 @@ def judge(
         total=total, desc=file, unit="s", disable=None, leave=False, bar_format="{l_bar}{bar}| {n:.0f} s"
     ) as bar:
         answers = []
-        options = {"window_seconds": window_seconds, "hop_seconds": hop_seconds, "strict": strict, "limits": limits}
-        for answer in pipe.stream(inputs, **options):
+        options = {"window_seconds": window_seconds, "hop_seconds": hop_seconds, "strict": strict}
+        options |= {"limits": Limits.of(limits), "quality": Quality.of(quality)}
+        stream = judge_people(pipe, inputs, Reading(**options), faces) if faces else pipe.stream(inputs, **options)
+        for answer in stream:
             answers.append(answer)
             bar.update((answer["end"] or 0.0) - bar.n)
     return answers
@@ -147,12 +164,14 @@ def render(judged: Judged, form: str, model: str) -> str:
 def _row(name: str, answer: Answer) -> dict[str, Any]:
     """Every score in a column of its own; those of a further task begin with its name."""
     row = {"input": name, "start": answer["start"], "end": answer["end"]}
+    row |= {name: answer.get(key) for key, name in PERSON.items() if key in answer}
     further = {f"{task}_": verdict for task, verdict in answer.get("tasks", {}).items()}
     for prefix, verdict in {"": answer, **further}.items():
         row |= {f"{prefix}label": verdict["label"]}
         row |= {f"{prefix}score_{label}": score for label, score in verdict["scores"].items()}
     found = {name: "+".join(answer[name]) for name in ("modalities", "missing")}
-    return row | found | {"warnings": "; ".join(answer["warnings"])}
+    poor = {"not_judged": answer["not_judged"]} if "not_judged" in answer else {}
+    return row | found | poor | {"warnings": "; ".join(answer["warnings"])}
 
 
 def _line(name: str, answer: Answer) -> dict[str, str]:
@@ -162,7 +181,8 @@ def _line(name: str, answer: Answer) -> dict[str, str]:
         "input": Path(name).name,
         "from s": "" if answer["start"] is None else f"{answer['start']:.1f}",
         "to s": "" if answer["end"] is None else f"{answer['end']:.1f}",
-        "label": answer["label"] or "",
+        **({"person": _person(answer)} if "person" in answer else {}),
+        "label": f"not judged: {answer['not_judged']}" if "not_judged" in answer else answer["label"] or "",
         "scores": ", ".join(f"{label} {score:.2f}" for label, score in highest),
     }
     for task, verdict in answer.get("tasks", {}).items():
@@ -170,6 +190,12 @@ def _line(name: str, answer: Answer) -> dict[str, str]:
         line[f"task {task}" if task in line else task] = verdict["label"] or values
     line |= {"judged by": " + ".join(answer["modalities"]), "missing": " + ".join(answer["missing"])}
     return line | ({"warning": "; ".join(answer["warnings"])} if answer["warnings"] else {})
+
+
+def _person(answer: Answer) -> str:
+    """Who it is about."""
+    speaks = ", speaks (estimate)" if answer.get("speaks") else ""
+    return "" if answer["person"] is None else f"{answer['person']}{speaks}"
 
 
 def write(text: str, path: Path | None) -> None:

@@ -24,6 +24,8 @@ MIN_CONFIDENCE = 0.7
 SMALLEST = 24
 """px, the shorter side below which a frame is not searched: MTCNN's own smallest face is 20 px."""
 
+NOSE = 0.6
+"""How far a nose tip stands out, in distances of the eyes; roughly."""
 
 _DETECTING = Lock()
 """OpenCV's networks keep the input between calls: one thread at a time."""
@@ -37,12 +39,48 @@ class Face:
     """Left, top, right, bottom in px; right and bottom are exclusive."""
     confidence: float
     """0..1, by the detector."""
+    points: dict[str, tuple[float, float]] | None = None
+    """left_eye, right_eye, nose, mouth_left and mouth_right, as the viewer sees them: x and y in px; None of a
+    detector that does not say."""
 
     @property
     def area(self) -> int:
         """px squared."""
         left, top, right, bottom = self.box
         return max(0, right - left) * max(0, bottom - top)
+
+    @property
+    def size(self) -> int:
+        """px, the shorter side."""
+        left, top, right, bottom = self.box
+        return max(0, min(right - left, bottom - top))
+
+    @property
+    def mouth(self) -> tuple[int, int, int, int]:
+        """The box about the mouth; without points, the lower third of the middle."""
+        left, top, right, bottom = self.box
+        if self.points is None:
+            return left + (right - left) // 4, bottom - (bottom - top) // 3, right - (right - left) // 4, bottom
+        (x, y), (x2, y2) = self.points["mouth_left"], self.points["mouth_right"]
+        wide = max(abs(x2 - x), 0.3 * (right - left))
+        x, y = (x + x2) / 2, (y + y2) / 2
+        return round(x - 0.7 * wide), round(y - 0.5 * wide), round(x + 0.7 * wide), round(y + 0.6 * wide)
+
+    @property
+    def yaw(self) -> float | None:
+        """How far the head is turned aside, degrees, roughly: by where the nose lies along the line of the eyes.
+
+        A nose tip stands about 0.6 of the eyes' distance before that line (so the tangent of the angle is the share by
+        which it is off the middle, over 0.6).
+        """
+        if self.points is None:
+            return None
+        left, right, nose = (np.array(self.points[name]) for name in ("left_eye", "right_eye", "nose"))
+        apart = float(np.linalg.norm(right - left))
+        if not apart:
+            return 90.0
+        aside = float((nose - (left + right) / 2) @ (right - left)) / apart**2
+        return float(np.degrees(np.arctan2(aside, NOSE)))
 
 
 class FaceDetector(Protocol):
@@ -78,7 +116,8 @@ class MtcnnDetector:
             boxes = self._network.detect_faces(small)
         for found in boxes:
             left, top, width, height = (round(value / scale) for value in found["box"])
-            faces.append(Face((left, top, left + width, top + height), float(found["confidence"])))
+            points = {name: (x / scale, y / scale) for name, (x, y) in found["keypoints"].items()}
+            faces.append(Face((left, top, left + width, top + height), float(found["confidence"]), points))
         return faces
 
 

@@ -141,6 +141,11 @@ def shorter_side(size: dict[str, int | None]) -> int:
     return size["shortest_edge"] or min(size["height"], size["width"])
 
 
+def picture_size(processor: Processor) -> tuple[int, int]:
+    """Height and width in px of a picture as the model sees it."""
+    return _given_size(processor.video_processor)
+
+
 def _given_size(video_processor: VideoProcessor) -> tuple[int, int]:
     """Height and width of what a video processor gives."""
     size = video_processor.crop_size if video_processor.do_center_crop else video_processor.size

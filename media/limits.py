@@ -77,11 +77,11 @@ class Limits:
         if not values:
             return usual
         if isinstance(values, str):
-            values = _named(values)
+            values = named(values)
         return cls(**{field.name: getattr(usual, field.name) for field in fields(cls)} | _numbers(values))
 
 
-def _named(text: str) -> dict[str, str]:
+def named(text: str) -> dict[str, str]:
     """ "windows=1000,pixels=4e6" as a dictionary."""
     parts = (entry.partition("=") for entry in text.split(","))
     return {name.strip(): value for name, _, value in parts}
@@ -110,7 +110,7 @@ def default_limits() -> Limits:
     """
     told = os.environ.get(VARIABLE, "")
     try:
-        return Limits(**_numbers(_named(told))) if told else Limits()
+        return Limits(**_numbers(named(told))) if told else Limits()
     except ValueError as error:
         raise ValueError(f"{VARIABLE}={told}: {error}") from error
 
