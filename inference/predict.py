@@ -137,7 +137,11 @@ def judge(
         answers = []
         options = {"window_seconds": window_seconds, "hop_seconds": hop_seconds, "strict": strict}
         options |= {"limits": Limits.of(limits), "quality": Quality.of(quality)}
-        stream = judge_people(pipe, inputs, Reading(**options), faces) if faces else pipe.stream(inputs, **options)
+        stream = (
+            judge_people(pipe, inputs, Reading(**options), faces)
+            if faces is not None
+            else pipe.stream(inputs, **options)
+        )
         for answer in stream:
             answers.append(answer)
             bar.update((answer["end"] or 0.0) - bar.n)
@@ -164,7 +168,7 @@ def render(judged: Judged, form: str, model: str) -> str:
 def _row(name: str, answer: Answer) -> dict[str, Any]:
     """Every score in a column of its own; those of a further task begin with its name."""
     row = {"input": name, "start": answer["start"], "end": answer["end"]}
-    row |= {name: answer.get(key) for key, name in PERSON.items() if key in answer}
+    row |= {name: "" if answer.get(key) is None else answer[key] for key, name in PERSON.items() if key in answer}
     further = {f"{task}_": verdict for task, verdict in answer.get("tasks", {}).items()}
     for prefix, verdict in {"": answer, **further}.items():
         row |= {f"{prefix}label": verdict["label"]}

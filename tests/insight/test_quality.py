@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from affecthub.insight.quality import SILENT, brightness, level, measured, sharpness, write_quality
+from affecthub.insight.quality import measured, write_quality
+from affecthub.media.quality import SILENT, brightness, level, sharpness
 
 
 def test_a_full_scale_sine_is_three_decibels_below_full_scale():
