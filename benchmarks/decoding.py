@@ -84,7 +84,7 @@ def _chains(clip: Path, sound: Path) -> tuple[dict[str, Chain], dict[str, str]]:
         except (ImportError, OSError, RuntimeError) as error:
             left_out[f"left out: {name}"] = str(error).strip().splitlines()[0]
             continue
-        chains[name] = lambda reader=reader: (_pixels(reader(clip)), _features(sound))
+        chains[name] = lambda reader=reader: (pixels(reader(clip)), _features(sound))
     return chains, left_out
 
 
@@ -125,7 +125,7 @@ def _decord(path: Path) -> list[np.ndarray]:
     return list(reader.get_batch(uniform_indices(len(reader), FRAMES)).asnumpy())
 
 
-def _pixels(images: list[np.ndarray]) -> torch.Tensor:
+def pixels(images: list[np.ndarray]) -> torch.Tensor:
     """Resize, centre crop and normalise, by OpenCV and torch."""
     small = []
     for image in images:

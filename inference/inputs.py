@@ -19,6 +19,7 @@ from affecthub.media.decode import TOLERANCE
 from affecthub.media.for_processor import Processor, read_clip_for, stack_frames, windows_for
 from affecthub.media.limits import Limits, default_limits, too_much
 from affecthub.media.quality import Quality
+from affecthub.media.subtitles import Line, subtitles_for, words_in
 from affecthub.media.windows import (
     Event,
     Picture,
@@ -74,6 +75,8 @@ class Reading:
     """Of what is taken."""
     quality: Quality = Quality()
     """What a window needs to be judged."""
+    subtitles: bool = False
+    """Whether subtitles in a file, or beside it, are its text where none is given."""
 
     @property
     def asks_for_windows(self) -> bool:
@@ -119,6 +122,8 @@ class Given:
     rate: int | None = None
     """Hz, of `samples`."""
     text: str | None = None
+    lines: list[Line] = field(default_factory=list)
+    """Subtitles, where there is no text."""
     physio: np.ndarray | None = None
     """(features,) or (steps, features), NaN where nothing was measured."""
     around: dict[str, Any] = field(default_factory=dict)
@@ -161,6 +166,10 @@ class Given:
         if self.samples is not None:
             audio = resample(self.samples, self.rate, processor.sampling_rate)
         return {"audio": audio, "video": frames}
+
+    def words(self, span: Span | tuple[None, None]) -> str | None:
+        """The text, or the subtitles of a span in s."""
+        return words_in(self.lines, *span) if self.lines and span[0] is not None else self.text
 
     def windows(self, processor: Processor, spans: Iterator[Span]) -> Iterator[Window]:
         """The same by spans of time, read in one pass."""
@@ -229,20 +238,24 @@ def samples_of(number: int, inputs: object, processor: Processor, reading: Readi
 
 def _parts(number: int, given: Given, processor: Processor, reading: Reading) -> Iterator[Sample]:
     """One sample, or those of a timeline if it was asked for or is needed; some may be empty."""
-    rest = {"text": given.text, "physio": given.physio, **given.around}
+    rest = {"physio": given.physio, **given.around}
     duration = given.duration() if given.frames is None else None
     if duration is None or (not reading.asks_for_windows and duration <= processor.max_seconds + TOLERANCE):
         span = (None, None) if duration is None else (0.0, duration)
-        yield Sample(number, span, False, given.whole(processor) | rest, given.warnings)
+        content = given.whole(processor) | {"text": given.words(span)} | rest
+        yield Sample(number, span, False, content, given.warnings)
         return
     window, hop = check_windows(processor, reading)
     check_spans(duration, window, hop, reading.limits)
     spans = spans_of(duration, window, hop)
     for part in given.windows(processor, spans):
-        content = {"audio": part.audio, "video": part.frames} | rest
-        yield Sample(number, (part.start, part.end), True, content, given.warnings)
+        span = (part.start, part.end)
+        content = {"audio": part.audio, "video": part.frames, "text": given.words(span)} | rest
+        yield Sample(number, span, True, content, given.warnings)
     for span in spans:  # what the model takes ends early
-        yield Sample(number, span, True, {"audio": None, "video": None} | rest, given.warnings)
+        yield Sample(
+            number, span, True, {"audio": None, "video": None, "text": given.words(span)} | rest, given.warnings
+        )
 
 
 def check_windows(processor: Processor, reading: Reading) -> Span:
@@ -301,10 +314,14 @@ def given_of(inputs: object, processor: Processor, stack: ExitStack, reading: Re
         frames = pictures if isinstance(pictures, np.ndarray) else _stacked(pictures, processor)
     else:
         frames, video = None, None if pictures is None else _source(pictures, stack, reading, notes)
+    sound = _sound(inputs, video, stack, reading, notes)
+    file = video or sound.get("audio")
+    subtitled = reading.subtitles and "text" in takes and "text" not in inputs and file is not None
     return Given(
         video=video,
         frames=frames,
-        **_sound(inputs, video, stack, reading, notes),
+        **sound,
+        lines=subtitles_for(file) if subtitled else [],
         text=_checked_text(inputs.get("text"), reading.limits),
         physio=_checked_physio(inputs.get("physio")),
         around=_around(inputs, processor, reading, notes),

@@ -72,7 +72,7 @@ def _judged(
     if not people:
         return [unjudged(span, NO_FACE) | {"person": None, "warnings": given.warnings}]
     audio = window.audio if "audio" in pipe.processor.modalities else None
-    rest = {"text": given.text, "physio": given.physio, **given.around}
+    rest = {"text": given.words(span), "physio": given.physio, **given.around}
     samples = []
     for person in people:
         sample = Sample(0, span, True, {"audio": audio, "video": person.pictures} | rest, given.warnings)

@@ -112,7 +112,7 @@ class AffectRecognitionPipeline(Pipeline):
                 takes turns also speaker, history and following (lists of inputs, in order of time).
             history: of one input, the turns before it, oldest first.
             batch_size: windows judged at once; 1 by default.
-            parameters: window_seconds, hop_seconds, strict, limits and quality, see `stream`.
+            parameters: window_seconds, hop_seconds, strict, limits, quality and subtitles, see `stream`.
 
         Returns:
             An answer; or the list of answers of a timeline, of a recording longer than the model's `max_seconds`, or
@@ -143,6 +143,7 @@ class AffectRecognitionPipeline(Pipeline):
         strict: bool = False,
         limits: Limits | Mapping[str, float] | None = None,
         quality: Quality | Mapping[str, float] | None = None,
+        subtitles: bool = False,
     ) -> Iterator[Answer]:
         """The answers of one input, each as soon as it is known; memory does not grow with the recording's length.
 
@@ -154,11 +155,12 @@ class AffectRecognitionPipeline(Pipeline):
             strict: whether a recording that is not whole is an error, rather than an answer with `warnings`.
             limits: those that shall differ, by name, as {"windows": 1000}; see docs/reliability.md.
             quality: what a window needs to be judged, by name, as {"sharpness": 5}; see docs/predict.md.
+            subtitles: whether those of a file, or of one beside it, are its text where none is given.
 
         Raises:
             ValueError: as a call.
         """
-        reading = _reading(window_seconds, hop_seconds, strict, limits, quality)
+        reading = _reading(window_seconds, hop_seconds, strict, limits, quality, subtitles)
         samples = samples_of(0, inputs, self.processor, reading)
         return (answer for _, answer in self._judged(samples, batch_size))
 
@@ -218,9 +220,10 @@ class AffectRecognitionPipeline(Pipeline):
         strict: bool | None = None,
         limits: Limits | Mapping[str, float] | None = None,
         quality: Quality | Mapping[str, float] | None = None,
+        subtitles: bool | None = None,
     ) -> tuple[dict, dict, dict]:
         given = {"window_seconds": window_seconds, "hop_seconds": hop_seconds, "strict": strict}
-        given |= {"limits": limits, "quality": quality}
+        given |= {"limits": limits, "quality": quality, "subtitles": subtitles}
         return {name: value for name, value in given.items() if value is not None}, {}, {}
 
     def preprocess(self, input_: list[Sample]) -> dict[str, Any]:
@@ -279,11 +282,12 @@ def _reading(
     strict: bool = False,
     limits: Limits | Mapping[str, float] | None = None,
     quality: Quality | Mapping[str, float] | None = None,
+    subtitles: bool = False,
 ) -> Reading:
     """How an input is read, of a caller's parameters; ValueError where they are none."""
     if not isinstance(strict, bool):
         raise ValueError(f"strict={strict!r:.60}: true or false is needed.")
-    return Reading(window_seconds, hop_seconds, strict, Limits.of(limits), Quality.of(quality))
+    return Reading(window_seconds, hop_seconds, strict, Limits.of(limits), Quality.of(quality), subtitles)
 
 
 def _scores(task: Task, logits: torch.Tensor, fitted: Calibration | None = None) -> dict[str, float]:

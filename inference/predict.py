@@ -115,7 +115,7 @@ def judge(
     quality: Quality | None = None,
     faces: int | None = None,
 ) -> list[Answer]:
-    """The answers of one file, with a text or without, or of a text alone; a long file shows its progress.
+    """The answers of one file, with a text or its subtitles, or of a text alone; a long file shows its progress.
 
     Args:
         pipe: judges.
@@ -136,7 +136,7 @@ def judge(
     ) as bar:
         answers = []
         options = {"window_seconds": window_seconds, "hop_seconds": hop_seconds, "strict": strict}
-        options |= {"limits": Limits.of(limits), "quality": Quality.of(quality)}
+        options |= {"limits": Limits.of(limits), "quality": Quality.of(quality), "subtitles": True}
         stream = (
             judge_people(pipe, inputs, Reading(**options), faces)
             if faces is not None
