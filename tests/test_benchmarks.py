@@ -66,12 +66,12 @@ def test_the_plain_baseline_tells_voices_apart_that_differ(benchmark, tmp_path, 
 
 
 def test_intervals_by_people_hold_the_truth_and_those_by_rows_do_not(benchmark):
-    found = benchmark("coverage")
+    found = benchmark("interval_coverage")
     for study in found.STUDIES:
         for row in found.coverage(study, people=20, studies=100):
             assert 90 <= row["by people, %"] <= 99 and row["by rows, %"] <= 85, row
 
 
 def test_models_that_are_alike_are_seldom_said_to_differ(benchmark):
-    row = benchmark("coverage").level(people=20, studies=100)
+    row = benchmark("interval_coverage").level(people=20, studies=100)
     assert row["permutation by people, %"] <= 9 and row["McNemar over rows, %"] > 20, row

@@ -1,6 +1,6 @@
 """Do intervals hold the truth as often as they say, and do tests call differences that there are not?
 
-    python benchmarks/coverage.py [--studies 300] [--quick] [--output FILE]
+    python benchmarks/interval_coverage.py [--studies 300] [--quick] [--output FILE]
 
 Studies are drawn of people with effects of their own, whose true figure is known: to three labels, each person answers
 rightly with a probability of one's own; of two labels at once likewise; a number is seen with an offset of the
