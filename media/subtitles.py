@@ -38,7 +38,11 @@ def subtitles_for(held: HeldFile) -> list[Line]:
         for suffix in SUFFIXES:
             if (beside := Path(held.source).with_suffix(suffix)).is_file():
                 return _lines(HeldFile(beside, held.limits))
-    return _lines(HeldFile(held.source, held.limits))
+    _ = held.info  # what opens it, once for every reader that comes first
+    container = held.take(None)
+    inside = bool(container.streams.subtitles)
+    held.put_back(container)
+    return _lines(HeldFile(held.source, held.limits)) if inside else []
 
 
 def words_in(lines: Sequence[Line], start: float, end: float) -> str | None:
