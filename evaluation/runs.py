@@ -39,6 +39,9 @@ TRIED = ("split.fold", "training.seed")
 SHARE = "split.share"
 """The key in which models of a family differ."""
 
+CARD = "card"
+"""The part of a recipe that says what stands on the card, and changes no model."""
+
 DEPTH = 2
 """How far below a folder its runs may lie."""
 
@@ -231,7 +234,8 @@ def _share(run: Run) -> float:
 
 def _signature(recipe: dict[str, Any]) -> str:
     """What runs of one family have in common."""
-    flat = {key: value for key, value in _flat(recipe).items() if key not in (*TRIED, SHARE)}
+    flat = _flat({name: value for name, value in recipe.items() if name != CARD})
+    flat = {key: value for key, value in flat.items() if key not in (*TRIED, SHARE)}
     return json.dumps(flat, sort_keys=True, default=str)
 
 

@@ -54,6 +54,12 @@ def test_folds_and_seeds_of_a_recipe_are_one_model(sweep, tmp_path):
     assert open_models(sorted(sweep.iterdir()))[0].name == "study"
 
 
+def test_who_stands_on_the_card_makes_no_other_model(sweep):
+    path = sweep / "fold1-seed0" / "recipe.yaml"
+    path.write_text(path.read_text() + "card: {authors: Ann}\n")
+    assert len(open_models([sweep])) == 1
+
+
 def test_shares_of_the_people_are_models_of_one_family(tmp_path):
     for share in (0.5, 1.0, 0.25):
         for fold in range(FOLDS):
