@@ -8,6 +8,7 @@
 
 import json
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -45,6 +46,9 @@ TOLERANCE = 1e-4
 
 MOST_BYTES = 2**31 - 2**24
 """Of weights: a file of ONNX, which is one Protocol Buffers message, holds less than 2 GiB."""
+
+SMALLEST = 2**17
+"""Weights of a matrix whose products are of 8-bit integers; of smaller ones, as of heads, little is saved."""
 
 QUANTIZED = ["MatMul", "Gemm"]
 
@@ -234,16 +238,28 @@ def check_graph(path: Path, model: PreTrainedModel, batches: list[Inputs]) -> No
 
 
 def write_int8(exact: Path, path: Path) -> None:
-    """Write a graph whose matrix products are of 8-bit integers: weights by output channel, activations as they come.
+    """Write a graph whose large matrix products are of 8-bit integers: weights by output channel, activations as they
+    come.
 
     Args:
         exact: the float32 graph.
         path: of the new one.
     """
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    graph = onnx.load(exact).graph
+    large = {weights.name for weights in graph.initializer if math.prod(weights.dims) >= SMALLEST}
+    products = [node for node in graph.node if node.op_type in QUANTIZED]
+    small = [node.name for node in products if not large & {*node.input}]
+    if len(small) == len(products):
+        raise ValueError(
+            f"No matrix of this model has {SMALLEST:,} weights or more, so 8-bit integers would save nothing and cost "
+            "accuracy: leave --int8 out."
+        )
+    options = {"per_channel": True, "weight_type": QuantType.QInt8, "nodes_to_exclude": small}
     with _quiet():
-        quantize_dynamic(exact, path, op_types_to_quantize=QUANTIZED, per_channel=True, weight_type=QuantType.QInt8)
+        quantize_dynamic(exact, path, op_types_to_quantize=QUANTIZED, **options)
 
 
 def _free_axes(value: Tensor, other: Tensor) -> dict[int, Any]:

@@ -87,7 +87,11 @@ def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported") / "model"
     write_model_folder(folder, "unimodal_baseline", ["text"])
     write_check(folder)
-    assert cli.main(["export", str(folder), "--to", "onnx", "--int8"]) == 0
+    assert cli.main(["export", str(folder), "--to", "onnx", "--int8"]) == 2  # so small a model has nothing to save
+    assert not [*(folder / "onnx").iterdir()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "SMALLEST", 1)
+        assert cli.main(["export", str(folder), "--to", "onnx", "--int8"]) == 0
     return folder
 
 
