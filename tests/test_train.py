@@ -280,7 +280,7 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(undisturbed, run, place):
         assert (training["epochs"], training["epochs_planned"], training["best_metric"]) == (4, 5, "accuracy")
         assert 1 <= training["best_epoch"] <= 4
     card = (place / "interrupted" / "model" / "README.md").read_text(encoding="utf-8")
-    assert "\n- Epochs: 4\n- Epochs planned: 5\n" in card
+    assert "epochs: 4, epochs planned: 5, best metric: accuracy" in card
 
 
 def test_resume_without_a_checkpoint_says_what_to_do(run, place):

