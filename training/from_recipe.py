@@ -212,7 +212,7 @@ def _video_processor(recipe: Recipe, square: bool) -> ClipFramesVideoProcessor:
         return ClipFramesVideoProcessor.from_image_processor(model.vision_encoder, inputs.num_frames)
     if square:
         return square_frames(inputs.frame_size, inputs.num_frames)
-    side = AutoConfig.for_model(**(model.vision_config or {"model_type": "clip_vision_model"})).image_size
+    side = AutoConfig.for_model(**{"model_type": "clip_vision_model", **(model.vision_config or {})}).image_size
     return ClipFramesVideoProcessor(
         size={"shortest_edge": side}, crop_size={"height": side, "width": side}, num_frames=inputs.num_frames
     )

@@ -27,6 +27,7 @@ from affecthub.training.from_recipe import (
     POS_WEIGHT_LIMIT,
     SCRATCH_VOCABULARY,
     build_model,
+    build_processor,
     check_config_keys,
     imbalance_values,
     positive_weights,
@@ -298,6 +299,11 @@ def test_the_same_texts_give_the_same_vocabulary(corpus):
     assert first.unk_token not in {token for text in texts for token in first.tokenize(text)}
     assert first.tokenize("☃") == [first.unk_token] and first("so").keys() == {"input_ids", "attention_mask"}
     assert len(train_tokenizer([f"w{n}" for n in range(5_000)])) == SCRATCH_VOCABULARY
+
+
+def test_a_vision_encoder_of_no_stated_kind_is_clips(tiny, corpus):
+    recipe = tiny("--model.vision_config={image_size: 40, patch_size: 20}")
+    assert build_processor(recipe, corpus).video_processor.crop_size["height"] == 40
 
 
 def test_a_misspelled_field_of_the_model_is_refused(tiny, corpus, processor):
