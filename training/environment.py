@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from affecthub.evaluation.runs import ENVIRONMENT_FILE
+from affecthub.evaluation.runs import ENVIRONMENT_FILE, Environment
 from affecthub.media.files import write_file
 
 
-def environment() -> dict[str, object]:
+def environment() -> Environment:
     """System, hardware, threads, and package -> version; nothing that names the machine or its user."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     return {
