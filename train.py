@@ -11,10 +11,13 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from affecthub.media.processes import end_with_launch
+
+if __name__ == "__main__":  # before anything that takes half a second to load
+    end_with_launch()
+
 from affecthub.training.recipe import Recipe, Run, parse_run, write_recipe
 
 if __name__ == "__main__":  # mistakes are told before libraries are loaded that take seconds
-    end_with_launch()
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # a log needs no bars
     RUN = parse_run(program=Path(sys.argv[0]).name)

@@ -42,6 +42,13 @@ blank wall is no picture that could be told from others."""
 CORNERED = 0.08
 """Least ratio of the eigenvalues of the gradients' structure tensor: lines of one direction look alike anywhere."""
 
+WEAKER = 0.6
+"""Share of these three bounds that a frame must have to be compared with one that has them whole: a copy that is
+darker, greyer or cut often has a little less than its original."""
+
+WEAKER_LOSES = 0.025
+"""What is taken off the correlation of such a pair, as a bright disc is more like another than a face is."""
+
 SEEN = 0.7
 """Share of the frame's side that candidates are found by."""
 
@@ -63,10 +70,13 @@ MIN_LIKENESS = 0.7
 CANDIDATES = 4
 """So many are looked at for each frame."""
 
+TRIED = 3
+"""So many views of the first of them are laid over the frame, until one fits; of the others, one."""
+
 MIN_CORRELATION = 0.94
 """Of the details of two near-duplicates; see docs/reliability.md for what it finds, and what it was measured on."""
 
-LIMITS = {"scale": (0.7, 1.4), "stretch": 1.3, "turn": 0.4, "shift": 0.15, "outside": 0.04}
+LIMITS = {"scale": (0.7, 1.4), "stretch": 1.3, "turn": 0.45, "shift": 0.15, "outside": 0.04}
 """Of the transform between two copies: scale; ratio of the scales in two directions; off-diagonal entries; shift of
 the middle, and how far the compared part may reach outside, of the side."""
 
@@ -96,7 +106,7 @@ class Matches(NamedTuple):
     nearest: np.ndarray
     """int (held-out frames,), position among the training frames."""
     correlation: np.ndarray
-    """float (held-out frames,), of the details, -1..1; -1 where nothing could be laid over it."""
+    """float (held-out frames,), of the details, -1..1; under -0.9 where nothing could be laid over it."""
 
     @property
     def duplicate(self) -> np.ndarray:
@@ -113,7 +123,7 @@ def frame_signature(frame: np.ndarray) -> bytes | None:
     small = cv2.resize(frame, (SIDE * 4, SIDE * 4), interpolation=cv2.INTER_AREA).astype(np.float32)
     lightness = _without_bars((small.max(axis=2) + small.min(axis=2)) / 2)
     thumbnail = cv2.resize(lightness, (SIDE, SIDE), interpolation=cv2.INTER_AREA).round()
-    return thumbnail.astype(np.uint8).tobytes() if _tells(thumbnail) else None
+    return thumbnail.astype(np.uint8).tobytes() if _tells(thumbnail, WEAKER) else None
 
 
 def _without_bars(lightness: np.ndarray) -> np.ndarray:
@@ -125,14 +135,16 @@ def _without_bars(lightness: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(lightness)
 
 
-def _tells(thumbnail: np.ndarray) -> bool:
-    """Whether the middle of a picture holds detail by which it can be recognised."""
+def _tells(thumbnail: np.ndarray, share: float = 1) -> bool:
+    """Whether the middle of a picture holds detail by which it can be recognised, or a share of that."""
     middle = _warped(thumbnail, _MIDDLE)
     energy = _by_field(_detail(middle) ** 2)
     down, right = np.gradient(cv2.GaussianBlur(middle, (0, 0), 1))
     least, most = np.linalg.eigvalsh(np.cov([down.ravel(), right.ravel()], bias=True))
     spread = energy.sum() ** 2 / max((energy**2).sum(), 1e-9)
-    return bool(energy.sum() >= DETAIL**2 * GRID**2 and spread >= SPREAD and least >= CORNERED * most)
+    return bool(
+        energy.sum() >= (share * DETAIL * GRID) ** 2 and spread >= share * SPREAD and least >= share * CORNERED * most
+    )
 
 
 def _by_field(values: np.ndarray) -> np.ndarray:
@@ -258,20 +270,28 @@ def _nearest(known: np.ndarray, plain: np.ndarray, asked: np.ndarray, chunk: int
     found = []
     for thumbnail, views, candidates, alike in zip(asked, viewed, places, likeness, strict=True):
         best = (int(candidates[0]), -1.0)
-        for place in candidates[alike >= MIN_LIKENESS]:
-            view = VIEWS[int((views @ plain[place]).argmax())]
-            correlation = _laid_over(known[place].astype(np.float32), thumbnail.astype(np.float32), view)
-            best = max(best, (int(place), correlation), key=lambda pair: pair[1])
+        for rank, place in enumerate(candidates[alike >= MIN_LIKENESS]):
+            pair = known[place].astype(np.float32), thumbnail.astype(np.float32)
+            telling = sum(_tells(one) for one in pair)
+            tried = 0 if telling == 0 else TRIED if rank == 0 else 1
+            for view in np.argsort(-(views @ plain[place]))[:tried]:
+                if best[1] < MIN_CORRELATION:
+                    correlation = _laid_over(*pair, VIEWS[view]) - (WEAKER_LOSES if telling == 1 else 0)
+                    best = max(best, (int(place), correlation), key=lambda found: found[1])
         found.append(best)
     return found
 
 
 def _laid_over(known: np.ndarray, asked: np.ndarray, view: tuple[np.ndarray, np.ndarray]) -> float:
     """Correlation of the details of two pictures, one laid over the other; -1 where that cannot be done."""
-    middle, matrix = _warped(known, _MIDDLE), _matrix(view, COMPARED, GRID)
-    try:
-        _, matrix = cv2.findTransformECC(middle, asked, matrix, cv2.MOTION_AFFINE, _STEPS, None, 3)
-    except cv2.error:  # it does not converge: nothing is alike
+    middle, start = _warped(known, _MIDDLE), _matrix(view, COMPARED, GRID)
+    for blur in _BLURS:
+        try:
+            _, matrix = cv2.findTransformECC(middle, asked, start.copy(), cv2.MOTION_AFFINE, _STEPS, None, blur)
+            break
+        except cv2.error:  # it does not converge
+            continue
+    else:
         return -1.0
     if not _plausible(matrix):
         return -1.0
@@ -279,6 +299,7 @@ def _laid_over(known: np.ndarray, asked: np.ndarray, view: tuple[np.ndarray, np.
 
 
 _STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
+_BLURS = (3, 5)
 
 
 def _plausible(matrix: np.ndarray) -> bool:

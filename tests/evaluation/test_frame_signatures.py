@@ -12,8 +12,8 @@ skimage = pytest.importorskip("skimage.data", reason="the pictures come with sci
 
 @pytest.fixture(scope="module")
 def pictures():
-    """Four real photographs and six random scenes, uint8 (height, width, 3) of several sizes."""
-    photos = [skimage.astronaut(), skimage.coffee(), skimage.cat(), skimage.stereo_motorcycle()[0]]
+    """Five real photographs, one by night, and six random scenes, uint8 (height, width, 3) of several sizes."""
+    photos = [skimage.astronaut(), skimage.coffee(), skimage.cat(), skimage.stereo_motorcycle()[0], skimage.rocket()]
     rng = np.random.default_rng(0)
     scenes = rng.integers(0, 256, (6, 9, 12, 3), dtype=np.uint8)
     return photos + [cv2.resize(scene, (160, 120), interpolation=cv2.INTER_CUBIC) for scene in scenes]
@@ -30,14 +30,14 @@ def cut(image, share, corner=False):
     return image[down : down + sides[0], right : right + sides[1]]
 
 
-def moved(image, degrees=0.0, right=0.0, down=0.0):
-    """Turned and shifted, by shares of the sides; black comes in."""
+def moved(image, degrees=0.0, right=0.0, down=0.0, border=cv2.BORDER_CONSTANT):
+    """Turned and shifted, by shares of the sides; black comes in, or the border."""
     height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1) + [
         [0, 0, right * width],
         [0, 0, down * height],
     ]
-    return cv2.warpAffine(image, matrix, (width, height))
+    return cv2.warpAffine(image, matrix, (width, height), borderMode=border)
 
 
 def painted(image, top, left, bottom, right, colour):
@@ -62,6 +62,7 @@ VARIANTS = COLOUR_VARIANTS | {
     "turned by 10 degrees": lambda image: moved(image, 10),
     "shifted by 3 %": lambda image: moved(image, right=0.03, down=0.015),
     "shifted by 10 %": lambda image: moved(image, right=-0.1),
+    "shifted by 10 %, border repeated": lambda image: moved(image, right=0.1, down=0.05, border=cv2.BORDER_REPLICATE),
     "with a logo": lambda image: painted(image, 0.04, 0.72, 0.18, 0.96, (220, 20, 40)),
     "with a subtitle": lambda image: painted(image, 0.83, 0.0, 1.0, 1.0, 0),
     "in a letterbox": lambda image: cv2.copyMakeBorder(image, image.shape[0] // 6, image.shape[0] // 6, 0, 0, 0),
