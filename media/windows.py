@@ -37,7 +37,11 @@ from .ending import missing_bytes
 from .limits import Limits, too_much
 
 MEASURED = 256_000_000
-"""Bytes up to which the length of a file is measured, by the time stamps of its packets, and not taken as stated."""
+"""Bytes up to which the length of a file is measured by the time stamps of all of its packets; of a larger one by
+those from shortly before the stated end on."""
+
+BEFORE_END = 10.0
+"""s that are shortly before."""
 
 ESTIMATED = {"aac", "ac3", "amr", "eac3", "h264", "hevc", "m4v", "mp3", "mpeg", "mpegvideo"}
 """Formats whose length no header states, so that FFmpeg guesses it from the bit rate."""
@@ -118,7 +122,7 @@ def check_spans(duration: float | None, window: float, hop: float, limits: Limit
 
 
 def duration_of(source: Source) -> float:
-    """Length of a file in s, by the time stamps of its packets; of a large one that is whole, as its header states.
+    """Length of a file in s, by the time stamps of its packets; of a whole MP4 by its index, which holds them.
 
     Nothing is decoded. Where the two differ, or the file ends before its own structure does, that is warned of.
 
@@ -146,7 +150,13 @@ def _length(source: Source) -> float:
             container.close()
         return stated
     with container:
-        measured = _measured(container, source)
+        large = stated is not None and not missing and container.size > MEASURED
+        try:
+            measured = _measured(container, source, max(0.0, stated - BEFORE_END) if large else 0.0)
+        except MediaError:
+            if not large:
+                raise
+            measured = _measured(container, source)
         guessed = bool(ESTIMATED & set(container.format.name.split(",")))
     differs = stated is not None and not guessed and abs(stated - measured) > max(TOLERANCE, 0.01 * measured)
     of_stated = f" of the {stated:,.10g} s that its header states" if differs else ""
@@ -159,21 +169,20 @@ def _length(source: Source) -> float:
 
 
 def _believable(container: av.container.InputContainer, stated: float, limits: Limits) -> bool:
-    """Whether a stated length needs no measuring: MP4 keeps it with every packet's place, and others may be large."""
-    if not 0 < stated <= limits.recording_seconds:
+    """Whether a stated length needs no measuring: MP4 keeps it with every packet's place."""
+    if not 0 < stated <= limits.recording_seconds or not container.format.name.startswith("mov"):
         return False
-    if not container.format.name.startswith("mov"):
-        return container.size > MEASURED
     begin = (container.start_time or 0) / av.time_base
     ends = [float(entry.timestamp * s.time_base) for s in container.streams for entry in list(s.index_entries)[-1:]]
     return bool(ends) and abs(max(ends) - begin - stated) <= max(1.0, 0.01 * stated)
 
 
-def _measured(container: av.container.InputContainer, source: Source) -> float:
-    """The end of the last packet, s; what is stamped later than a recording may last is left out and counted."""
+def _measured(container: av.container.InputContainer, source: Source, start: float = 0.0) -> float:
+    """The end of the last packet, s, looked for from `start` on; what is stamped later than a recording may last is
+    left out and counted."""
     deadline, last, late = Deadline(source), 0.0, 0
     begin, longest = (container.start_time or 0) / av.time_base, limits_of(source).recording_seconds
-    for packet in _packets(container, [s for s in main_streams(container, source) if s is not None], 0.0, source):
+    for packet in _packets(container, [s for s in main_streams(container, source) if s is not None], start, source):
         if packet.pts is not None:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - begin
             late += end > longest

@@ -66,8 +66,12 @@ def lying(path, seconds):
     return path
 
 
-@pytest.mark.parametrize("stated", [1e10, 7.0, 0.001, -5.0, 1e300, float("nan"), float("inf")])
-def test_a_length_that_a_header_states_is_a_claim(stated, render):
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("stated", [1e10, 7.0, 0.9, 0.001, -5.0, 1e300, float("nan"), float("inf")])
+def test_a_length_that_a_header_states_is_a_claim(stated, large, render, monkeypatch):
+    monkeypatch.setattr("affecthub.media.windows.BEFORE_END", 0.5)
+    if large:
+        monkeypatch.setattr("affecthub.media.windows.MEASURED", 0)
     held = HeldFile(lying(render("clip.mkv"), stated))
     assert duration_of(held) == pytest.approx(2.0, abs=0.1)
     if abs(stated) < 1e11:
