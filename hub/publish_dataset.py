@@ -1,5 +1,6 @@
 """Publishing a data set's rows: Parquet and a card in one commit; annotations and features, nobody's name."""
 
+import itertools
 import logging
 import math
 import re
@@ -7,6 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +22,7 @@ from affecthub.evaluation.private import TOKENS, WHOLE_PATH, Pseudonyms, public_
 from affecthub.hub.card import TEMPLATE
 from affecthub.hub.markdown import all_plain, fenced, plain
 from affecthub.hub.push import push, require_repo_id
+from affecthub.media.written_in import written_in
 
 logger = logging.getLogger(__name__)
 
@@ -72,9 +75,9 @@ def publish_dataset(
         private: whether a new repository is private.
         token: of the Hub; by default that of `hf auth login` or HF_TOKEN.
         include_media: whether to publish the pictures and clips of the rows as well, with a warning: that takes the
-            consent of everyone to be seen or heard, and the rights to the recordings. They go whole: what a camera or
-            a program wrote into a file goes with it.
-        keep_names: whether to publish names as they are.
+            consent of everyone to be seen or heard, and the rights to the recordings.
+        keep_names: whether to publish names as they are, also what a camera or a program wrote into a picture or clip
+            about its place, its owner and its people.
 
     Returns:
         The address of the commit.
@@ -82,7 +85,8 @@ def publish_dataset(
     Raises:
         FileNotFoundError: a file that a row names is gone, with `include_media`.
         ValueError: there are no rows, or a text is a local path, or holds an access token or, where nobody speaks, the
-            name of a participant; the column is named; or, with `include_media`, rows are segments of longer files.
+            name of a participant; the column is named; or, with `include_media`, rows are segments of longer files, or
+            something in a file tells where it was made, or whose it is.
         OSError: there is no token, or the Hub refuses or cannot be reached; with the remedy.
     """
     require_repo_id(repo_id)
@@ -109,7 +113,11 @@ def publish_dataset(
         _search(dataset, split, people)
     left_out = [name for name in columns if name not in next(iter(splits.values())).column_names]
     with tempfile.TemporaryDirectory() as folder:
-        files = {f"data/{path.name}": path for split in splits for path in _shards(splits[split], split, Path(folder))}
+        files = {
+            f"data/{path.name}": path
+            for split in splits
+            for path in _shards(splits[split], split, Path(folder), keep_names or corpus.synthetic)
+        }
         card = render_dataset_card(splits, corpus, repo_id, left_out, names)
         files |= {"README.md": card.content.encode()}
         return push(files, repo_id, "dataset", private=private, token=token, message=None)
@@ -228,7 +236,7 @@ def _search(dataset: Dataset, split: str, people: Mapping[str, str]) -> None:
                     )
 
 
-def _shards(dataset: Dataset, split: str, folder: Path) -> Iterator[Path]:
+def _shards(dataset: Dataset, split: str, folder: Path, keep_written: bool) -> Iterator[Path]:
     """Parquet files of one split, named as `datasets` names them, media within."""
     media = [name for name, feature in dataset.features.items() if _is_medium(feature)]
     size = dataset.data.nbytes + sum(_bytes_of_files(dataset, name) for name in media)
@@ -237,20 +245,38 @@ def _shards(dataset: Dataset, split: str, folder: Path) -> Iterator[Path]:
         shard = dataset.shard(count, index, contiguous=True)
         if media:
             # in memory, which a shard fits: the cache of `datasets` would keep another copy of people's faces
-            shard = shard.with_format("arrow").map(_embedded, batched=True, batch_size=BATCH, keep_in_memory=True)
+            embed = partial(_embedded, keep_written=keep_written)
+            shard = shard.with_format("arrow").map(embed, batched=True, batch_size=BATCH, keep_in_memory=True)
         path = folder / f"{split}-{index:05d}-of-{count:05d}.parquet"
         shard.to_parquet(path)
         yield path
 
 
-def _embedded(table: pa.Table) -> pa.Table:
-    """Rows with the bytes of their files, of whose names the ends alone are kept."""
+def _embedded(table: pa.Table, keep_written: bool) -> pa.Table:
+    """Rows with the bytes of their files, of whose names the ends alone are kept.
+
+    ValueError unless `keep_written`, where a file tells where it was made, or whose it is.
+    """
     table = embed_table_storage(table)
     for place, (name, kind) in enumerate(zip(table.column_names, table.schema.types, strict=True)):
         if pa.types.is_struct(kind.value_type if pa.types.is_list(kind) else kind) and name in MEDIA:
             column = table.column(name).to_pylist()
+            if not keep_written:
+                _check_written(column, name)
             table = table.set_column(place, table.schema.field(place), pa.array(_unnamed(column), kind))
     return table
+
+
+def _check_written(column: list, name: str) -> None:
+    """ValueError for the first file of a column of media in which something may tell who or where."""
+    for value in itertools.chain.from_iterable(entry if isinstance(entry, list) else [entry] for entry in column):
+        if value and (told := written_in(value["bytes"])):
+            raise ValueError(
+                f"{value['path'] or name}: {', '.join(told)}: what is written in the file may tell where it was made, "
+                "or whose it is; take it out (`exiftool -all= -tagsfromfile @ -Orientation FILE`; of a clip "
+                "`ffmpeg -i FILE -map_metadata -1 -c copy NEW`), or pass --keep-names, which leaves names and all of "
+                "that as they are."
+            )
 
 
 def _unnamed(value: object) -> object:

@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import av
 import numpy as np
 import PIL.Image
+import PIL.PngImagePlugin
 import pyarrow.parquet as pq
 import pytest
 import soundfile
@@ -230,6 +233,55 @@ def test_segments_of_longer_files_go_without_them(hub):
         publish_dataset(corpus_of(rows), NAME, include_media=True)
     publish_dataset(corpus_of(rows), NAME)
     assert hub.repos["dataset", NAME].commits
+
+
+def written(path, **info):
+    """A picture, or a clip of a tenth of a second, in which something is written."""
+    if path.suffix == ".jpg":
+        exif = PIL.Image.Exif()
+        exif.update({number: value for number, value in info.pop("exif", {}).items()})
+        PIL.Image.new("RGB", (8, 6)).save(path, exif=exif, **info)
+    elif path.suffix == ".png":
+        texts = PIL.PngImagePlugin.PngInfo()
+        for name, value in info.items():
+            texts.add_text(name, value)
+        PIL.Image.new("RGB", (8, 6)).save(path, pnginfo=texts)
+    else:
+        with av.open(path, "w") as target:
+            target.metadata.update(info)
+            stream = target.add_stream("aac", rate=16_000)
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), "s16", "mono")
+            frame.rate = 16_000
+            target.mux([*stream.encode(frame), *stream.encode()])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "info", "told"),
+    [
+        ("a.jpg", {"exif": {0x8825: {1: "N", 2: (48.0, 8.0, 6.0)}}}, "GPSInfo"),
+        ("a.jpg", {"exif": {0x013B: "Jane Doe", 0x8769: {0xA430: "Jane Doe"}}}, "Artist, CameraOwnerName"),
+        ("a.jpg", {"xmp": b"<creator>Jane Doe</creator>"}, "XMP"),
+        ("a.jpg", {"comment": b"Jane, at home"}, "comment"),
+        ("a.png", {"Author": "Jane Doe"}, "Author"),
+        ("a.m4a", {"artist": "Jane Doe"}, "artist"),
+        ("a.m4a", {"location": "+48.1351+011.5820/"}, "location.*"),
+        ("a.jpg", {"exif": {0x0112: 6, 0x0131: "Camera 1.0"}, "comment": b"Lavc60.3.100"}, None),
+        ("a.png", {"Software": "Camera 1.0"}, None),
+        ("a.m4a", {}, None),
+    ],
+)
+def test_what_is_written_in_a_file_stays_home(name, info, told, hub, tmp_path):
+    path = written(tmp_path / name, **info)
+    rows = Dataset.from_dict({"key": ["x"], f"{'audio' if name[2] == 'm' else 'image'}_path": [str(path)]})
+    corpus = replace(corpus_of(rows), synthetic=False)
+    if told is None:
+        publish_dataset(corpus, NAME, include_media=True)
+        return
+    with pytest.raises(ValueError, match=f"^{name}: {told}: what is written in the file may tell .*exiftool"):
+        publish_dataset(corpus, NAME, include_media=True)
+    assert hub.repos == {}
+    publish_dataset(corpus, NAME, include_media=True, keep_names=True)
 
 
 def test_several_pictures_of_a_row_go_together(hub, tmp_path):
