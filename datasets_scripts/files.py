@@ -3,13 +3,42 @@
 import filecmp
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 
 from affecthub.datasets_scripts.text_files import open_file
+from affecthub.media.faults import FAULTS
 from affecthub.media.files import file_state
+
+
+@contextmanager
+def rows_cached() -> Iterator[None]:
+    """What goes wrong while `datasets` writes rows into its cache, told by its cause.
+
+    Raises:
+        OSError: the cache cannot be written, as on a full disk, naming it and the remedy.
+        ValueError: else; what was raised by a builder of ours for bad input passes as it is.
+    """
+    import datasets
+
+    try:
+        yield
+    except datasets.exceptions.DatasetsError as error:
+        cause: BaseException = error
+        while (inner := cause.__cause__ or cause.__context__) is not None:
+            cause = inner
+        if isinstance(cause, OSError) and cause.filename is None:
+            raise OSError(
+                f"{datasets.config.HF_DATASETS_CACHE}: rows cannot be kept there ({cause}); free space, or let "
+                "HF_DATASETS_CACHE name a folder on another disk"
+            ) from error
+        if isinstance(cause, FAULTS):
+            raise cause from error
+        said = " ".join(str(cause).split())
+        raise ValueError(f"the rows cannot be read by `datasets` ({type(cause).__name__}: {said})") from error
 
 
 def existing_folder(root: str | Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from datasets import Audio, Dataset, DatasetDict, Image, List, Video, load_dataset, load_from_disk
 
 from affecthub.datasets_scripts.clips.tables import BATCH, SUFFIXES, Row, Table, described, open_table
+from affecthub.datasets_scripts.files import rows_cached
 
 SPLIT_NAMES = {
     "train": "train",
@@ -142,14 +143,15 @@ def _from_disk(folder: Path) -> Dataset | DatasetDict:
 
 
 def _from_hub(name: str, subset: str | None) -> Dataset | DatasetDict:
-    try:
-        return load_dataset(name, subset)
-    except (OSError, ValueError) as error:  # the libraries' errors of the network are OSErrors
-        said = str(error).splitlines()[0]
-        raise FileNotFoundError(
-            f"{name}: neither a folder here nor a data set of the Hub that can be reached ({said}); check data.root, "
-            "the network, and `hf auth login` where it is private."
-        ) from error
+    with rows_cached():
+        try:
+            return load_dataset(name, subset)
+        except (OSError, ValueError) as error:  # the libraries' errors of the network are OSErrors
+            said = str(error).splitlines()[0]
+            raise FileNotFoundError(
+                f"{name}: neither a folder here nor a data set of the Hub that can be reached ({said}); check "
+                "data.root, the network, and `hf auth login` where it is private."
+            ) from error
 
 
 def _of_dataset(found: Dataset | DatasetDict, place: Path) -> list[Table]:

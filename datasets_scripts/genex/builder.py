@@ -16,7 +16,7 @@ from pathlib import Path
 import datasets
 import pandas as pd
 
-from affecthub.datasets_scripts.files import existing_folder, fingerprint, visible_files
+from affecthub.datasets_scripts.files import existing_folder, fingerprint, rows_cached, visible_files
 from affecthub.datasets_scripts.genex.align import AlignOptions
 from affecthub.datasets_scripts.genex.frames import COMPLETE, FrameOptions, extract_frames
 from affecthub.datasets_scripts.genex.manifest import FINDINGS, write_study_manifest
@@ -237,10 +237,12 @@ def _prepared(
         frames=_changed(frames or FrameOptions()),
         labels=_changed(labels or AlignOptions()),
     )
-    builder.download_and_prepare()
+    with rows_cached():
+        builder.download_and_prepare()
     pictures = {Path(path).parent for path in builder.as_dataset(split="frames")["image_path"]}
     if not all((folder / COMPLETE).is_file() for folder in pictures):  # the rows outlived their pictures
-        builder.download_and_prepare(download_mode=datasets.DownloadMode.REUSE_CACHE_IF_EXISTS)
+        with rows_cached():
+            builder.download_and_prepare(download_mode=datasets.DownloadMode.REUSE_CACHE_IF_EXISTS)
     return builder
 
 

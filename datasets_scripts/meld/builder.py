@@ -17,7 +17,7 @@ from pathlib import Path
 import datasets
 import pandas as pd
 
-from affecthub.datasets_scripts.files import existing_folder, files_in, fingerprint
+from affecthub.datasets_scripts.files import existing_folder, files_in, fingerprint, rows_cached
 from affecthub.datasets_scripts.manifest import Record, read_manifest, write_manifest
 from affecthub.datasets_scripts.meld.annotations import (
     EMOTIONS,
@@ -183,7 +183,8 @@ def _prepared(
     builder = MeldBuilder(
         data_dir=folder, config_name=config, twin_policy=twin_policy, cache_dir=cache_dir and str(cache_dir)
     )
-    builder.download_and_prepare(num_proc=num_proc)
+    with rows_cached():
+        builder.download_and_prepare(num_proc=num_proc)
     return builder
 
 

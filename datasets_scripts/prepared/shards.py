@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from affecthub.datasets_scripts.files import file_digest
+from affecthub.datasets_scripts.files import file_digest, rows_cached
 from affecthub.datasets_scripts.prepared import recordings
 from affecthub.datasets_scripts.prepared.clips import PreparedClip
 from affecthub.datasets_scripts.text_files import read_json
@@ -216,7 +216,8 @@ class Prepared:
         splits = {}
         for split, paths in files.items():
             kept = [name for name in pq.read_schema(paths[0]).names if name not in HEAVY or split not in streamed]
-            rows = datasets.load_dataset("parquet", data_files=paths, columns=kept, split="train")
+            with rows_cached():
+                rows = datasets.load_dataset("parquet", data_files=paths, columns=kept, split="train")
             splits[split] = _with_paths(rows, paths, notes[split])
             if split in streamed:
                 splits[split] = splits[split].add_column("shard_place", np.arange(len(rows)))
