@@ -1,11 +1,14 @@
 """MELD's archives become folders: only where these are absent, safely, and whole or not at all."""
 
+import errno
 import gzip
 import os
 import shutil
 import tarfile
 import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -91,7 +94,7 @@ def _extract(archive: Path, folder: Path) -> None:
             gzip.open(counted) as plain,
         ):
             bounded = _Bounded(archive, plain)
-            with tarfile.open(fileobj=bounded, mode="r|") as tar:
+            with tarfile.open(fileobj=bounded, mode="r|") as tar, _no_ring():
                 for number, member in enumerate(tar):
                     if number >= limits().archive_members:
                         raise too_large(archive, "archive_members", f"it holds over {number:,} files and folders")
@@ -104,6 +107,17 @@ def _extract(archive: Path, folder: Path) -> None:
         raise ValueError(f"{archive}: {error}; this is not MELD's archive: fetch it from the authors again") from error
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{archive}: damaged or cut off ({error}); fetch it again") from error
+
+
+@contextmanager
+def _no_ring() -> Iterator[None]:
+    """LookupError for a link that leads to itself, which tarfile follows for ever, or the system for a while."""
+    try:
+        yield
+    except (RecursionError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ELOOP:
+            raise
+        raise LookupError("a link leads to itself") from None
 
 
 class _Bounded:

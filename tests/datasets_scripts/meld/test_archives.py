@@ -85,6 +85,18 @@ def test_a_link_cannot_escape(tmp_path):
         unpack(tmp_path / "train.tar.gz")
 
 
+@pytest.mark.parametrize("members", [[(".", ".")], [("b/c", ""), ("b", "b/c")], [("a", "a"), ("a", None)]])
+def test_a_link_to_itself_is_told(tmp_path, members):
+    with tarfile.open(tmp_path / "train.tar.gz", "w:gz") as archive:
+        for name, aim in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = (tarfile.REGTYPE, "") if aim is None else (tarfile.SYMTYPE, aim)
+            archive.addfile(member)
+    with pytest.raises(ValueError, match=r"train.tar.gz: .*a link leads to itself.*this is not MELD's archive"):
+        unpack(tmp_path / "train.tar.gz")
+    assert names(tmp_path) == ["train.tar.gz"]
+
+
 def test_a_byte_that_was_flipped_is_found_by_the_check_sum(tmp_path):
     content = bytes(random.Random(0).randbytes(100_000))  # is stored as it is, so that only the sum can tell
     archive = tar(tmp_path / "train.tar.gz", {"train_splits/a.mp4": content})
