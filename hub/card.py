@@ -8,7 +8,7 @@ import argparse
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -46,11 +46,16 @@ TEMPLATE = CARDS / "template.md"
 FACTS = "card.json"
 """In a model folder: what its card was made from."""
 
-PIPELINE_TAGS = {("text",): "text-classification", ("audio",): "audio-classification"}
-"""The Hub has no tag for text + audio + video; every other set of modalities is found under video-classification."""
+HUB_TASKS = {("text",): "text-classification", ("audio",): "audio-classification"}
+"""The Hub has no task for text + audio + video; every other set of modalities is found under video-classification."""
 
 WIDGET = [{"text": "I can't believe you came!", "example_title": "A line of a conversation"}]
 """Only of a model that sees text alone: of all else an example would be a recording of somebody."""
+
+
+def hub_task(modalities: Iterable[str]) -> str:
+    """The Hub's task of a model of some modalities."""
+    return HUB_TASKS.get(tuple(modalities), "video-classification")
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ class CardFacts:
     @property
     def pipeline_tag(self) -> str:
         """The Hub's task."""
-        return PIPELINE_TAGS.get(tuple(self.modalities), "video-classification")
+        return hub_task(self.modalities)
 
     @property
     def hub_base_models(self) -> list[str]:

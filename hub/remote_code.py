@@ -12,7 +12,8 @@ from collections.abc import Collection
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
-from affecthub.inference.pipeline_affect import TASK, AffectRecognitionPipeline
+from affecthub.hub.card import hub_task
+from affecthub.inference.pipeline_affect import AffectRecognitionPipeline
 from affecthub.media.files import write_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +38,7 @@ def add_travelling_code(folder: str | Path) -> None:
     """Make a saved model folder predict by itself: `pipeline(model=folder, trust_remote_code=True)`.
 
     Writes the pipeline's modules, `handler.py` (Inference Endpoints) and `requirements.txt`, and names the pipeline in
-    `config.json`. Doing it again changes nothing.
+    `config.json`, by the Hub's task, with which the Hub's own snippet asks for it. Doing it again changes nothing.
 
     Raises:
         FileNotFoundError: the folder holds no saved model with its processor.
@@ -59,7 +60,11 @@ def add_travelling_code(folder: str | Path) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     implementation = f"{ENTRY[1]}.{AffectRecognitionPipeline.__name__}"
     config["custom_pipelines"] = {
-        TASK: {"impl": implementation, "pt": ["AutoModelForVideoClassification"], "type": "multimodal"}
+        hub_task(config.get("modalities", ())): {
+            "impl": implementation,
+            "pt": ["AutoModelForVideoClassification"],
+            "type": "multimodal",
+        }
     }
     write_file(folder / "config.json", (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from transformers import AutoImageProcessor
+from transformers import AutoImageProcessor, BatchFeature
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, PILImageResampling
 from transformers.video_processing_utils import BaseVideoProcessor
 
@@ -29,6 +29,7 @@ class ClipFramesVideoProcessor(BaseVideoProcessor):
     image_mean = OPENAI_CLIP_MEAN
     image_std = OPENAI_CLIP_STD
     size = {"shortest_edge": 224}
+    default_to_square = False  # a size that is one number is the shorter side's
     crop_size = {"height": 224, "width": 224}
     do_resize = True
     do_center_crop = True
@@ -52,6 +53,15 @@ class ClipFramesVideoProcessor(BaseVideoProcessor):
         else:
             known.setdefault("do_center_crop", False)
         return cls(num_frames=num_frames, **known)
+
+    def preprocess(self, videos: object, **kwargs) -> BatchFeature:
+        """As in transformers; ValueError for `fps` of frames whose times nobody states."""
+        if kwargs.get("fps") is not None and kwargs.get("video_metadata") is None:
+            raise ValueError(
+                f"fps={kwargs['fps']}: these are frames without times; pass do_sample_frames=True and video_metadata "
+                "with it, or leave it out."
+            )
+        return super().preprocess(videos, **kwargs)
 
     def select(self, video: np.ndarray) -> np.ndarray:
         """At most `num_frames` frames, uniformly chosen: uint8 (time, height, width, 3) -> (frames, ...).

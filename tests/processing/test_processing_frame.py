@@ -30,6 +30,18 @@ def test_nothing_is_cropped_and_values_are_normalised(clip):
     assert np.abs(pixels - (resized / 127.5 - 1).transpose(2, 0, 1)).max() < 2 / 127.5
 
 
+def test_a_size_of_one_number_is_the_shorter_side_s(clip):
+    processor = ClipFramesVideoProcessor(size=24, do_center_crop=False)
+    height, width = clip[0].shape[:2]
+    pixels = processor([clip], input_data_format="channels_last", return_tensors="pt")["pixel_values_videos"]
+    assert min(pixels.shape[-2:]) == 24 and max(pixels.shape[-2:]) == 24 * max(height, width) // min(height, width)
+
+
+def test_a_rate_needs_times(clip):
+    with pytest.raises(ValueError, match="fps=2: these are frames without times; pass .*video_metadata"):
+        ClipFramesVideoProcessor()([clip], fps=2)
+
+
 @pytest.mark.parametrize(
     "image_processor",
     [
