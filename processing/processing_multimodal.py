@@ -8,7 +8,7 @@ from transformers import BatchFeature, FeatureExtractionMixin, PreTrainedTokeniz
 from .batching import as_batch, check_batch, check_return_tensors
 from .feature_extraction_log_mel import LogMelFeatureExtractor
 from .feature_extraction_physio import PhysioFeatureExtractor
-from .processing_trimodal import TrimodalProcessor
+from .processing_trimodal import TrimodalProcessor, tokenizer_options
 from .turns import Turn
 from .video_processing_clip_frames import ClipFramesVideoProcessor
 
@@ -71,26 +71,28 @@ class MultimodalProcessor(TrimodalProcessor):
         history: Sequence[Sequence[Turn]] | None = None,
         speaker: Sequence[str | None] | None = None,
         return_tensors: str = "pt",
+        **kwargs,
     ) -> BatchFeature:
         """Turn a batch into model inputs.
 
         Args:
             physio: a list of vectors (features,) or sequences (steps, features), None where a sample has none, NaN
                 where nothing was measured.
-            text, audio, videos, sampling_rate, history, speaker, return_tensors: as `TrimodalProcessor`.
+            text, audio, videos, sampling_rate, history, speaker, return_tensors, kwargs: as `TrimodalProcessor`.
 
         Returns:
             What a `TrimodalProcessor` returns; physio_values (batch, steps, features), physio_attention_mask (batch,
             steps), physio_present (batch,).
 
         Raises:
-            ValueError: as `TrimodalProcessor`; or values that are no features.
+            ValueError, TypeError: as `TrimodalProcessor`; or values that are no features.
         """
         check_return_tensors(return_tensors)
+        options = tokenizer_options(kwargs, self.max_text_tokens)
         passed = {"text": as_batch(text, str), "audio": as_batch(audio), "videos": as_batch(videos), "physio": physio}
         passed = {name: list(batch) for name, batch in passed.items() if batch is not None}
         check_batch(passed, self.contents)
-        output = self.encode_utterances(passed, sampling_rate, history, speaker)
+        output = self.encode_utterances(passed, sampling_rate, history, speaker, options)
         if "physio" in passed:
             output |= self.require("physio_feature_extractor", "physio")(passed["physio"])
         return BatchFeature(output)

@@ -1,7 +1,8 @@
 """Processor of the utterance models: any subset of text, audio and video, mixed within a batch."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -144,6 +145,7 @@ class TrimodalProcessor(OptionalPartsProcessor):
         history: Sequence[Sequence[Turn]] | None = None,
         speaker: Sequence[str | None] | None = None,
         return_tensors: str = "pt",
+        **kwargs,
     ) -> BatchFeature:
         """Turn a batch of utterances into model inputs.
 
@@ -157,6 +159,8 @@ class TrimodalProcessor(OptionalPartsProcessor):
                 oldest first.
             speaker: who speaks in each sample.
             return_tensors: only "pt".
+            kwargs: for the tokenizer, by themselves or within `text_kwargs`: `padding` ("longest", or "max_length"),
+                `truncation`, and `max_length` in the place of `max_text_tokens`.
 
         Returns:
             For each modality that was passed:
@@ -170,12 +174,14 @@ class TrimodalProcessor(OptionalPartsProcessor):
         Raises:
             ValueError: batches of different lengths, a sample with nothing in it, a modality without its part, audio
                 without its sampling rate or at another one, or values that are no text, audio or video.
+            TypeError: another argument.
         """
         check_return_tensors(return_tensors)
+        options = tokenizer_options(kwargs, self.max_text_tokens)
         passed = {"text": as_batch(text, str), "audio": as_batch(audio), "videos": as_batch(videos)}
         passed = {name: batch for name, batch in passed.items() if batch is not None}
         check_batch(passed, self.contents)
-        return BatchFeature(self.encode_utterances(passed, sampling_rate, history, speaker))
+        return BatchFeature(self.encode_utterances(passed, sampling_rate, history, speaker, options))
 
     def encode_utterances(
         self,
@@ -183,39 +189,34 @@ class TrimodalProcessor(OptionalPartsProcessor):
         sampling_rate: int | None,
         history: Sequence[Sequence[Turn]] | None,
         speaker: Sequence[str | None] | None,
+        options: dict[str, Any],
     ) -> dict[str, torch.Tensor]:
-        """What a call returns of text, audio and videos, those of them that were passed."""
+        """What a call returns of those of text, audio and videos that were passed; `options` are the tokenizer's."""
         if wrong := [entry for entry in passed.get("text", []) if not isinstance(entry, str | None)]:
             raise ValueError(f"text={wrong[0]!r} is no string; pass None for a sample without text.")
         output = {}
         if not self.reads_history and any(history or ()):
             raise ValueError("history was passed to a processor that reads none: leave it out, or set turns_before.")
         if "text" in passed and self.reads_history:
-            output |= self._encode_conversations(passed["text"], history, speaker)
+            output |= self._encode_conversations(passed["text"], history, speaker, options)
         elif "text" in passed:
-            output |= self._encode_text(passed["text"])
+            output |= self._encode_text(passed["text"], options)
         if "audio" in passed:
             output |= self._encode_audio(passed["audio"], sampling_rate)
         if "videos" in passed:
             output |= self._encode_videos(passed["videos"])
         return output
 
-    def _encode_text(self, texts: list[str | None]) -> dict[str, torch.Tensor]:
+    def _encode_text(self, texts: list[str | None], options: dict[str, Any]) -> dict[str, torch.Tensor]:
         """Tokenize; a sample without text is tokenized as an empty one behind an absent mask."""
         tokenizer = self.require("tokenizer", "text")
         encoded = tokenizer([entry or "" for entry in texts])
-        self._warn_if_cut(max(len(ids) for ids in encoded["input_ids"]))
-        encoded = tokenizer(
-            [entry or "" for entry in texts],
-            padding=True,
-            truncation=True,
-            max_length=self.max_text_tokens,
-            return_tensors="pt",
-        )
+        self._warn_if_cut(max(len(ids) for ids in encoded["input_ids"]), options)
+        encoded = tokenizer([entry or "" for entry in texts], return_tensors="pt", **options)
         return {**encoded, "text_present": presence_of(texts)}
 
-    def _warn_if_cut(self, longest: int) -> None:
-        if longest > self.max_text_tokens:
+    def _warn_if_cut(self, longest: int, options: dict[str, Any]) -> None:
+        if longest > options["max_length"] == self.max_text_tokens:
             logger.warning(
                 "A text of %d tokens is cut to max_text_tokens=%d; raise it in the processor if the end matters.",
                 longest,
@@ -236,6 +237,7 @@ class TrimodalProcessor(OptionalPartsProcessor):
         texts: list[str | None],
         history: Sequence[Sequence[Turn]] | None,
         speaker: Sequence[str | None] | None,
+        options: dict[str, Any],
     ) -> dict[str, torch.Tensor]:
         """Tokenize each text behind the turns before it, as the second of a pair of texts."""
         tokenizer = self.require("tokenizer", "text")
@@ -243,17 +245,27 @@ class TrimodalProcessor(OptionalPartsProcessor):
         sizes = {"text": len(texts), "history": len(history), "speaker": len(speaker)}
         if len(set(sizes.values())) > 1:
             raise ValueError(f"Batches differ in length: {sizes}. Put an empty history where a sample has none.")
-        pairs = [self._with_history(*parts) for parts in zip(texts, history, speaker, strict=True)]
-        self._warn_if_cut(max(self._length(pair[-1]) + tokenizer.num_special_tokens_to_add() for pair in pairs))
-        rows = [tokenizer(*pair, truncation=True, max_length=self.max_text_tokens) for pair in pairs]
-        encoded = tokenizer.pad({key: [row[key] for row in rows] for key in rows[0]}, return_tensors="pt")
+        longest = options["max_length"]
+        pairs = [self._with_history(*parts, longest) for parts in zip(texts, history, speaker, strict=True)]
+        self._warn_if_cut(
+            max(self._length(pair[-1]) + tokenizer.num_special_tokens_to_add() for pair in pairs), options
+        )
+        rows = [tokenizer(*pair, truncation=options["truncation"], max_length=longest) for pair in pairs]
+        encoded = tokenizer.pad(
+            {key: [row[key] for row in rows] for key in rows[0]},
+            padding=options["padding"],
+            max_length=longest if options["padding"] == "max_length" else None,
+            return_tensors="pt",
+        )
         mask = torch.zeros_like(encoded["input_ids"])
         for place, (pair, row) in enumerate(zip(pairs, rows, strict=True)):
             own = [int(part == len(pair) - 1) for part in row.sequence_ids(0)]  # None of a special token
             mask[place, : len(own)] = torch.tensor(own)
         return {**encoded, "text_turn_mask": mask, "text_present": presence_of(texts)}
 
-    def _with_history(self, text: str | None, history: Sequence[Turn], speaker: str | None) -> tuple[str, ...]:
+    def _with_history(
+        self, text: str | None, history: Sequence[Turn], speaker: str | None, longest: int
+    ) -> tuple[str, ...]:
         """The turns before a text that there is room for, joined by separators, and the text; or the text alone."""
         turns = [
             turn
@@ -262,7 +274,7 @@ class TrimodalProcessor(OptionalPartsProcessor):
         ]
         *earlier, own = self._with_speakers(turns)
         tokenizer = self.tokenizer
-        room = self.max_text_tokens - tokenizer.num_special_tokens_to_add(pair=True) - self._length(own)
+        room = longest - tokenizer.num_special_tokens_to_add(pair=True) - self._length(own)
         separator = f" {tokenizer.sep_token} " if tokenizer.sep_token else "\n"
         kept: list[str] = []
         for turn in reversed(earlier):
@@ -304,6 +316,29 @@ class TrimodalProcessor(OptionalPartsProcessor):
         """Pixels of the samples that have video, padded to the most frames, zeros elsewhere."""
         processor = self.require("video_processor", "videos")
         return encode_videos(processor, videos)
+
+
+def tokenizer_options(passed: Mapping[str, Any], max_length: int) -> dict[str, Any]:
+    """How texts are cut and padded, from a call's further arguments.
+
+    Args:
+        passed: `padding`, `truncation` and `max_length`, by themselves or within `text_kwargs`.
+        max_length: unless it is passed.
+
+    Raises:
+        TypeError: something else was passed.
+        ValueError: texts are not to be padded, which no batch can be.
+    """
+    options = {"padding": True, "truncation": True, "max_length": max_length}
+    given = {
+        **passed.get("text_kwargs", {}),
+        **{name: value for name, value in passed.items() if name != "text_kwargs"},
+    }
+    if unknown := sorted(given.keys() - options.keys()):
+        raise TypeError(f"{unknown}: a call takes of a tokenizer's options {[*options]}, or these in `text_kwargs`.")
+    if given.get("padding", True) not in (True, "longest", "max_length"):
+        raise ValueError(f"padding={given['padding']!r}: the texts of a batch are padded: 'longest' or 'max_length'.")
+    return options | given
 
 
 __all__ = ["TrimodalProcessor"]

@@ -50,6 +50,22 @@ def test_mixed_presence(clips):
     assert not batch["pixel_values_videos"][0].any() and not batch["input_features"][2].any()
 
 
+@pytest.mark.parametrize("turns", [0, 1])
+def test_a_tokenizer_s_options_as_any_processor_takes_them(turns):
+    processor = make(("tokenizer",), turns_before=turns)
+    texts = [text or "hello" for text in TEXTS]
+    plain = processor(text=texts)
+    for same in ({"padding": True, "truncation": True}, {"text_kwargs": {"padding": "longest"}}):
+        assert processor(text=texts, **same)["input_ids"].tolist() == plain["input_ids"].tolist()
+    assert processor(text=texts, padding="max_length", max_length=20)["input_ids"].shape == (3, 20)
+    cut = processor(text=texts, text_kwargs={"max_length": 4})
+    assert cut["input_ids"].shape == (3, 4) and cut["attention_mask"].shape == (3, 4)
+    with pytest.raises(TypeError, match="'max_lenght'.*'max_length'.*text_kwargs"):
+        processor(text=texts, max_lenght=4)
+    with pytest.raises(ValueError, match="padding=False: the texts of a batch are padded"):
+        processor(text=texts, padding=False)
+
+
 def test_a_batch_gives_what_its_samples_give_alone(clips):
     audio, videos = clips
     processor = make()
