@@ -34,6 +34,11 @@ EXTRAS = {"transformers": "[torch,vision]"}
 pictures by Pillow and torchvision, those of texts and sounds too, as one file of it defines what all of them share."""
 
 
+OLDEST = {"transformers": "5.20"}
+"""Releases that a folder runs on although this package, which also trains, needs later ones; shown by
+`python -m benchmarks.stranger --also transformers==5.20.0`."""
+
+
 def add_travelling_code(folder: str | Path) -> None:
     """Make a saved model folder predict by itself: `pipeline(model=folder, trust_remote_code=True)`.
 
@@ -83,7 +88,7 @@ def travelling_modules() -> dict[str, str]:
 
 
 def requirements(folder: Path, also: Collection[str] = ()) -> list[str]:
-    """What the code in a folder needs, with this package's bounds, sorted.
+    """What the code in a folder needs, with this package's bounds, or from `OLDEST` on, sorted.
 
     Args:
         folder: with the modules.
@@ -93,7 +98,11 @@ def requirements(folder: Path, also: Collection[str] = ()) -> list[str]:
     providers = packages_distributions()
     names = {distribution.lower() for name in imported for distribution in providers.get(name, ())}
     declared = {re.match(r"[\w.-]+", entry)[0].lower(): entry.partition(";")[0] for entry in requires("affecthub")}
-    return sorted(declared[name].replace(name, name + EXTRAS.get(name, ""), 1) for name in names if name in declared)
+    bounds = {
+        name: re.sub(r">=[\d.]+", f">={OLDEST[name]}", entry) if name in OLDEST else entry
+        for name, entry in declared.items()
+    }
+    return sorted(bounds[name].replace(name, name + EXTRAS.get(name, ""), 1) for name in names if name in bounds)
 
 
 def _imported(path: Path) -> set[str]:

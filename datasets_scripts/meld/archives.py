@@ -18,8 +18,8 @@ from affecthub.datasets_scripts.files import named_below, the_one
 from affecthub.datasets_scripts.meld.files import CLIP_FOLDERS, OUTER_ARCHIVE
 from affecthub.datasets_scripts.text_files import FREE_EXPANSION, limits, open_file, too_large
 
-IMPOSSIBLE = (LookupError, UnicodeError, NotADirectoryError, IsADirectoryError, FileExistsError)
-"""What extracting raises of a link to nothing, a name of no characters, and a file within or in place of another."""
+NO_FOLDER = {errno.EEXIST, errno.EINVAL, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR}
+"""What the system says of a file within or in place of another, a link to nothing, and a name of no characters."""
 
 LONGEST_NAME = 255
 """Bytes of a file's name, without its folder, as file systems have it."""
@@ -94,7 +94,7 @@ def _extract(archive: Path, folder: Path) -> None:
             gzip.open(counted) as plain,
         ):
             bounded = _Bounded(archive, plain)
-            with tarfile.open(fileobj=bounded, mode="r|") as tar, _no_ring():
+            with tarfile.open(fileobj=bounded, mode="r|") as tar, _impossible_told():
                 for number, member in enumerate(tar):
                     if number >= limits().archive_members:
                         raise too_large(archive, "archive_members", f"it holds over {number:,} files and folders")
@@ -103,21 +103,25 @@ def _extract(archive: Path, folder: Path) -> None:
                     tar.extract(member, folder, filter="data")
             while bounded.read(2**20):  # the check sums stand at the end, behind what tar reads
                 pass
-    except (tarfile.FilterError, *IMPOSSIBLE) as error:
+    except (tarfile.FilterError, LookupError, UnicodeError) as error:
         raise ValueError(f"{archive}: {error}; this is not MELD's archive: fetch it from the authors again") from error
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{archive}: damaged or cut off ({error}); fetch it again") from error
 
 
 @contextmanager
-def _no_ring() -> Iterator[None]:
-    """LookupError for a link that leads to itself, which tarfile follows for ever, or the system for a while."""
+def _impossible_told() -> Iterator[None]:
+    """LookupError for names and links that no folder can hold, in the place of what tarfile or the system says."""
     try:
         yield
-    except (RecursionError, OSError) as error:
-        if isinstance(error, OSError) and error.errno != errno.ELOOP:
-            raise
+    except RecursionError:  # tarfile follows such a link for ever
         raise LookupError("a link leads to itself") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise LookupError("a link leads to itself") from None
+        if error.errno in NO_FOLDER:
+            raise LookupError(f"a name or link that no folder can hold ({error.strerror})") from None
+        raise
 
 
 class _Bounded:

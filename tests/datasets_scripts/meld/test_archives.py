@@ -85,14 +85,22 @@ def test_a_link_cannot_escape(tmp_path):
         unpack(tmp_path / "train.tar.gz")
 
 
-@pytest.mark.parametrize("members", [[(".", ".")], [("b/c", ""), ("b", "b/c")], [("a", "a"), ("a", None)]])
-def test_a_link_to_itself_is_told(tmp_path, members):
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ([(".", ".")], "a link leads to itself"),
+        ([("b/c", ""), ("b", "b/c")], "a link leads to itself"),
+        ([("a", "a"), ("a", None)], "a link leads to itself"),
+        ([("a", "b/c"), ("a", None)], "a name or link that no folder can hold"),
+    ],
+)
+def test_a_link_to_itself_or_to_nothing_is_told(tmp_path, members, said):
     with tarfile.open(tmp_path / "train.tar.gz", "w:gz") as archive:
         for name, aim in members:
             member = tarfile.TarInfo(name)
             member.type, member.linkname = (tarfile.REGTYPE, "") if aim is None else (tarfile.SYMTYPE, aim)
             archive.addfile(member)
-    with pytest.raises(ValueError, match=r"train.tar.gz: .*a link leads to itself.*this is not MELD's archive"):
+    with pytest.raises(ValueError, match=f"train.tar.gz: {said}.*this is not MELD's archive"):
         unpack(tmp_path / "train.tar.gz")
     assert names(tmp_path) == ["train.tar.gz"]
 
