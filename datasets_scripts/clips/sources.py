@@ -96,19 +96,24 @@ def _tables_in(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
 
-def _of_classes(folder: Path, places: Mapping[str | None, Path]) -> list[Table]:
+def _of_classes(folder: Path, parts: Mapping[str | None, Path]) -> list[Table]:
     """A folder a class: the name of the folder is the label of the files below it."""
-    divided = {split: place for split, place in places.items() if split}
+    divided = {split: place for split, place in parts.items() if split}
     tables = [
         Table(place, place, ["file", "label"], partial(_class_batches, place), split=split)
         for split, place in (divided or {None: folder}).items()
     ]
-    if any(next(iter(table.batches()), None) for table in tables):
+    places = [place for table in tables for place in class_folders(table.folder)]
+    classes = {place.name for place in places if any(map(is_medium, files_below(place)))}
+    if len(classes) > 1:
         return tables
-    raise ValueError(
-        f"{folder}: no table ({', '.join(SUFFIXES)}) and no folder of recordings in it; give a table, or sort the "
-        "files into a folder a class."
-    )
+    if classes:
+        found = f"recordings in one folder alone, {classes.pop()!r}, which would be the label of all of them"
+    else:
+        found = f"no table ({', '.join(SUFFIXES)}) and no folder of recordings in it"
+        if deeper := next((path for path in files_below(folder) if path.suffix.lower() in SUFFIXES), None):
+            found += f", only deeper, as {deeper.relative_to(folder)}"
+    raise ValueError(f"{folder}: {found}; give a table as data.root, or sort the files into a folder a class.")
 
 
 def class_folders(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@
 `affecthub inspect genex ROOT` prints the manifest.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -19,6 +19,7 @@ import pandas as pd
 from affecthub.datasets_scripts.files import existing_folder, fingerprint, rows_cached, visible_files
 from affecthub.datasets_scripts.genex.align import AlignOptions
 from affecthub.datasets_scripts.genex.frames import COMPLETE, FrameOptions, extract_frames
+from affecthub.datasets_scripts.genex.imotions_tables import Note
 from affecthub.datasets_scripts.genex.manifest import FINDINGS, write_study_manifest
 from affecthub.datasets_scripts.genex.recordings import find_recordings
 from affecthub.datasets_scripts.genex.rows import frame_rows
@@ -31,6 +32,9 @@ from affecthub.media.source_code import code_digest
 
 SEVERE = ("other_clock", "unreadable_table", "contradicted_sample")
 """Findings that are said aloud, besides in the manifest: they take a whole table away."""
+
+STRANGE = ("missing_table", "other_table", "unnamed")
+"""Findings that a folder with nothing of a study in it has."""
 
 logger = datasets.logging.get_logger(__name__)
 
@@ -139,8 +143,7 @@ class GenexBuilder(datasets.GeneratorBasedBuilder):
             if note.finding in SEVERE:
                 logger.warning("%s: %s; %s", note.subject, FINDINGS[note.finding], note.detail)
         if not rows:
-            found = "\n".join(f"{n.subject}: {n.finding} ({n.detail})" for n in tables.notes[:10])
-            raise ValueError(f"{root}: {_nothing(root)}; what was found:\n{found}")
+            raise ValueError(f"{root}: {_nothing(root, tables.notes)}")
         return [datasets.SplitGenerator(name="frames", gen_kwargs={"rows": rows})]
 
     def _generate_examples(self, rows: list[dict]) -> Iterator[tuple[str, dict]]:
@@ -263,13 +266,18 @@ def _changed(options: Study | FrameOptions | AlignOptions) -> dict:
     return {f.name: values[f.name] for f in fields(options) if values[f.name] != getattr(default, f.name)}
 
 
-def _nothing(root: Path) -> str:
-    """Why a study has no frame, in words."""
+def _nothing(root: Path, notes: Sequence[Note]) -> str:
+    """Why a folder gives no frame, in words: it holds no study, or one in which something is wrong."""
     if visible_files(root, VIDEO_SUFFIXES):
-        return "no frame of an annotated participant"
-    pictures = len(visible_files(root, PICTURE_SUFFIXES))
-    instead = f" but {pictures} pictures: read them and their table by the data set Clips" if pictures else ""
-    return f"there is no video ({', '.join(VIDEO_SUFFIXES)}) in this folder or below it{instead}"
+        why = "no frame of an annotated participant"
+    else:
+        pictures = len(visible_files(root, PICTURE_SUFFIXES))
+        instead = f" but {pictures} pictures: read them and their table by the data set Clips" if pictures else ""
+        why = f"there is no video ({', '.join(VIDEO_SUFFIXES)}) in this folder or below it{instead}"
+    if all(note.finding in STRANGE for note in notes):
+        tables = ", ".join(note.subject for note in notes if note.finding == "missing_table")
+        return f"{why}, and no table of a study ({tables}); give the folder of iMotions' exports as data.root"
+    return f"{why}; what was found:\n" + "\n".join(f"{n.subject}: {n.finding} ({n.detail})" for n in notes[:10])
 
 
 def _detector(options: FrameOptions, given: FaceDetector | None) -> FaceDetector | None:

@@ -157,12 +157,17 @@ def test_a_data_set_on_the_hub_that_cannot_be_reached(rows_of, monkeypatch):
         ("nowhere.csv", "there is no such table"),
         ("empty", r"no table \(.csv, .*\) and no folder of recordings"),
         ("film.mp4", "no table by its name"),
+        ("deep", "no table .* in it, only deeper, as a/b/prices.csv; give a table as data.root"),
+        ("holiday", "recordings in one folder alone, 'pictures', which would be the label of all"),
     ],
 )
 def test_what_is_no_data_set_is_named(tmp_path, rows_of, name, message):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "film.mp4").write_bytes(b"")
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
+    for folder in ("empty", "deep/a/b", "holiday/pictures/2020"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "deep/a/b/prices.csv").write_text("name,cost\ntea,2\n")
+    for file in ("film.mp4", "holiday/pictures/2020/beach.jpg"):
+        (tmp_path / file).write_bytes(b"")
+    with pytest.raises((ValueError, FileNotFoundError), match=f"{tmp_path / name}.*{message}"):
         rows_of(tmp_path / name)
 
 

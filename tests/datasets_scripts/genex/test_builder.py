@@ -200,6 +200,15 @@ def test_a_folder_of_pictures_says_that_there_is_no_video(root):
         built(root)
 
 
+def test_a_folder_of_something_else_is_no_study(root):
+    (root / "prices.csv").write_text("name,cost\ntea,2\n")
+    with pytest.raises(
+        ValueError, match=r"^[^\n]*no video [^\n]* no table of a study \(FEA[^\n]* as data.root$"
+    ) as error:
+        built(root)
+    assert str(error.value).startswith(str(root))
+
+
 def test_the_face_camera_is_preferred_to_the_gaze_replay(root):
     film(root / "Screen recording 1 - LE 3299.mp4")
     film(root / "RespCam_LE 3299_Screen recording 1_(x).mp4")
