@@ -79,6 +79,8 @@ class Comparison(TypedDict):
     pairs: list[Pair]
     notes: list[str]
     """What could not be said, and why."""
+    synthetic: NotRequired[bool]
+    """Of runs, whether people were rendered."""
 
 
 def compare(
@@ -154,8 +156,9 @@ def compare_runs(
         split = "test" if tested else "validation"
     pools = [pooled(model, split, task, by, seeds) for model in models]
     pools = shared_rows(pools) if shared else pools
-    metric = metric or main_metric(pools[0].first.kind)
-    return compare(pools, metric)
+    found = compare(pools, metric or main_metric(pools[0].first.kind))
+    found["synthetic"] = any(run.predictions.facts["synthetic"] for model in models for run in model.runs)
+    return found
 
 
 def metric_for(pool: Pool, name: str) -> Metric:

@@ -3,6 +3,7 @@
 from .comparison import LEVEL, Comparison, Pair
 from .figures import Figures
 from .metrics import METRICS, PERCENT, Metric
+from .results import SYNTHETIC_NOTE
 
 
 def comparison_table(comparison: Comparison) -> str:
@@ -12,7 +13,8 @@ def comparison_table(comparison: Comparison) -> str:
     unit = " (figures are in percent)" if metric.unit == PERCENT else ""
     better = "less" if metric.lower_is_better else "more"
     title = f"{metric.title} of {comparison['task']}, {comparison['split']}: {better} is better{unit}"
-    blocks = [title, _aligned([_MODEL_HEAD, *(_model_line(model, metric) for model in models)])]
+    head = [SYNTHETIC_NOTE] if comparison.get("synthetic") else []
+    blocks = [*head, title, _aligned([_MODEL_HEAD, *(_model_line(model, metric) for model in models)])]
     said = [*(f"{model['model']}: {note}" for model in models for note in model["notes"])]
     by, number = models[0]["clusters"]["by"], models[0]["clusters"]["number"]
     drawn = f"Intervals (95 %) draw, and tests exchange, whole clusters by {by}: {number:,} of them."

@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ..media.files import write_file
+from ..media.forms import VERSION
 from .answers import Kind
 from .comparison import Comparison, check_comparable, compare
 from .comparison_table import verdict
@@ -33,9 +34,6 @@ from .private import SORTS, Pseudonyms, public_words, roots_of
 from .results import figures_table, interval_note
 from .runs import Model, Run, open_models
 from .scores import report as scores_of
-
-VERSION = 1
-"""Of what `report.json` holds."""
 
 FEW_CLUSTERS = 10
 """People, dialogues or recordings, below which a claim about others is called weak."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from ..media.files import write_file
+from ..media.forms import VERSION
 from .answers import Kind
 from .findings import Finding, findings_table
 from .metrics import METRICS, PERCENT, Metric, percent
@@ -316,7 +317,8 @@ def write_results(results: Results, path: str | Path) -> Path:
         OSError: the file cannot be written; named, with the remedy.
     """
     _check_finite(results, "results")
-    write_file(Path(path), (json.dumps(results, indent=2, ensure_ascii=False) + "\n").encode())
+    stated = {"version": VERSION, **results}
+    write_file(Path(path), (json.dumps(stated, indent=2, ensure_ascii=False) + "\n").encode())
     return Path(path)
 
 

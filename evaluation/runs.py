@@ -21,6 +21,7 @@ import pandas as pd
 
 from affecthub.datasets_scripts.text_files import of_form, read_json
 from affecthub.datasets_scripts.yaml_files import read_yaml
+from affecthub.media.forms import check_version
 
 from . import RECIPE_FILE
 from .predictions import PREDICTIONS_FILE, Predictions, read_predictions
@@ -111,10 +112,12 @@ class Run:
         """What the run said of itself, as far as reports take it over; empty where that is not there.
 
         Raises:
-            ValueError: `metrics.json` is no JSON, or a part of it is not of the form in `results.Results`.
+            ValueError: `metrics.json` is no JSON, of a newer version, or in part not of the form in `results.Results`.
         """
         path = self.folder / "model" / "metrics.json"
-        found = _taken_over(self._stated(path), Stated)
+        stated = self._stated(path)
+        check_version(stated, path)
+        found = _taken_over(stated, Stated)
         if isinstance(splits := found.get("results"), dict):
             found["results"] = {
                 split: {task: _taken_over(scores, StatedScores) for task, scores in tasks.items()}

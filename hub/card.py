@@ -35,6 +35,7 @@ from ..evaluation.results import (
 from ..evaluation.scores import Scores, headline
 from ..inference.onnx_model import ONNX_FILES
 from ..media.files import write_file
+from ..media.forms import VERSION, check_version
 from .markdown import all_plain, fenced, plain
 
 logger = logging.getLogger(__name__)
@@ -150,7 +151,7 @@ class CardFacts:
 
     def to_json(self) -> str:
         """As JSON, without local paths and access tokens."""
-        return json.dumps(asdict(self.cleaned()), indent=1, ensure_ascii=False) + "\n"
+        return json.dumps({"version": VERSION, **asdict(self.cleaned())}, indent=1, ensure_ascii=False) + "\n"
 
     def cleaned(self) -> "CardFacts":
         """The same as JSON holds it, without local paths and access tokens: what may be published."""
@@ -167,9 +168,12 @@ class CardFacts:
         """What `to_json` gave.
 
         Raises:
-            ValueError: no JSON, or not the fields of a card.
+            ValueError: no JSON, of a newer version, or not the fields of a card.
         """
         values = json.loads(text)
+        if isinstance(values, dict):
+            check_version(values, "the card's facts")
+            values.pop("version", None)
         names = {entry.name for entry in fields(cls)}
         if not isinstance(values, dict) or not set(values) <= names:
             raise ValueError(f"no facts of a card: they are a JSON object of {', '.join(sorted(names))}.")

@@ -547,7 +547,7 @@ def predict(options: argparse.Namespace) -> int:
             status = status or NOT_WHOLE
     judged = {file or "(text)": found[file] for file in files if not isinstance(found[file], str)}
     if judged:
-        write(render(judged, options.format, options.model), options.output)
+        write(render(judged, options.format, options.model, synthetic), options.output)
     if judged and options.picture:
         from affecthub.evaluation.pictures import plot_timeline
 
@@ -579,10 +579,11 @@ def live(options: argparse.Namespace) -> int:
         device=options.device,
         revision=options.revision,
     )
-    if is_synthetic(options.model, options.revision):
+    synthetic = is_synthetic(options.model, options.revision)
+    if synthetic:
         print(f"affecthub: {options.model} was {SYNTHETIC}.", file=sys.stderr)
     asked = {"rate": options.rate, "window_seconds": options.window, "smoothing": options.smoothing}
-    show(Live(pipe, options.source, **asked, seconds=options.seconds, limits=limits), options.json)
+    show(Live(pipe, options.source, **asked, seconds=options.seconds, limits=limits), options.json, synthetic)
     return 0
 
 
@@ -593,6 +594,7 @@ def compare(options: argparse.Namespace) -> int:
     from affecthub.evaluation.comparison import compare_runs
     from affecthub.evaluation.comparison_table import comparison_table
     from affecthub.media.files import write_file
+    from affecthub.media.forms import VERSION
 
     found = compare_runs(
         options.runs,
@@ -603,8 +605,10 @@ def compare(options: argparse.Namespace) -> int:
         seeds=options.seeds,
         shared=options.shared_rows,
     )
-    as_json = options.format == "json"
-    text = json.dumps(found, indent=2, ensure_ascii=False) if as_json else comparison_table(found)
+    if options.format == "json":
+        text = json.dumps({"version": VERSION, **found}, indent=2, ensure_ascii=False)
+    else:
+        text = comparison_table(found)
     if options.output:
         write_file(options.output, f"{text}\n".encode())
     else:

@@ -26,6 +26,7 @@ from affecthub.inference.pipeline_affect import AffectRecognitionPipeline, Answe
 from affecthub.media.container import HeldFile, MediaError, probe
 from affecthub.media.faults import FAULTS
 from affecthub.media.for_processor import windows_for
+from affecthub.media.forms import VERSION
 from affecthub.media.limits import Limits
 from affecthub.media.recent import Newest, Recent
 from affecthub.media.windows import Event, Picture, Sound, camera_frames, events_of, merged, pictures_of
@@ -238,20 +239,22 @@ def _name(source: str) -> str:
     return f"camera {source}" if source.isdecimal() else source
 
 
-def show(live: Live, as_json: bool) -> None:
+def show(live: Live, as_json: bool, synthetic: bool = False) -> None:
     """Print answers as they come, and beside them how it goes; Ctrl-C is an ordinary end.
 
     Args:
         live: not begun.
         as_json: a line of JSON an answer, instead of one for a reader.
+        synthetic: whether the model has only seen rendered people, which each of these lines says.
 
     Raises:
         MediaError: as the answers.
     """
+    head = {"version": VERSION, "synthetic": synthetic}
     terminal, answers = sys.stderr.isatty(), iter(live)
     try:
         for answer in answers:
-            print(json.dumps(answer, ensure_ascii=False) if as_json else _line(answer), flush=True)
+            print(json.dumps(head | answer, ensure_ascii=False) if as_json else _line(answer), flush=True)
             if terminal:
                 print(f"\r{live.status}\x1b[K", end="\r", file=sys.stderr, flush=True)
     except KeyboardInterrupt:

@@ -18,6 +18,7 @@ from affecthub.inference.people import judge_people
 from affecthub.inference.pipeline_affect import TASK, AffectRecognitionPipeline, Answer
 from affecthub.media.container import HeldFile
 from affecthub.media.files import write_file
+from affecthub.media.forms import VERSION
 from affecthub.media.limits import Limits
 from affecthub.media.quality import Quality
 from affecthub.media.windows import duration_of
@@ -148,17 +149,19 @@ def judge(
     return answers
 
 
-def render(judged: Judged, form: str, model: str) -> str:
+def render(judged: Judged, form: str, model: str, synthetic: bool = False) -> str:
     """All answers as text.
 
     Args:
         judged: the answers.
         form: "table" for a reader, "json" with everything the pipeline says, "csv" with one row a window.
         model: as it was named.
+        synthetic: whether it has only seen rendered people, which the JSON says.
     """
     if form == "json":
         inputs = [{"input": name, "answers": answers} for name, answers in judged.items()]
-        return json.dumps({"model": model, "inputs": inputs}, indent=2, ensure_ascii=False) + "\n"
+        found = {"version": VERSION, "model": model, "synthetic": synthetic, "inputs": inputs}
+        return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
     rows = [(name, answer) for name, answers in judged.items() for answer in answers]
     if form == "csv":
         return pd.DataFrame([_row(name, answer) for name, answer in rows]).to_csv(index=False)

@@ -20,6 +20,7 @@ from affecthub.evaluation.audit import enforce
 from affecthub.evaluation.metrics import direction_of
 from affecthub.media.faults import FAULTS, sentence_of
 from affecthub.media.files import alone, write_file
+from affecthub.media.forms import VERSION
 from affecthub.training.assembly import prepare
 from affecthub.training.checkpoints import clear_checkpoints
 from affecthub.training.encoder_cache.run import use_encoder_cache
@@ -80,8 +81,8 @@ def search(name: str, options: Sequence[str], space: Space, trials: int, folder:
         folder: for the search; the same call goes on there.
 
     Returns:
-        `trials.json`: metric, direction, synthetic, the best trial's number, and of each trial its number, state,
-        value, parameters, seconds and, where it failed, the reason.
+        `trials.json`: version, metric, direction, synthetic, the best trial's number, and of each trial its number,
+        state, value, parameters, seconds and, where it failed, the reason.
 
     Raises:
         OSError: another search is at work in the folder.
@@ -213,7 +214,7 @@ def _summary(study: "optuna.Study", metric: str, corpus: Corpus) -> dict[str, An
     values = {trial["number"]: trial["value"] for trial in trials if trial["state"] == "complete"}
     choose = max if study.direction.name == "MAXIMIZE" else min
     return {
-        "schema": 1,
+        "version": VERSION,
         "metric": metric,
         "direction": study.direction.name.lower(),
         "split": "validation",

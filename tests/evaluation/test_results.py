@@ -228,7 +228,7 @@ def test_table_tells_protocol_findings_and_what_was_accepted(results):
 
 def test_file_holds_the_results(results, tmp_path):
     path = write_results(results, tmp_path / "metrics.json")
-    assert json.loads(path.read_text(encoding="utf-8")) == results
+    assert json.loads(path.read_text(encoding="utf-8")) == {"version": 1, **results}
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -389,6 +389,14 @@ def test_what_holds_no_facts_is_named(text, tmp_path):
         keep_card(tmp_path, tmp_path)
 
 
+def test_facts_state_their_version_and_older_ones_without_it_are_read(full):
+    stated = json.loads(full.to_json())
+    assert stated.pop("version") == 1
+    assert CardFacts.from_json(json.dumps(stated)).to_json() == full.to_json()
+    with pytest.raises(ValueError, match="of version 99, and this affecthub reads up to version 1: update affecthub"):
+        CardFacts.from_json(json.dumps(stated | {"version": 99}))
+
+
 @pytest.mark.parametrize("path", KEPT, ids=[path.stem for path in KEPT])
 def test_kept_card_is_current(path):
     facts, kept = read_facts(path), path.with_suffix(".md").read_text(encoding="utf-8")

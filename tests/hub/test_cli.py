@@ -73,7 +73,8 @@ def test_json_holds_everything_that_the_pipeline_says(run, files):
     assert isinstance(pipe, AffectRecognitionPipeline)
     assert status == 0
     answers = json.loads(json.dumps(pipe("long.mp4", window_seconds=4, hop_seconds=2)))
-    assert json.loads(out) == {"model": "model", "inputs": [{"input": "long.mp4", "answers": answers}]}
+    inputs = [{"input": "long.mp4", "answers": answers}]
+    assert json.loads(out) == {"version": 1, "model": "model", "synthetic": False, "inputs": inputs}
 
 
 def test_csv_and_a_picture(run, files):
@@ -337,7 +338,8 @@ def test_a_model_of_synthetic_people_says_so(run, files):
     card.write_text("---\ntags: [affecthub, synthetic]\n---\n# A card\n", encoding="utf-8")
     status, out, err = run("predict", "clip.mp4", "--model", "watcher", "--picture", "one.png")
     assert status == 0 and "watcher was trained on synthetic people alone" in err
-    assert "synthetic" not in out  # what machines read stays as it is
+    assert "synthetic" not in out
+    assert json.loads(run("predict", "clip.mp4", "--model", "watcher", "--format", "json")[1])["synthetic"]
     card.unlink()
 
 
@@ -350,6 +352,7 @@ def test_runs_are_compared(run, tmp_path):
     assert run("compare", *both, "--by", "recording", "--metric", "f1_macro", "--format", "json")[0] == 0
     assert run("compare", *both, "--format", "json", "--output", str(tmp_path / "found.json"))[1] == ""
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    assert (found["version"], found["synthetic"]) == (1, True)
     assert found["pairs"][0]["better"] == "sharp" and "<b>Zoë</b> 0" in found["models"][0]["by_participant"]
     status, out, err = run("compare", *both, "--metric", "mae")
     assert (status, out) == (2, "") and "--metric mae: mood is judged by accuracy" in err
