@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -47,7 +48,7 @@ TEMPLATE = CARDS / "template.md"
 FACTS = "card.json"
 """In a model folder: what its card was made from."""
 
-HUB_TASKS = {("text",): "text-classification", ("audio",): "audio-classification"}
+HUB_TASKS: dict[tuple[str, ...], str] = {("text",): "text-classification", ("audio",): "audio-classification"}
 """The Hub has no task for text + audio + video; every other set of modalities is found under video-classification."""
 
 WIDGET = [{"text": "I can't believe you came!", "example_title": "A line of a conversation"}]
@@ -288,7 +289,7 @@ def _blanks(facts: CardFacts) -> int:
     return text.count(LOCAL_PATH) + text.count(TOKEN)
 
 
-def _tuples(values: dict) -> dict:
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
     """Values of fields, lists among them as tuples."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 

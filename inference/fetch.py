@@ -16,6 +16,7 @@ from email.message import Message
 from typing import BinaryIO
 
 import av
+import av.error
 
 from affecthub.media.container import PLAYLISTS, HeldFile, MediaError
 from affecthub.media.limits import Limits, too_much

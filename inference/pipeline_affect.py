@@ -19,7 +19,7 @@ from affecthub.inference.inputs import Reading, Sample, as_dictionary, check_win
 from affecthub.inference.model_check import check_loaded
 from affecthub.inference.onnx_model import OnnxModel
 from affecthub.media.faults import FAULTS
-from affecthub.media.for_processor import windows_for
+from affecthub.media.for_processor import Processor, windows_for
 from affecthub.media.limits import Limits
 from affecthub.media.quality import Quality
 from affecthub.media.windows import Picture, Sound, Span, merged, pictures_of, spans_of
@@ -76,6 +76,7 @@ class AffectRecognitionPipeline(Pipeline):
     ```
     """
 
+    processor: Processor
     _load_processor = True
     _load_tokenizer = False
     _load_image_processor = False

@@ -12,6 +12,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import av
+import av.audio
+import av.container
+import av.error
+import av.stream
+import av.video
 import cv2
 
 from .limits import Limits, default_limits, too_much

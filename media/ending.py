@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import av
+import av.container
 
 SLACK = 8
 """Bytes that may be missing: writers differ in whether the size that a RIFF file states counts its own header."""

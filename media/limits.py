@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Self
+from typing import Any, Self
 
 VARIABLE = "AFFECTHUB_MEDIA_LIMITS"
 """Environment variable that sets limits for a whole process, as "windows=1000,pixels=4e6"."""
@@ -87,9 +87,9 @@ def named(text: str) -> dict[str, str]:
     return {name.strip(): value for name, _, value in parts}
 
 
-def _numbers(values: Mapping[str, object]) -> dict[str, float]:
+def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
     """Each value in its field's type."""
-    kinds = {field.name: field.type for field in fields(Limits)}
+    kinds: dict[str, Any] = {field.name: field.type for field in fields(Limits)}
     found = {}
     for name, value in values.items():
         if name not in kinds:

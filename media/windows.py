@@ -14,6 +14,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import av
+import av.container
+import av.error
+import av.stream
 import cv2
 import numpy as np
 

@@ -186,6 +186,10 @@ class AttentiveStatistics(AttentionPooling):
 class PresentBatchNorm(nn.BatchNorm1d):
     """BatchNorm1d whose statistics are those of the samples that are present; of fewer than two, the running ones."""
 
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+    momentum: float
+
     def forward(self, values: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
         """Normalise `values` (batch, size), where `present` (batch,) is 1."""
         if not self.training:

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,7 +54,8 @@ class AffectPreTrainedModel(PreTrainedModel):
     """Base of every trunk and classifier."""
 
     _auto_class = "AutoModel"  # saving copies the code, for those who do not have this package
-    config_class = AffectConfig
+    config: AffectConfig
+    config_class: type[AffectConfig] = AffectConfig
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = False
     _supports_sdpa = True
@@ -166,7 +168,7 @@ class AffectPreTrainedModel(PreTrainedModel):
 
     def answers(
         self, outputs: Tensor, labels: Tensor | dict[str, Tensor] | None, sample_weights: Tensor | None
-    ) -> dict[str, Tensor | dict[str, Tensor] | None]:
+    ) -> dict[str, Any]:
         """The fields of an output that every classifier has: loss, logits and task_logits.
 
         Args:

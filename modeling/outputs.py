@@ -1,12 +1,13 @@
 """What the models return."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers.modeling_outputs import ModelOutput
 
 
-def requested(output: ModelOutput) -> dict[str, tuple[torch.FloatTensor, ...]]:
+def requested(output: ModelOutput) -> dict[str, Any]:
     """The hidden states and attentions that an output holds, by field."""
     return {name: value for name, value in output.items() if name.endswith(("_attentions", "_hidden_states"))}
 
@@ -24,12 +25,12 @@ class TrimodalModelOutput(ModelOutput):
         vision_hidden_states: on request, (batch * frames, patches, size) of the embedded patches and of each layer.
     """
 
-    embeddings: torch.FloatTensor | None = None
-    presence: torch.BoolTensor | None = None
-    text_attentions: tuple[torch.FloatTensor, ...] | None = None
-    vision_attentions: tuple[torch.FloatTensor, ...] | None = None
-    text_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    vision_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    embeddings: torch.Tensor | None = None
+    presence: torch.Tensor | None = None
+    text_attentions: tuple[torch.Tensor, ...] | None = None
+    vision_attentions: tuple[torch.Tensor, ...] | None = None
+    text_hidden_states: tuple[torch.Tensor, ...] | None = None
+    vision_hidden_states: tuple[torch.Tensor, ...] | None = None
 
 
 @dataclass
@@ -47,15 +48,15 @@ class DialogueModelOutput(ModelOutput):
             layer.
     """
 
-    embeddings: torch.FloatTensor | None = None
-    presence: torch.BoolTensor | None = None
-    context: torch.FloatTensor | None = None
-    text_attentions: tuple[torch.FloatTensor, ...] | None = None
-    vision_attentions: tuple[torch.FloatTensor, ...] | None = None
-    text_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    vision_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    dialogue_attentions: tuple[torch.FloatTensor, ...] | None = None
-    dialogue_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    embeddings: torch.Tensor | None = None
+    presence: torch.Tensor | None = None
+    context: torch.Tensor | None = None
+    text_attentions: tuple[torch.Tensor, ...] | None = None
+    vision_attentions: tuple[torch.Tensor, ...] | None = None
+    text_hidden_states: tuple[torch.Tensor, ...] | None = None
+    vision_hidden_states: tuple[torch.Tensor, ...] | None = None
+    dialogue_attentions: tuple[torch.Tensor, ...] | None = None
+    dialogue_hidden_states: tuple[torch.Tensor, ...] | None = None
 
 
 @dataclass
@@ -73,15 +74,15 @@ class TokenFusionModelOutput(ModelOutput):
         fusion_hidden_states: on request, one (batch, latents, hidden size) a layer.
     """
 
-    embeddings: torch.FloatTensor | None = None
-    presence: torch.BoolTensor | None = None
-    modality_embeddings: torch.FloatTensor | None = None
-    text_attentions: tuple[torch.FloatTensor, ...] | None = None
-    vision_attentions: tuple[torch.FloatTensor, ...] | None = None
-    text_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    vision_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    fusion_attentions: tuple[torch.FloatTensor, ...] | None = None
-    fusion_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    embeddings: torch.Tensor | None = None
+    presence: torch.Tensor | None = None
+    modality_embeddings: torch.Tensor | None = None
+    text_attentions: tuple[torch.Tensor, ...] | None = None
+    vision_attentions: tuple[torch.Tensor, ...] | None = None
+    text_hidden_states: tuple[torch.Tensor, ...] | None = None
+    vision_hidden_states: tuple[torch.Tensor, ...] | None = None
+    fusion_attentions: tuple[torch.Tensor, ...] | None = None
+    fusion_hidden_states: tuple[torch.Tensor, ...] | None = None
 
 
 @dataclass
@@ -101,20 +102,20 @@ class TrimodalClassifierOutput(ModelOutput):
         fusion_attentions, fusion_hidden_states: on request, of token fusion, as in `TokenFusionModelOutput`.
     """
 
-    loss: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | None = None
-    task_logits: dict[str, torch.FloatTensor] | None = None
-    modality_logits: torch.FloatTensor | None = None
-    modality_weights: torch.FloatTensor | None = None
-    path_weights: torch.FloatTensor | None = None
-    text_attentions: tuple[torch.FloatTensor, ...] | None = None
-    vision_attentions: tuple[torch.FloatTensor, ...] | None = None
-    text_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    vision_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    dialogue_attentions: tuple[torch.FloatTensor, ...] | None = None
-    dialogue_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    fusion_attentions: tuple[torch.FloatTensor, ...] | None = None
-    fusion_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    task_logits: dict[str, torch.Tensor] | None = None
+    modality_logits: torch.Tensor | None = None
+    modality_weights: torch.Tensor | None = None
+    path_weights: torch.Tensor | None = None
+    text_attentions: tuple[torch.Tensor, ...] | None = None
+    vision_attentions: tuple[torch.Tensor, ...] | None = None
+    text_hidden_states: tuple[torch.Tensor, ...] | None = None
+    vision_hidden_states: tuple[torch.Tensor, ...] | None = None
+    dialogue_attentions: tuple[torch.Tensor, ...] | None = None
+    dialogue_hidden_states: tuple[torch.Tensor, ...] | None = None
+    fusion_attentions: tuple[torch.Tensor, ...] | None = None
+    fusion_hidden_states: tuple[torch.Tensor, ...] | None = None
 
 
 @dataclass
@@ -137,17 +138,17 @@ class RecordingModelOutput(ModelOutput):
         fusion_hidden_states: on request, (batch, tokens, size) of what fuses.
     """
 
-    embeddings: torch.FloatTensor | None = None
-    presence: torch.BoolTensor | None = None
-    modality_weights: torch.FloatTensor | None = None
-    modality_embeddings: torch.FloatTensor | None = None
-    vision_attentions: tuple[torch.FloatTensor, ...] | None = None
-    temporal_attentions: tuple[torch.FloatTensor, ...] | None = None
-    cross_attentions: tuple[torch.FloatTensor, ...] | None = None
-    fusion_attentions: tuple[torch.FloatTensor, ...] | None = None
-    vision_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    temporal_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    fusion_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    embeddings: torch.Tensor | None = None
+    presence: torch.Tensor | None = None
+    modality_weights: torch.Tensor | None = None
+    modality_embeddings: torch.Tensor | None = None
+    vision_attentions: tuple[torch.Tensor, ...] | None = None
+    temporal_attentions: tuple[torch.Tensor, ...] | None = None
+    cross_attentions: tuple[torch.Tensor, ...] | None = None
+    fusion_attentions: tuple[torch.Tensor, ...] | None = None
+    vision_hidden_states: tuple[torch.Tensor, ...] | None = None
+    temporal_hidden_states: tuple[torch.Tensor, ...] | None = None
+    fusion_hidden_states: tuple[torch.Tensor, ...] | None = None
 
 
 @dataclass
@@ -165,15 +166,15 @@ class RecordingClassifierOutput(ModelOutput):
             temporal_hidden_states, fusion_hidden_states: on request, likewise.
     """
 
-    loss: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | None = None
-    task_logits: dict[str, torch.FloatTensor] | None = None
-    modality_logits: torch.FloatTensor | None = None
-    modality_weights: torch.FloatTensor | None = None
-    vision_attentions: tuple[torch.FloatTensor, ...] | None = None
-    temporal_attentions: tuple[torch.FloatTensor, ...] | None = None
-    cross_attentions: tuple[torch.FloatTensor, ...] | None = None
-    fusion_attentions: tuple[torch.FloatTensor, ...] | None = None
-    vision_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    temporal_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    fusion_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    task_logits: dict[str, torch.Tensor] | None = None
+    modality_logits: torch.Tensor | None = None
+    modality_weights: torch.Tensor | None = None
+    vision_attentions: tuple[torch.Tensor, ...] | None = None
+    temporal_attentions: tuple[torch.Tensor, ...] | None = None
+    cross_attentions: tuple[torch.Tensor, ...] | None = None
+    fusion_attentions: tuple[torch.Tensor, ...] | None = None
+    vision_hidden_states: tuple[torch.Tensor, ...] | None = None
+    temporal_hidden_states: tuple[torch.Tensor, ...] | None = None
+    fusion_hidden_states: tuple[torch.Tensor, ...] | None = None

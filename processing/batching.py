@@ -1,5 +1,7 @@
 """What every processor does with a batch whose samples hold different modalities."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -10,7 +12,7 @@ def check_return_tensors(return_tensors: str) -> None:
         raise ValueError(f"return_tensors={return_tensors!r}: only 'pt' (PyTorch tensors) is made.")
 
 
-def as_batch(values: object, single: type = np.ndarray) -> list | None:
+def as_batch(values: Any, single: type = np.ndarray) -> list | None:
     """A list of samples from one sample or a list; None stays None."""
     if values is None:
         return None

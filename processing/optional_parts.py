@@ -45,7 +45,7 @@ class OptionalPartsProcessor(ProcessorMixin):
     get_attributes = _HeldParts()
     chat_template = None
 
-    def hold(self, **parts: object) -> None:
+    def hold(self, **parts: Any) -> None:
         """Keep the parts that are not None; TypeError for a part of the wrong kind."""
         for name in self.part_names:
             if parts[name] is not None:
@@ -62,7 +62,7 @@ class OptionalPartsProcessor(ProcessorMixin):
         """Hz of the audio that it takes; None without audio."""
         return self.feature_extractor.sampling_rate if "audio" in self.modalities else None
 
-    def part_for(self, modality: str) -> object | None:
+    def part_for(self, modality: str) -> Any | None:
         """The part that takes a modality."""
         return getattr(self, self.part_of[modality])
 
@@ -104,7 +104,7 @@ class OptionalPartsProcessor(ProcessorMixin):
         """Arguments of a call that say what else it has to know of the samples."""
         return {}
 
-    def require(self, part: str, argument: str) -> object:
+    def require(self, part: str, argument: str) -> Any:
         """The part that `argument` needs; ValueError when this processor was made without it."""
         held = getattr(self, part)
         if held is None:
@@ -125,7 +125,7 @@ class OptionalPartsProcessor(ProcessorMixin):
     @classmethod
     def _get_arguments_from_pretrained(
         cls, pretrained_model_name_or_path: str, processor_dict: dict | None = None, **kwargs
-    ) -> list[object | None]:
+    ) -> list[Any | None]:
         held = (processor_dict or {}).get("parts", cls.part_names)
         loaded = {
             name: PART_LOADERS[name].from_pretrained(pretrained_model_name_or_path, **kwargs)

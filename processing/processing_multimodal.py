@@ -1,6 +1,7 @@
 """Processor of token fusion: any subset of text, audio, video and features, mixed within a batch."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from transformers import BatchFeature, FeatureExtractionMixin, PreTrainedTokenizerBase
@@ -51,7 +52,7 @@ class MultimodalProcessor(TrimodalProcessor):
             speakers=speakers,
         )
 
-    def hold(self, **parts: object) -> None:
+    def hold(self, **parts: Any) -> None:
         """Keep the parts that are not None; TypeError for a part of the wrong kind."""
         super().hold(physio_feature_extractor=self.physio_feature_extractor, **parts)
 
