@@ -178,7 +178,9 @@ class CardFacts:
         names = {entry.name for entry in fields(cls)}
         if not isinstance(values, dict) or not set(values) <= names:
             raise ValueError(f"no facts of a card: they are a JSON object of {', '.join(sorted(names))}.")
-        return cls(**_tuples(values) | {"data": DataCard(**_tuples(values.get("data", {})))})
+        found = _tuples(values)
+        found["data"] = DataCard(**_tuples(values.get("data", {})))
+        return cls(**found)
 
 
 def write_card(folder: str | Path, facts: CardFacts) -> Path:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, Self
+from typing import Any
 
 VARIABLE = "AFFECTHUB_MEDIA_LIMITS"
 """Environment variable that sets limits for a whole process, as "windows=1000,pixels=4e6"."""
@@ -65,20 +65,19 @@ class Limits:
                 raise ValueError(f"limit {name}={getattr(self, name)}: a number above 0 is needed.")
 
     @classmethod
-    def of(cls, values: "Limits | Mapping[str, float] | str | None") -> Self:
+    def of(cls, values: "Limits | Mapping[str, float] | str | None") -> "Limits":
         """Limits from what a caller gives: some by name, or as "windows=1000,pixels=4e6"; None: the usual ones.
 
         Raises:
             ValueError: there is no limit of that name, or the value is no number.
         """
-        if isinstance(values, cls):
+        if isinstance(values, Limits):
             return values
         usual = default_limits()
         if not values:
             return usual
-        if isinstance(values, str):
-            values = named(values)
-        return cls(**{field.name: getattr(usual, field.name) for field in fields(cls)} | _numbers(values))
+        given = named(values) if isinstance(values, str) else values
+        return cls(**{field.name: getattr(usual, field.name) for field in fields(cls)} | _numbers(given))
 
 
 def named(text: str) -> dict[str, str]:

@@ -55,7 +55,7 @@ class AffectPreTrainedModel(PreTrainedModel):
 
     _auto_class = "AutoModel"  # saving copies the code, for those who do not have this package
     config: AffectConfig
-    config_class: type[AffectConfig] = AffectConfig
+    config_class = AffectConfig
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = False
     _supports_sdpa = True

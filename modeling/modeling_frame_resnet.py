@@ -1,5 +1,7 @@
 """ResNet-50 on frames (A.3)."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from .checkpointing import run_stages
@@ -11,6 +13,8 @@ class FrameResnetModel(RecordingModel):
     """ResNet a frame, pooled over the frames of a clip."""
 
     config_class = FrameResnetConfig
+    vision_model: Any
+    """transformers' ResNet, whose parts state no types."""
     _supports_sdpa = False  # nothing in it attends
     gradient_checkpointing = False  # transformers' ResNet lacks it
 
@@ -38,6 +42,8 @@ class FrameResnetForVideoClassification(RecordingForVideoClassification):
     """
 
     config_class = FrameResnetConfig
+    vision_model: Any
+    """transformers' ResNet, whose parts state no types."""
     _supports_sdpa = False  # nothing in it attends
     trunk_class = FrameResnetModel
 

@@ -112,7 +112,7 @@ def _of_classes(folder: Path, parts: Mapping[str | None, Path]) -> list[Table]:
     else:
         found = f"no table ({', '.join(SUFFIXES)}) and no folder of recordings in it"
         if deeper := next((path for path in files_below(folder) if path.suffix.lower() in SUFFIXES), None):
-            found += f", only deeper, as {deeper.relative_to(folder)}"
+            found += f", only deeper, as {deeper.relative_to(folder).as_posix()}"
     raise ValueError(f"{folder}: {found}; give a table as data.root, or sort the files into a folder a class.")
 
 
