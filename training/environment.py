@@ -29,7 +29,10 @@ def environment() -> Environment:
 
 def hardware() -> str:
     """What a model runs on here, in words."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return f"{platform.machine()} {'CPU' if accelerator is None else accelerator.type}"
 
 
 def write_environment(folder: Path) -> None:
