@@ -261,6 +261,21 @@ def test_windows_can_be_chosen(pipe, clip, long_clip):
         pipe(str(clip), hop_seconds=-1)
 
 
+def test_a_frame_in_two_windows_is_encoded_once(pipe, long_clip, monkeypatch):
+    memory, frames = pipe.model.base_model.vision_model.forward, []
+    count = pipe.processor.video_processor.num_frames
+    encode = memory.forward
+    monkeypatch.setattr(
+        memory, "forward", lambda **given: (frames.append(len(given["pixel_values"])), encode(**given))[1]
+    )
+    options = {"window_seconds": 2 * count / 5, "hop_seconds": 4 / 5}  # two frames on
+    remembered = list(pipe.stream(long_clip, **options))
+    assert frames[0] == count and set(frames[1:-1]) == {2} and len(remembered) == len(frames) > 4
+    monkeypatch.setattr(pipe.model.base_model.vision_model, "forward", encode)
+    for one, other in zip(remembered, pipe.stream(long_clip, **options), strict=True):
+        assert one["scores"] == pytest.approx(other["scores"], abs=1e-6)
+
+
 def test_a_stream_answers_before_the_end_is_read(pipe, long_clip, monkeypatch):
     read = []
     events = inputs.events_of
