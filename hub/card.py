@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -38,6 +38,9 @@ from ..inference.onnx_model import ONNX_FILES
 from ..media.files import write_file
 from ..media.forms import VERSION, check_version
 from .markdown import all_plain, fenced, plain
+
+if TYPE_CHECKING:  # it loads what trains
+    from ..insight.thresholds import Suggested
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +108,8 @@ class CardFacts:
     """Where questions go."""
     report: CardPart | None = None
     """What `affecthub report` says of it and of its other folds and seeds."""
+    quality: "Suggested | None" = None
+    """Its errors by the quality of recordings, and the thresholds that they support."""
 
     @property
     def pipeline_tag(self) -> str:

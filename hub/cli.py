@@ -19,9 +19,13 @@ from affecthub.media.faults import FAULTS, sentence_of
 
 if TYPE_CHECKING:  # what a command needs is imported when it runs
     from affecthub.evaluation.runs import Run
+    from affecthub.media.quality import Quality
 
 BAD_INPUT = 2
 """Exit status when something that was passed cannot be used, as argparse's own."""
+
+OF_CARD = "of_card"
+"""Value of --quality where it stands alone."""
 
 NOT_WHOLE = 3
 """Exit status when everything was judged, but a recording ends early or is damaged: its answer has a warning."""
@@ -287,6 +291,11 @@ def add_report(commands: argparse._SubParsersAction) -> None:
         metavar="MODEL_FOLDER",
         help="also let the card of this run's model say what the report says",
     )
+    command.add_argument(
+        "--thresholds",
+        action="store_true",
+        help="into the card also: errors by quality on validation, and what `predict --quality` takes from there",
+    )
     command.add_argument("--no-cost", action="store_true", help="do not load the models to time them")
     command.add_argument(
         "--looking-inside",
@@ -328,10 +337,20 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--strict", action="store_true", help="a recording that is not whole is an error")
     command.add_argument("--people", action="store_true", help="follow faces; answers for each, numbered in this file")
     command.add_argument("--faces", type=int, default=8, metavar="N", help="followed at once, the largest; default: 8")
-    command.add_argument(
-        "--quality", default="", metavar="NAME=VALUE,...", help="as face_size=40,sound_level=-50; see docs/predict.md"
-    )
+    add_quality(command)
     add_loading(command)
+
+
+def add_quality(command: argparse.ArgumentParser) -> None:
+    """--quality, of `predict` and `live`."""
+    command.add_argument(
+        "--quality",
+        nargs="?",
+        default="",
+        const=OF_CARD,
+        metavar="NAME=VALUE,...",
+        help="as face_size=40,sound_level=-50; alone: the thresholds of the model's card; see docs/predict.md",
+    )
 
 
 def add_loading(command: argparse.ArgumentParser) -> None:
@@ -460,6 +479,8 @@ def report(options: argparse.Namespace) -> int:
     def extra(run: "Run") -> dict[str, object]:
         return ({} if options.no_cost else _cost(run)) | (_inside(run) if options.looking_inside else {})
 
+    if options.thresholds and not options.card:
+        raise ValueError("--thresholds stand in a model's card: pass --card MODEL_FOLDER too.")
     page = options.output or options.runs[0] / "report.html"
     found = report_of(
         options.runs, metric=options.metric, task=options.task, extra=extra, for_others=options.for_others
@@ -485,7 +506,13 @@ def _into_card(options: argparse.Namespace, found: dict) -> Path:
         raise ValueError(f"--card {options.card}: it is the model folder of none of these runs.")
     if not found["for_others"]:
         found = report_of(options.runs, metric=options.metric, task=options.task, for_others=True)
-    return write_card(options.card, replace(facts, report=of_card(found, held.index(True))))
+    facts = replace(facts, report=of_card(found, held.index(True)))
+    if options.thresholds:
+        from affecthub.insight.opened import open_run
+        from affecthub.insight.thresholds import suggest
+
+        facts = replace(facts, quality=suggest(open_run(folder, "validation")))
+    return write_card(options.card, facts)
 
 
 def _cost(run: "Run") -> dict[str, object]:
@@ -518,7 +545,6 @@ def predict(options: argparse.Namespace) -> int:
     from affecthub.inference.many import judge_all, recordings
     from affecthub.inference.predict import SYNTHETIC, is_synthetic, load_pipeline, render, write
     from affecthub.media.limits import Limits
-    from affecthub.media.quality import Quality
 
     if not options.files and options.text is None:
         raise ValueError("Nothing to judge: pass a FILE, or --text.")
@@ -530,7 +556,7 @@ def predict(options: argparse.Namespace) -> int:
     }
     asked = {"text": options.text, "window_seconds": options.window, "hop_seconds": options.hop}
     asked |= {"strict": options.strict, "limits": Limits.of(",".join(options.limit))}
-    asked |= {"quality": Quality.of(options.quality), "faces": options.faces if options.people else None}
+    asked |= {"quality": _quality(options), "faces": options.faces if options.people else None}
     pipe = None if options.processes > 1 and len(files) > 1 else load_pipeline(**loading)
     synthetic = is_synthetic(options.model, options.revision)
     if synthetic:
@@ -555,6 +581,16 @@ def predict(options: argparse.Namespace) -> int:
         title = f"{Path(name).name}, judged by {'/'.join(Path(options.model).parts[-2:])}"
         plot_timeline(answers, options.picture, f"{title}\n{SYNTHETIC}" if synthetic else title)
     return status
+
+
+def _quality(options: argparse.Namespace) -> "Quality":
+    """What --quality asks for."""
+    from affecthub.inference.predict import quality_of_card
+    from affecthub.media.quality import Quality
+
+    if options.quality == OF_CARD:
+        return quality_of_card(options.model, options.revision)
+    return Quality.of(options.quality)
 
 
 def export(options: argparse.Namespace) -> int:

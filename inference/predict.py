@@ -29,6 +29,9 @@ Judged = dict[str, list[Answer]]
 PERSON = {"person": "person", "speaks": "speaks (estimate)", "face_size": "face_size", "yaw": "yaw"}
 """Key of an answer about a person -> column."""
 
+MAY_MISS = {f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "connection_errors")}
+"""Of `cached_file`: None for a file that is not there."""
+
 SYNTHETIC = "trained on synthetic people alone: what it says about a real person means nothing"
 
 
@@ -91,14 +94,32 @@ def load_pipeline(
         raise ValueError(f"{model}: cannot be loaded on the device {device!r} ({error}).") from error
 
 
+def quality_of_card(model: str, revision: str | None = None) -> Quality:
+    """The thresholds that the model's errors support, as `affecthub report --thresholds` wrote them into its card.
+
+    Args:
+        model, revision: as `load_pipeline`.
+
+    Raises:
+        ValueError: its card has none, or supports none.
+    """
+    facts = cached_file(model, "card.json", revision=revision, **MAY_MISS)
+    curves = ((read_json(Path(facts)) if facts else {}).get("quality") or {}).get("curves", {})
+    found = {name: curve["threshold"] for name, curve in curves.items() if curve["threshold"] is not None}
+    if not found:
+        why = "no threshold is supported by its errors" if curves else "its card holds no errors by quality"
+        remedy = "pass --quality NAME=VALUE" + ("" if curves else ", or write them by `affecthub report --thresholds`")
+        raise ValueError(f"{model}: {why}: {remedy}.")
+    return Quality.of(found)
+
+
 def is_synthetic(model: str, revision: str | None = None) -> bool:
     """Whether the model's card says that it has only seen rendered people; not without a card.
 
     Args:
         model, revision: as `load_pipeline`.
     """
-    missing = {f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "connection_errors")}
-    card = cached_file(model, "README.md", revision=revision, **missing)
+    card = cached_file(model, "README.md", revision=revision, **MAY_MISS)
     if card is None:
         return False
     with explaining(f"{model}: README.md"):

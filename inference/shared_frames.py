@@ -1,7 +1,7 @@
 """Frames that lie in two windows are encoded once; it travels with each model.
 
-Windows that overlap show the same frames where one begins a whole number of frames' distances after the other, as half a
-window later with eight frames; so do recordings that stand still.
+Windows that overlap show the same frames where one begins a whole number of frames' distances after the other, as
+half a window later with eight frames; so do recordings that stand still.
 """
 
 from collections.abc import Callable

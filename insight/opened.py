@@ -70,11 +70,12 @@ class OpenedRun:
         return found
 
 
-def open_run(folder: str | Path) -> OpenedRun:
+def open_run(folder: str | Path, split: str | None = None) -> OpenedRun:
     """Open the folder of a finished run; its data are read again as they were, nothing is downloaded.
 
     Args:
         folder: of the run, with `recipe.yaml` and `model`.
+        split: of the samples; None, or one that there is not: "test", or "validation" where there is none.
 
     Raises:
         FileNotFoundError: no such folder; or its data are gone.
@@ -86,7 +87,8 @@ def open_run(folder: str | Path) -> OpenedRun:
             raise FileNotFoundError(f"{folder / name}: it is not there; pass the folder of a run that has finished.")
     recipe = load_recipe(str(folder / RECIPE_FILE))
     corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split)
-    split = "test" if "test" in corpus.splits else "validation"
+    if split not in corpus.splits:
+        split = "test" if "test" in corpus.splits else "validation"
     model, processor = load(folder / "model")
     return OpenedRun(folder, recipe, corpus, model, processor, split, samples_of(recipe, corpus, split, processor))
 

@@ -41,7 +41,12 @@ MEASURES = (
 
 
 def write_quality(run: OpenedRun, most: int = ROWS) -> dict[str, Measured]:
-    """Measure rows of a run's split; kept beside its model in `quality.json`.
+    """As `measure`; kept beside the run's model in `quality.json`."""
+    return run.write(QUALITY_FILE, measure(run, most))
+
+
+def measure(run: OpenedRun, most: int) -> dict[str, Measured]:
+    """Measure rows of a run's split.
 
     Args:
         run: opened.
@@ -58,4 +63,4 @@ def write_quality(run: OpenedRun, most: int = ROWS) -> dict[str, Measured]:
         for each in met:
             if isinstance(sample[each.modality], np.ndarray):
                 found[each.name]["rows"][str(keys[index])] = round(each.of(sample[each.modality]), 4)
-    return run.write(QUALITY_FILE, found)
+    return found
