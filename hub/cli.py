@@ -335,14 +335,14 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--window", type=float, metavar="S", help="length of a window of the timeline in s")
     command.add_argument("--hop", type=float, metavar="S", help="from one window to the next in s; default: --window")
     command.add_argument("--strict", action="store_true", help="a recording that is not whole is an error")
-    command.add_argument("--people", action="store_true", help="follow faces; answers for each, numbered in this file")
-    command.add_argument("--faces", type=int, default=8, metavar="N", help="followed at once, the largest; default: 8")
-    add_quality(command)
+    add_people(command)
     add_loading(command)
 
 
-def add_quality(command: argparse.ArgumentParser) -> None:
-    """--quality, of `predict` and `live`."""
+def add_people(command: argparse.ArgumentParser) -> None:
+    """Whom, and from which quality on, `predict` and `live` judge."""
+    command.add_argument("--people", action="store_true", help="follow faces; answers for each, by number")
+    command.add_argument("--faces", type=int, default=8, metavar="N", help="followed at once, the largest; default: 8")
     command.add_argument(
         "--quality",
         nargs="?",
@@ -396,6 +396,7 @@ def add_live(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument("--seconds", type=float, metavar="S", help="end after so many")
     command.add_argument("--json", action="store_true", help="a line of JSON an answer")
+    add_people(command)
     add_loading(command)
 
 
@@ -608,7 +609,7 @@ def live(options: argparse.Namespace) -> int:
     from affecthub.inference.predict import SYNTHETIC, is_synthetic, load_pipeline
     from affecthub.media.limits import Limits
 
-    limits = Limits.of(",".join(options.limit))
+    limits, quality = Limits.of(",".join(options.limit)), _quality(options)
     pipe = load_pipeline(
         options.model,
         trust_remote_code=options.trust_remote_code,
@@ -619,6 +620,7 @@ def live(options: argparse.Namespace) -> int:
     if synthetic:
         print(f"affecthub: {options.model} was {SYNTHETIC}.", file=sys.stderr)
     asked = {"rate": options.rate, "window_seconds": options.window, "smoothing": options.smoothing}
+    asked |= {"quality": quality, "faces": options.faces if options.people else None}
     show(Live(pipe, options.source, **asked, seconds=options.seconds, limits=limits), options.json, synthetic)
     return 0
 

@@ -61,6 +61,9 @@ WINDOW_SECONDS = 5.0
 """Windows of a long recording, where nothing else is asked for and the model takes as much."""
 
 
+FACES_NEEDED = "quality face_size and yaw are of faces that are followed: judge people (--people)."
+
+
 @dataclass(frozen=True)
 class Reading:
     """How an input is read."""
@@ -214,7 +217,7 @@ def samples_of(number: int, inputs: object, processor: Processor, reading: Readi
     """
     check_windows(processor, reading)
     if reading.quality.of_faces:
-        raise ValueError("quality face_size and yaw are of faces that are followed: judge people (--people).")
+        raise ValueError(FACES_NEEDED)
     judged = skipped = 0
     with ExitStack() as stack:
         given = given_of(inputs, processor, stack, reading)

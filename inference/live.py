@@ -15,21 +15,36 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 
 import numpy as np
 
 from affecthub.inference.fetch import is_address, open_stream
-from affecthub.inference.inputs import Reading, Sample, check_windows
+from affecthub.inference.inputs import FACES_NEEDED, Reading, Sample, check_windows
+from affecthub.inference.people import CROWD, follower_for, judge_each
 from affecthub.inference.pipeline_affect import AffectRecognitionPipeline, Answer, unjudged, verdict
 from affecthub.media.container import HeldFile, MediaError, probe
 from affecthub.media.faults import FAULTS
 from affecthub.media.for_processor import windows_for
 from affecthub.media.forms import VERSION
 from affecthub.media.limits import Limits
+from affecthub.media.people import MOTION
+from affecthub.media.quality import Quality
 from affecthub.media.recent import Newest, Recent
-from affecthub.media.windows import Event, Picture, Sound, camera_frames, events_of, merged, pictures_of
+from affecthub.media.windows import (
+    Event,
+    Picture,
+    Sound,
+    Span,
+    Window,
+    camera_frames,
+    events_of,
+    merged,
+    pictures_of,
+    sound_within,
+)
 
 REMEMBERED = 1000
 """Answers whose latencies the status tells of."""
@@ -75,6 +90,8 @@ class Live:
         smoothing: s, time constant of an exponential average of the scores; 0: each answer by itself.
         seconds: s after which it ends; None: with the source.
         limits: `idle_seconds` without anything new are the end, and those of any input.
+        quality: what a window needs to be judged.
+        faces: judge each person in sight, as many at once; None: all that is seen as a whole.
 
     Raises:
         ValueError: one of these is none; the model takes neither pictures nor sound.
@@ -90,6 +107,8 @@ class Live:
         smoothing: float = 0.0,
         seconds: float | None = None,
         limits: Limits | None = None,
+        quality: Quality | None = None,
+        faces: int | None = None,
     ):
         if not 0 < rate <= 100:
             raise ValueError(f"rate={rate}: answers a second are needed, above 0 and up to 100.")
@@ -106,13 +125,20 @@ class Live:
                 f"this model takes {pipe.processor.modalities}: neither pictures nor sound, as live needs."
             )
         self.window, _ = check_windows(pipe.processor, Reading(window_seconds, limits=self.limits))
-        seen = Picture in self.kinds
-        self.recent = Recent(self.window, pipe.processor.video_processor.num_frames if seen else 1)
+        self.quality = Quality.of(quality)
+        if faces is None and self.quality.of_faces:
+            raise ValueError(FACES_NEEDED)
+        self.follower = None if faces is None else follower_for(pipe, faces)
+        self.frames = pipe.processor.video_processor.num_frames if Picture in self.kinds else 1
+        looks = 0 if self.follower is None else ceil(self.window / (4 * MOTION))
+        self.recent = Recent(self.window, max(self.frames, looks))
         self.status = Status()
-        self._stop, self._fault, self._before = threading.Event(), None, None
+        self._stop, self._fault = threading.Event(), None
+        self._before: dict[int | None, Answer] = {}
+        """Person, or None -> the last answer with scores."""
 
     def __iter__(self) -> Iterator[Answer]:
-        """Answers with `latency`, s, until a file ends.
+        """Answers with `latency`, s, until a file ends; of people as many at once as are in sight.
 
         Raises:
             MediaError: the source cannot be opened, or was lost.
@@ -145,7 +171,7 @@ class Live:
             self.status.skipped += missed
             due += (missed + 1) / self.rate
             self.status.begun, self.status.last = self.status.begun or now, now
-            yield self._answer(newest)
+            yield from self._answers_about(newest)
         return None
 
     def _check(self, ended: bool) -> None:
@@ -162,37 +188,60 @@ class Live:
                 "idle_seconds"
             )
 
-    def _answer(self, newest: Newest) -> Answer:
+    def _answers_about(self, newest: Newest) -> list[Answer]:
         span = (max(newest.end - self.window, newest.begin), newest.end + 1e-6)
-        (window,) = list(windows_for(self.pipe.processor, newest.events, [span], self.kinds))[:1]
-        sample = Sample(0, (window.start, window.end), True, {"video": window.frames, "audio": window.audio})
-        if sample.empty:
-            face = " with a face in sight" if self.pipe.processor.crop_faces else ""
-            answer = unjudged(span, f"nothing{face}")
-        else:
-            (answer,) = self.pipe.judge([sample])
-            answer = self._before = self._smoothed(answer)
+        answers = self._whole(newest, span) if self.follower is None else self._people(newest, span)
+        answers = [self._smoothed(answer) for answer in answers]
         latency = time.monotonic() - newest.arrived
         self.status.latencies.append(latency)
         self.status.answers += 1
         self.status.dropped = self.recent.dropped
-        return answer | {"latency": latency}
+        return [answer | {"latency": latency} for answer in answers]
+
+    def _whole(self, newest: Newest, span: Span) -> list[Answer]:
+        window = next(windows_for(self.pipe.processor, newest.events, [span], self.kinds))
+        sample = Sample(0, span, True, {"video": window.frames, "audio": window.audio})
+        if sample.empty:
+            face = " with a face in sight" if self.pipe.processor.crop_faces else ""
+            return [unjudged(span, f"nothing{face}")]
+        return self.pipe.judge([replace(sample, fault=self.quality.fault(window.frames, window.audio))])
+
+    def _people(self, newest: Newest, span: Span) -> list[Answer]:
+        for event in newest.events:
+            if isinstance(event, Picture):
+                self.follower.look(event)
+        rate = self.pipe.processor.sampling_rate or 16_000
+        sounds = [event for event in newest.events if isinstance(event, Sound)]
+        window = Window(*span, None, sound_within(sounds, span, rate))
+        people, most = self.follower.people(window, self.frames, rate), self.follower.most
+        crowd = [CROWD.format(most=most)] if self.follower.crowd > most else []
+        answers = judge_each(self.pipe, window, people, self.quality, {}, crowd)
+        if not people and self.follower.seen > float("-inf"):
+            answers[0]["not_judged"] += f" for {newest.end - self.follower.seen:.0f} s"
+        return answers
 
     def _smoothed(self, answer: Answer) -> Answer:
         """With scores that are averaged with those before, and what follows of them."""
-        if self._before is None or not self.smoothing:
+        if "not_judged" in answer:
             return answer
+        before = self._before.get(answer.get("person"))
+        if before is not None and self.smoothing:
+            answer = self._averaged(answer, before)
+        self._before[answer.get("person")] = answer
+        return answer
+
+    def _averaged(self, answer: Answer, before: Answer) -> Answer:
         config = self.pipe.model.config
-        fitted, keep = config.calibration or {}, np.exp((self._before["end"] - answer["end"]) / self.smoothing)
+        fitted, keep = config.calibration or {}, np.exp((before["end"] - answer["end"]) / self.smoothing)
 
         def of(task: object, new: Answer, old: Answer) -> Answer:
             scores = {name: float(keep * old["scores"][name] + (1 - keep) * v) for name, v in new["scores"].items()}
             return verdict(task, scores, fitted.get(task.name))
 
         main, *further = config.tasks
-        smooth = answer | of(main, answer, self._before)
+        smooth = answer | of(main, answer, before)
         if further:
-            tasks = {task.name: (answer["tasks"][task.name], self._before["tasks"][task.name]) for task in further}
+            tasks = {task.name: (answer["tasks"][task.name], before["tasks"][task.name]) for task in further}
             smooth["tasks"] = {task.name: of(task, *tasks[task.name]) for task in further}
         return smooth
 
@@ -268,4 +317,6 @@ def show(live: Live, as_json: bool, synthetic: bool = False) -> None:
 def _line(answer: Answer) -> str:
     highest = sorted(answer["scores"].items(), key=lambda item: -item[1])[:3]
     said = ", ".join(f"{label} {score:.2f}" for label, score in highest)
-    return f"{answer['end']:8.1f} s  {answer.get('not_judged') or said}"
+    whom = f"person {answer['person']}: " if answer.get("person") else ""
+    said = f"not judged: {answer['not_judged']}" if "not_judged" in answer else said
+    return f"{answer['end']:8.1f} s  {whom}{said}{', speaks (estimate)' if answer.get('speaks') else ''}"

@@ -109,16 +109,48 @@ class Follower:
         self.tracks: list[Track] = []
         self.crowd = 0
         """The most faces that were in sight at once."""
+        self.seen = float("-inf")
+        """When a face was last in sight, s."""
+        self._count = 0
         self._looked = self._moved = float("-inf")
         self._grey: np.ndarray | None = None
 
     def watch(self, events: Iterable[Event]) -> Iterator[Event]:
         """Hand events on, having looked at the pictures among them."""
         for event in events:
-            if isinstance(event, Picture) and event.time >= self._moved + MOTION - 1e-3:
-                self._moved = event.time
-                self._see(event.time, upright(event.frame, None, None, event.pixel_width))
+            if isinstance(event, Picture):
+                self.look(event)
             yield event
+
+    def look(self, picture: Picture) -> None:
+        """Look at a picture, unless it comes too soon after the one before, or is none that is later."""
+        if picture.time >= self._moved + MOTION - 1e-3:
+            self._moved = picture.time
+            self._see(picture.time, upright(picture.frame, None, None, picture.pixel_width))
+
+    def people(self, window: Window, num_frames: int, rate: int) -> list[Person]:
+        """Who is in sight in a window; what was seen before it is forgotten.
+
+        Args:
+            window: with its sound, if there is any; none begins earlier than the one before.
+            num_frames: pictures of a person.
+            rate: Hz of the sound.
+        """
+        seen = []
+        for track in self.tracks:
+            track.sights = [sight for sight in track.sights if sight.time >= window.start]
+            track.motion = [entry for entry in track.motion if entry[0] >= window.start]
+            inside = [sight for sight in track.sights if sight.time < window.end]
+            if len(inside) >= min(FEWEST, max(1, int((window.end - window.start) / LOOK))):
+                if track.person is None:
+                    self._count += 1
+                    track.person = self._count
+                motion = [entry for entry in track.motion if entry[0] < window.end]
+                seen.append((track.person, inside, _speech(motion, window, rate)))
+        spoken = [speech for *_, speech in seen if speech is not None]
+        heard = bool(spoken) and _level(window.audio) > QUIET
+        first = max(spoken) if heard and max(spoken) >= TOGETHER else None
+        return [_person(*one, num_frames, window, first) for one in sorted(seen, key=lambda one: one[0])]
 
     def _see(self, time: float, image: np.ndarray) -> None:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -134,7 +166,7 @@ class Follower:
     def update(self, time: float, image: np.ndarray, faces: Sequence[Face]) -> None:
         """Go on with the faces of a frame."""
         faces = [face for face in faces if face.confidence >= MIN_CONFIDENCE and face.size >= SMALLEST]
-        self.crowd = max(self.crowd, len(faces))
+        self.crowd, self.seen = max(self.crowd, len(faces)), time if faces else self.seen
         self.tracks = [track for track in self.tracks if time - track.seen <= FORGET]
         pairs = _assigned([track.face for track in self.tracks], faces)
         for place, track in enumerate(self.tracks):
@@ -161,24 +193,9 @@ def people_in(
         num_frames: pictures of a person in a window.
         rate: Hz of the sound.
     """
-    count = 0
     options = {"num_frames": 1, "frame_size": SMALLEST, "sampling_rate": rate}
     for window in windows_of(follower.watch(events), spans, kinds, **options):
-        seen = []
-        for track in follower.tracks:
-            track.sights = [sight for sight in track.sights if sight.time >= window.start]
-            track.motion = [entry for entry in track.motion if entry[0] >= window.start]
-            inside = [sight for sight in track.sights if sight.time < window.end]
-            if len(inside) >= min(FEWEST, max(1, int((window.end - window.start) / LOOK))):
-                if track.person is None:
-                    count += 1
-                    track.person = count
-                motion = [entry for entry in track.motion if entry[0] < window.end]
-                seen.append((track.person, inside, _speech(motion, window, rate)))
-        spoken = [speech for *_, speech in seen if speech is not None]
-        heard = bool(spoken) and _level(window.audio) > QUIET
-        first = max(spoken) if heard and max(spoken) >= TOGETHER else None
-        yield window, [_person(*one, num_frames, window, first) for one in sorted(seen, key=lambda one: one[0])]
+        yield window, follower.people(window, num_frames, rate)
 
 
 def _person(

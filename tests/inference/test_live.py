@@ -11,7 +11,10 @@ from affecthub.hub import cli
 from affecthub.inference import live as live_module
 from affecthub.inference.live import Live
 from affecthub.inference.predict import load_pipeline
+from affecthub.media import people
 from affecthub.media.container import MediaError
+from affecthub.media.faces import Face
+from affecthub.media.quality import Quality
 from affecthub.media.recent import Recent
 from affecthub.media.windows import Sound, merged, pictures_of
 
@@ -26,6 +29,15 @@ def root(tmp_path_factory):
     write_long_clip(root / "clip.mp4", seconds=3, sound=3)
     remuxed(root / "clip.mp4", root / "clip.ts", 1)
     return root
+
+
+class Brightness:
+    """Sees two faces in dark pictures, the second a smaller one, and none in bright ones."""
+
+    def detect(self, image):
+        """By how bright it is: the clip goes from black to white."""
+        boxes = [(0, 0, 24, 24), (10, 0, 32, 20)] if image.mean() < 150 else []
+        return [Face(box, 0.99) for box in boxes]
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +70,21 @@ def test_scores_are_averaged_with_those_before(pipe, root):
     names = pipe.model.config.tasks[0].labels[:2]
     for end in (1.0, 2.0):
         answer = {"end": end, "scores": dict(zip(names, next(scores), strict=True))}
-        live._before = live._smoothed(answer)
+        answer = live._smoothed(answer)
     weight = np.exp(-0.5)
-    assert list(live._before["scores"].values()) == pytest.approx([weight, 1 - weight])
-    assert live._before["label"] == names[0]
+    assert list(answer["scores"].values()) == pytest.approx([weight, 1 - weight])
+    assert answer["label"] == names[0]
+
+
+def test_each_person_is_judged_live_and_a_face_that_is_gone_is_told_of(pipe, root, monkeypatch, capsys):
+    monkeypatch.setattr(people, "default_detector", Brightness)
+    live = Live(pipe, str(root / "clip.mp4"), rate=4, window_seconds=0.8, faces=2, quality=Quality(face_size=22))
+    live_module.show(live, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert "person 1: " in lines[0] and "not judged: face size 20 px, below 22" in "".join(lines)
+    assert "not judged: no face for 1 s" in lines[-1]
+    with pytest.raises(ValueError, match="judge people"):
+        Live(pipe, "0", quality=Quality(yaw=20))
 
 
 def test_the_newest_seconds_are_kept():
