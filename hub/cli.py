@@ -328,6 +328,9 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument("--model", required=True, metavar="DIR_OR_ID", help="model folder, or owner/name on the Hub")
     command.add_argument("--text", help="what is said in the file; or, without a file, the text to judge")
+    command.add_argument(
+        "--transcribe", metavar="ASR", help="model that hears what is said where no text and no subtitles say it"
+    )
     command.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
     command.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
     command.add_argument("--processes", type=int, default=1, metavar="N", help="each takes a file; default: 1")
@@ -557,6 +560,7 @@ def predict(options: argparse.Namespace) -> int:
     }
     asked = {"text": options.text, "window_seconds": options.window, "hop_seconds": options.hop}
     asked |= {"strict": options.strict, "limits": Limits.of(",".join(options.limit))}
+    asked |= {"transcribe": options.transcribe}
     asked |= {"quality": _quality(options), "faces": options.faces if options.people else None}
     pipe = None if options.processes > 1 and len(files) > 1 else load_pipeline(**loading)
     synthetic = is_synthetic(options.model, options.revision)

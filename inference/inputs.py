@@ -4,7 +4,7 @@ import io
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -78,8 +78,8 @@ class Reading:
     """Of what is taken."""
     quality: Quality = Quality()
     """What a window needs to be judged."""
-    subtitles: bool = False
-    """Whether subtitles in a file, or beside it, are its text where none is given."""
+    subtitles: bool | Callable[[HeldFile], list[Line]] = False
+    """Whether subtitles in a file, or beside it, are its text where none is given; or what gives its lines."""
 
     @property
     def asks_for_windows(self) -> bool:
@@ -324,7 +324,7 @@ def given_of(inputs: object, processor: Processor, stack: ExitStack, reading: Re
         video=video,
         frames=frames,
         **sound,
-        lines=subtitles_for(file) if subtitled else [],
+        lines=(subtitles_for if reading.subtitles is True else reading.subtitles)(file) if subtitled else [],
         text=_checked_text(inputs.get("text"), reading.limits),
         physio=_checked_physio(inputs.get("physio")),
         around=_around(inputs, processor, reading, notes),

@@ -6,7 +6,7 @@
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import GeneratorType
 from typing import Any, Protocol
 
@@ -19,10 +19,12 @@ from affecthub.inference.inputs import Reading, Sample, as_dictionary, check_win
 from affecthub.inference.model_check import check_loaded
 from affecthub.inference.onnx_model import OnnxModel
 from affecthub.inference.shared_frames import SharedFrames
+from affecthub.media.container import HeldFile
 from affecthub.media.faults import FAULTS
 from affecthub.media.for_processor import Processor, windows_for
 from affecthub.media.limits import Limits
 from affecthub.media.quality import Quality
+from affecthub.media.subtitles import Line
 from affecthub.media.windows import Picture, Sound, Span, merged, pictures_of, spans_of
 
 TASK = "affect-recognition"
@@ -147,7 +149,7 @@ class AffectRecognitionPipeline(Pipeline):
         strict: bool = False,
         limits: Limits | Mapping[str, float] | None = None,
         quality: Quality | Mapping[str, float] | None = None,
-        subtitles: bool = False,
+        subtitles: bool | Callable[[HeldFile], list[Line]] = False,
     ) -> Iterator[Answer]:
         """The answers of one input, each as soon as it is known; memory does not grow with the recording's length.
 
@@ -159,7 +161,8 @@ class AffectRecognitionPipeline(Pipeline):
             strict: whether a recording that is not whole is an error, rather than an answer with `warnings`.
             limits: those that shall differ, by name, as {"windows": 1000}; see docs/reliability.md.
             quality: what a window needs to be judged, by name, as {"sharpness": 5}; see docs/predict.md.
-            subtitles: whether those of a file, or of one beside it, are its text where none is given.
+            subtitles: whether those of a file, or of one beside it, are its text where none is given; or what gives
+                the lines of a file.
 
         Raises:
             ValueError: as a call.
@@ -224,7 +227,7 @@ class AffectRecognitionPipeline(Pipeline):
         strict: bool | None = None,
         limits: Limits | Mapping[str, float] | None = None,
         quality: Quality | Mapping[str, float] | None = None,
-        subtitles: bool | None = None,
+        subtitles: bool | Callable[[HeldFile], list[Line]] | None = None,
     ) -> tuple[dict, dict, dict]:
         given = {"window_seconds": window_seconds, "hop_seconds": hop_seconds, "strict": strict}
         given |= {"limits": limits, "quality": quality, "subtitles": subtitles}
@@ -286,7 +289,7 @@ def _reading(
     strict: bool = False,
     limits: Limits | Mapping[str, float] | None = None,
     quality: Quality | Mapping[str, float] | None = None,
-    subtitles: bool = False,
+    subtitles: bool | Callable[[HeldFile], list[Line]] = False,
 ) -> Reading:
     """How an input is read, of a caller's parameters; ValueError where they are none."""
     if not isinstance(strict, bool):

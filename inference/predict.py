@@ -1,6 +1,7 @@
 """What `affecthub predict` does: a model, files or a text -> answers -> a table, JSON or CSV, and a picture."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from affecthub.inference.model_check import check_example, check_files, explaini
 from affecthub.inference.onnx_model import OnnxModel
 from affecthub.inference.people import judge_people
 from affecthub.inference.pipeline_affect import TASK, AffectRecognitionPipeline, Answer
+from affecthub.inference.transcribe import transcribed
 from affecthub.media.container import HeldFile
 from affecthub.media.files import write_file
 from affecthub.media.forms import VERSION
@@ -136,6 +138,7 @@ def judge(
     limits: Limits | None = None,
     quality: Quality | None = None,
     faces: int | None = None,
+    transcribe: str | None = None,
 ) -> list[Answer]:
     """The answers of one file, with a text or its subtitles, or of a text alone; a long file shows its progress.
 
@@ -145,10 +148,13 @@ def judge(
         text: what is said in it.
         window_seconds, hop_seconds, strict, limits, quality: as the pipeline's `stream`.
         faces: judge each person in sight, as many at once; None: the recording as a whole.
+        transcribe: a model that hears what is said, where there are neither a text nor subtitles; None: nobody does.
 
     Raises:
         ValueError: as the pipeline.
     """
+    if transcribe is not None and "text" not in pipe.processor.modalities:
+        raise ValueError(f"this model takes {pipe.processor.modalities}, no text: leave --transcribe out.")
     local = file is not None and not is_address(file)
     held = HeldFile(file, limits) if local else file
     inputs = {"video": held, "text": text}
@@ -158,7 +164,8 @@ def judge(
     ) as bar:
         answers = []
         options = {"window_seconds": window_seconds, "hop_seconds": hop_seconds, "strict": strict}
-        options |= {"limits": Limits.of(limits), "quality": Quality.of(quality), "subtitles": True}
+        options |= {"limits": Limits.of(limits), "quality": Quality.of(quality)}
+        options |= {"subtitles": True if transcribe is None else partial(transcribed, model=transcribe)}
         stream = (
             judge_people(pipe, inputs, Reading(**options), faces)
             if faces is not None
