@@ -6,20 +6,22 @@ of a window after it. `MODEL_ID` names the model: a repository on the Hub or a f
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from functools import partial
 from html import escape
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
 from huggingface_hub import ModelCard
 from transformers import Pipeline, pipeline
 
 if __package__:  # in the package that writes the Space, where they lie in rooms of theirs
     from ...evaluation.emotion_colours import colours_of
-    from .answer_page import Answer, details, mean_scores, verdict
+    from .answer_page import Answer, details, mean_scores, score_table, verdict, written
 else:
-    from answer_page import Answer, details, mean_scores, verdict
+    from answer_page import Answer, details, mean_scores, score_table, verdict, written
     from emotion_colours import colours_of
 
 MODEL_ID = os.environ.get("MODEL_ID", "owner/name")
@@ -89,6 +91,20 @@ EXAMPLES = HERE / "examples"
 
 EXAMPLES_NOTE = "Examples: drawn faces with computed voices, no people"
 
+EVERY = 0.5
+"""s from one answer about the camera to the next."""
+
+WATCHED = 4.0
+"""s of the camera that an answer is about."""
+
+WATCHING = f"""<p>Start the camera: every {EVERY:g} s the answer about its last {WATCHED:g} s will stand here, for
+{WORK_SECONDS} s. Without sound; pictures are only looked at, and none is kept.</p>"""
+
+JUDGED_LIVE = f"<p>Judged by the pictures of the last {WATCHED:g} s.</p>"
+
+Seen = tuple[float, np.ndarray]
+"""A picture of the camera, and when it came, s."""
+
 Shown = tuple[gr.HTML | str, gr.HTML]
 """What the page shows of an answer: the verdict, and table, timeline and downloads."""
 
@@ -105,33 +121,66 @@ def open_page(model_id: str = MODEL_ID, examples: Path = EXAMPLES) -> gr.Blocks:
         ValueError: the folder is no model with its pipeline.
     """
     pipe = pipeline(model=model_id, trust_remote_code=True)
-    takes = pipe.processor.modalities
     title = f"Emotion in a clip, as {name_of(model_id)} labels it"
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as page:
         gr.Markdown(introduction(model_id, title))
-        with gr.Row():
-            with gr.Column(min_width=320):
-                clip = clip_input(takes)
-                words = gr.Textbox(label="What is said (optional)", lines=2, max_length=2000, visible="text" in takes)
-                before = gr.Textbox(
-                    label="What was said before (optional)",
-                    info="A line a turn, the oldest first; a name and a colon, here and above, say who speaks.",
-                    lines=3,
-                    max_length=4000,
-                    visible="text" in takes and pipe.processor.turns_before > 0,
-                )
-                button = gr.Button("Predict", variant="primary")
-                if "video" in takes and (examples / "lines.json").is_file():
-                    lines = json.loads((examples / "lines.json").read_text(encoding="utf-8"))
-                    given = [[str(examples / name), line] for name, line in lines.items()]
-                    gr.Examples(given, [clip, words], label=EXAMPLES_NOTE, cache_examples=False)
-            with gr.Column(min_width=320):
-                said = gr.HTML("<p>The answer will stand here.</p>", elem_id="verdict", container=True, padding=True)
-        more = gr.HTML(visible=False, elem_id="answer", container=True, padding=True)
+        with gr.Tabs():
+            with gr.Tab("A clip"):
+                clip_tab(pipe, examples)
+            if "video" in pipe.processor.modalities:
+                with gr.Tab("Camera, live"):
+                    camera_tab(pipe)
         gr.Markdown(LIMITS)
-        given = [clip, words, before]
-        button.click(partial(judge, pipe), given, [said, more], api_visibility="private", show_progress_on=said)
     return page.queue(max_size=WAITING, default_concurrency_limit=AT_ONCE)
+
+
+def clip_tab(pipe: Pipeline, examples: Path) -> None:
+    """A clip, or words, and the answer to it."""
+    takes = pipe.processor.modalities
+    with gr.Row():
+        with gr.Column(min_width=320):
+            clip = clip_input(takes)
+            words = gr.Textbox(label="What is said (optional)", lines=2, max_length=2000, visible="text" in takes)
+            before = gr.Textbox(
+                label="What was said before (optional)",
+                info="A line a turn, the oldest first; a name and a colon, here and above, say who speaks.",
+                lines=3,
+                max_length=4000,
+                visible="text" in takes and pipe.processor.turns_before > 0,
+            )
+            button = gr.Button("Predict", variant="primary")
+            if "video" in takes and (examples / "lines.json").is_file():
+                lines = json.loads((examples / "lines.json").read_text(encoding="utf-8"))
+                given = [[str(examples / name), line] for name, line in lines.items()]
+                gr.Examples(given, [clip, words], label=EXAMPLES_NOTE, cache_examples=False)
+        with gr.Column(min_width=320):
+            said = gr.HTML("<p>The answer will stand here.</p>", elem_id="verdict", container=True, padding=True)
+    more = gr.HTML(visible=False, elem_id="answer", container=True, padding=True)
+    given = [clip, words, before]
+    button.click(partial(judge, pipe), given, [said, more], api_visibility="private", show_progress_on=said)
+
+
+def camera_tab(pipe: Pipeline) -> None:
+    """The visitor's camera, and beside it what the model makes of the last seconds, again and again."""
+    with gr.Row():
+        with gr.Column(min_width=320):
+            options = gr.WebcamOptions(mirror=False)
+            camera = gr.Image(
+                label="Camera", sources=["webcam"], streaming=True, format="jpeg", webcam_options=options
+            )
+        with gr.Column(min_width=320):
+            now = gr.HTML(WATCHING, elem_id="now", container=True, padding=True)
+    seen = gr.State([])
+    camera.stream(
+        partial(watch, pipe),
+        [camera, seen],
+        [now, seen],
+        stream_every=EVERY,
+        time_limit=WORK_SECONDS,
+        concurrency_limit=AT_ONCE,
+        show_progress="hidden",
+        api_visibility="private",
+    )
 
 
 def name_of(model_id: str) -> str:
@@ -194,6 +243,29 @@ def judge(pipe: Pipeline, clip: str | None, words: str | None, before: str | Non
             return
         windows[-1]["warnings"] = [*windows[-1]["warnings"], reason]
     yield shown(pipe, windows)
+
+
+def watch(pipe: Pipeline, picture: np.ndarray | None, seen: list[Seen]) -> tuple[str, list[Seen]]:
+    """What the model makes of the last seconds of a camera, as HTML, and these seconds.
+
+    Args:
+        pipe: the model's own.
+        picture: the newest, uint8 (height, width, 3); None: the camera is off.
+        seen: those before it.
+    """
+    if picture is None:
+        return WATCHING, []
+    now = time.monotonic()
+    seen = [*((moment, frame) for moment, frame in seen if now - moment < WATCHED), (now, picture)]
+    config = pipe.model.config
+    try:
+        answer = pipe({"frames": [frame for _, frame in seen]})
+    except pipe.faults as error:
+        return f"<p><strong>Not judged:</strong> {escape(' '.join(str(error).split()))}</p>", seen
+    scores = mean_scores([answer["scores"]])
+    (first, score), kind = next(iter(scores.items())), config.problem_type
+    table = score_table(kind, scores, {}, colours_of(list(answer["scores"])))
+    return f"<h2>{escape(first)}: {written(kind, score)}</h2>{table}{JUDGED_LIVE}", seen
 
 
 def turn_of(line: str) -> dict[str, str]:

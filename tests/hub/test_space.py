@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import gradio
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import SpaceCard
@@ -109,6 +110,19 @@ def test_words_alone_will_do(pipe):
     sentence, more = last(app.judge(pipe, None, "hello"))
     assert "Judged by text." in sentence and "No video" in sentence
     assert not windows_of(more)
+
+
+def test_the_last_seconds_of_a_camera_are_judged(pipe, monkeypatch):
+    picture, seen = np.full((48, 64, 3), 90, np.uint8), []
+    clock = iter([0.0, 3.0, 5.0])
+    monkeypatch.setattr(app.time, "monotonic", lambda: next(clock))
+    for _ in range(3):
+        said, seen = app.watch(pipe, picture, seen)
+    assert [moment for moment, _ in seen] == [3.0, 5.0]
+    best = max((answer := pipe({"frames": [picture, picture]}))["scores"], key=answer["scores"].get)
+    assert f"<h2>{best}: {100 * answer['scores'][best]:.1f} %</h2>" in said
+    assert app.watch(pipe, None, seen) == (app.WATCHING, [])
+    assert "Not judged" in app.watch(pipe, picture[..., :1], [])[0]
 
 
 def test_a_path_in_the_box_for_words_is_words(pipe, clip):

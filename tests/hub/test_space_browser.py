@@ -46,6 +46,11 @@ const button = [...document.querySelectorAll("button")].find(named);
 button?.click();
 return !!button;
 """
+OPEN_CAMERA = """
+const tab = [...document.querySelectorAll("[role=tab]")].find(tab => tab.innerText.includes("Camera"));
+tab?.click();
+return !!tab;
+"""
 AXE = """
 const done = arguments[arguments.length - 1];
 document.body.classList.toggle("dark", arguments[0]);
@@ -167,6 +172,13 @@ def press(page):
     return until(lambda: next((text for text in [text_of(page, "verdict")] if JUDGED in text or REFUSED in text), ""))
 
 
+def obstacles(page):
+    """What axe-core finds that is serious, light and dark."""
+    axe = pytest.importorskip("axe_core_python", reason="axe-core is not installed")
+    page.execute_script((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    return [fault for dark in (False, True) for fault in page.execute_async_script(AXE, dark)]
+
+
 def foreign_requests(page, address):
     """Addresses that the page asked for elsewhere; the browser's own pages do not count."""
     entries = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
@@ -198,10 +210,7 @@ def test_a_long_clip_has_a_timeline(page, tmp_path):
     assert text_of(page, "at").startswith("5 to 10 s: ")
     assert page.execute_script(CLICK_STRIP) == 30 and text_of(page, "at").startswith("30 to 32 s: ")
     assert page.find_element("id", "verdict").get_attribute("aria-live") == "polite"
-    axe = pytest.importorskip("axe_core_python", reason="axe-core is not installed")
-    page.execute_script((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
-    for dark in (False, True):
-        assert page.execute_async_script(AXE, dark) == []
+    assert obstacles(page) == []
 
 
 @pytest.mark.parametrize("page", ["desktop"], indirect=True)
@@ -231,6 +240,17 @@ def test_a_file_that_is_no_clip_is_a_sentence(page, tmp_path):
     answer = ask(page, tmp_path / "notes.mp4")
     assert answer.startswith("No answer: notes.mp4: not a media file") and str(tmp_path) not in answer
     assert "Traceback" not in page.find_element("tag name", "body").text
+
+
+@pytest.mark.parametrize("page", ["phone"], indirect=True)
+def test_the_camera_is_judged_live(page):
+    until(lambda: page.execute_script(OPEN_CAMERA))
+    click(page, "Access Webcam")
+    click(page, "capture photo")
+    until(lambda: "Judged by the pictures of the last 4 s." in text_of(page, "now"))
+    assert all(emotion in text_of(page, "now") for emotion in EMOTIONS)
+    assert obstacles(page) == []
+    click(page, "Stop")
 
 
 @pytest.mark.parametrize("page", ["phone"], indirect=True)
