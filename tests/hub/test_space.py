@@ -114,7 +114,7 @@ def test_words_alone_will_do(pipe):
 
 def test_the_last_seconds_of_a_camera_are_judged(pipe, monkeypatch):
     picture, seen = np.full((48, 64, 3), 90, np.uint8), []
-    clock = iter([0.0, 3.0, 5.0])
+    clock = iter([0.0, 3.0, 5.0, 5.5])
     monkeypatch.setattr(app.time, "monotonic", lambda: next(clock))
     for _ in range(3):
         said, seen = app.watch(pipe, picture, seen)
