@@ -77,14 +77,16 @@ class OnnxModel(nn.Module):
         except Exception as error:  # onnxruntime's own, each a class of its own
             said = " ".join(str(error).split())
             raise ValueError(f"{path} is broken ({said:.200}); {_make(name_or_path, path.name)}.") from error
-        stated = self.session.get_modelmeta().custom_metadata_map.get(METADATA)
-        if stated is None:
-            raise ValueError(f"{path}: no graph that this package exported; {_make(name_or_path, path.name)}.")
-        told = json.loads(stated)
-        self.weights: dict[str, str] = told["weights"]
-        self.modalities: dict[str, list[str]] = told["modalities"]
-        self.shapes: dict[str, list[int]] = told["shapes"]
-        self.dtypes = {entry.name: DTYPES[entry.type] for entry in self.session.get_inputs()}
+        try:
+            told = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA])
+            self.weights: dict[str, str] = dict(told["weights"])
+            self.modalities: dict[str, list[str]] = dict(told["modalities"])
+            self.shapes: dict[str, list[int]] = dict(told["shapes"])
+            self.dtypes = {entry.name: DTYPES[entry.type] for entry in self.session.get_inputs()}
+        except (LookupError, TypeError, ValueError, RecursionError):
+            raise ValueError(
+                f"{path}: no graph that this package exported; {_make(name_or_path, path.name)}."
+            ) from None
         self.outputs = [entry.name for entry in self.session.get_outputs()]
 
     @classmethod

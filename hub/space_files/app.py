@@ -97,6 +97,9 @@ EVERY = 0.5
 WATCHED = 4.0
 """s of the camera that an answer is about."""
 
+MOST_PIXELS = 4_096_000
+"""Of a picture of the camera: those of the last seconds are held, for every visitor."""
+
 WATCHING = f"""<p>Start the camera: every {EVERY:g} s the answer about its last {WATCHED:g} s will stand here, for
 {WORK_SECONDS} s. Without sound; pictures are only looked at, and none is kept.</p>"""
 
@@ -255,6 +258,8 @@ def watch(pipe: Pipeline, picture: np.ndarray | None, seen: list[Seen]) -> tuple
     """
     if picture is None:
         return WATCHING, []
+    if picture.shape[0] * picture.shape[1] > MOST_PIXELS:
+        return f"<p><strong>Not judged:</strong> the camera's pictures have over {MOST_PIXELS:,} pixels.</p>", []
     now = time.monotonic()
     seen = [*((moment, frame) for moment, frame in seen if now - moment < WATCHED), (now, picture)]
     config = pipe.model.config

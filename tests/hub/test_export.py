@@ -169,6 +169,14 @@ def foreign_graph(folder):
     (folder / CHECK_FILE).unlink()
 
 
+def other_notes(folder):
+    """What the graph says of itself is no JSON."""
+    graph = onnx.load(folder / ONNX_FILES["onnx"])
+    graph.metadata_props[0].value = '{"weights": '
+    onnx.save(graph, folder / ONNX_FILES["onnx"])
+    (folder / CHECK_FILE).unlink()
+
+
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
@@ -176,6 +184,7 @@ def foreign_graph(folder):
         (cut_without_digest, "model.onnx is broken"),
         (other_weights, "model.onnx was exported from other weights than the model's; make it by `affecthub export"),
         (foreign_graph, "model.onnx: no graph that this package exported"),
+        (other_notes, "model.onnx: no graph that this package exported"),
         (lambda folder: shutil.rmtree(folder / "onnx"), "carries no onnx/model.onnx; make it by `affecthub export"),
     ],
 )

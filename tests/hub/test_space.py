@@ -123,6 +123,8 @@ def test_the_last_seconds_of_a_camera_are_judged(pipe, monkeypatch):
     assert f"<h2>{best}: {100 * answer['scores'][best]:.1f} %</h2>" in said
     assert app.watch(pipe, None, seen) == (app.WATCHING, [])
     assert "Not judged" in app.watch(pipe, picture[..., :1], [])[0]
+    said, seen = app.watch(pipe, np.zeros((2000, 3000, 3), np.uint8), seen)
+    assert "have over 4,096,000 pixels" in said and seen == []
 
 
 def test_a_path_in_the_box_for_words_is_words(pipe, clip):
