@@ -1,9 +1,10 @@
 """Which copies of a frame the audit finds, and which different frames it takes for copies.
 
-    python benchmarks/planted_leaks.py [PICTURE_OR_VIDEO ...] [--speed 10000]
+    python benchmarks/planted_leaks.py [PICTURE_OR_VIDEO ...] [--recordings VIDEO ...] [--speed 10000]
 
 Frames are scikit-image's photographs (of the dev dependencies), its 100 faces of as many people, and whatever is
-named; of a video the frame at two fifths. Clean frames are those faces and, of the photographs, pieces that do not
+named; of a video the frame at two fifths. With --recordings, each second of some videos is a recording of five frames,
+of which at least one is to be found. Clean frames are those faces and, of the photographs, pieces that do not
 overlap; frames in which the audit sees no picture to recognise are counted and left out.
 """
 
@@ -17,7 +18,7 @@ import numpy as np
 import skimage.data
 
 from affecthub.evaluation.frame_signatures import MIN_CORRELATION, frame_signature, nearest_frames
-from affecthub.media.container import MediaError
+from affecthub.media.container import MediaError, probe
 from affecthub.media.decode import read_clip
 from affecthub.media.pictures import read_picture
 
@@ -168,6 +169,30 @@ def clean_frames(photos: Iterable[np.ndarray]) -> list[np.ndarray]:
     return [*faces, *(piece for photo in photos for piece in pieces(photo))]
 
 
+def of_recordings(videos: Sequence[str]) -> None:
+    """Print, of each kind, the recordings of which a copy of at least one frame is found in the video it is from."""
+    frames, places = [], []  # of each frame its video and second
+    for number, path in enumerate(videos):
+        for second in range(int(probe(path).duration)):
+            clip = read_clip(path, num_frames=5, start=float(second), max_seconds=1.0, audio=False)
+            frames += [fitted(frame) for frame in clip.frames]
+            places += [(number, second)] * 5
+    known = [
+        (place, signed) for place, frame in zip(places, frames, strict=True) if (signed := frame_signature(frame))
+    ]
+    print(f"{len({*places})} recordings of {len(videos)} videos\n| kind | found |\n|---|---:|")
+    for kind, change in KINDS.items():
+        copies = [frame_signature(np.ascontiguousarray(change(frame))) for frame in frames]
+        pairs = [(place, copy) for place, copy in zip(places, copies, strict=True) if copy]
+        matches = nearest_frames([signature for _, signature in known], [copy for _, copy in pairs])
+        found = {
+            place
+            for (place, _), near, copied in zip(pairs, matches.nearest, matches.duplicate, strict=True)
+            if copied and known[near][0][0] == place[0]
+        }
+        print(f"| {kind} | {len(found)} of {len({*places})} |", flush=True)
+
+
 def speed(count: int) -> None:
     """Seconds to sign and to compare, four fifths with the rest."""
     frames = [cv2.resize(RNG.integers(0, 256, (9, 12, 3), dtype=np.uint8), (224, 224)) for _ in range(200)]
@@ -186,6 +211,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="*", help="pictures and videos")
+    parser.add_argument("--recordings", nargs="+", default=[], help="videos, each second of which is a recording")
     parser.add_argument("--speed", type=int, default=0, help="time so many frames, too")
     options = parser.parse_args()
     photos = photographs(options.paths)
@@ -214,6 +240,8 @@ def main() -> None:
         f"{len(clean):,} clean frames, {len(others):,} with a picture to recognise: "
         f"{int((found >= MIN_CORRELATION).sum())} alarms; the most alike correlate by {found.max():.3f}"
     )
+    if options.recordings:
+        of_recordings(options.recordings)
     if options.speed:
         speed(options.speed)
 

@@ -76,9 +76,10 @@ TRIED = 3
 MIN_CORRELATION = 0.94
 """Of the details of two near-duplicates; see docs/reliability.md for what it finds, and what it was measured on."""
 
-LIMITS = {"scale": (0.7, 1.4), "stretch": 1.3, "turn": 0.45, "shift": 0.15, "outside": 0.04}
-"""Of the transform between two copies: scale; ratio of the scales in two directions; off-diagonal entries; shift of
-the middle, and how far the compared part may reach outside, of the side."""
+LIMITS = {"scale": (0.7, 1.4), "stretch": 1.3, "turned": 1.42, "turn": 0.45, "shift": 0.15, "outside": 0.04}
+"""Of the transform between two copies: scale; ratio of the scales in two directions, and of one that turns, which
+stretches the thumbnail of a wide frame; off-diagonal entries; shift of the middle, and how far the compared part may
+reach outside, of the side."""
 
 
 def _views() -> list[tuple[np.ndarray, np.ndarray]]:
@@ -312,10 +313,11 @@ def _plausible(matrix: np.ndarray) -> bool:
     centre = matrix[:, :2] @ np.full(2, (GRID - 1) / 2) + matrix[:, 2] - (SIDE - 1) / 2
     corners = np.array(list(product((0, GRID - 1), repeat=2))) @ matrix[:, :2].T + matrix[:, 2]
     outside = max(-corners.min(), corners.max() - (SIDE - 1)) / SIDE
+    turns = linear[0, 1] * linear[1, 0] * np.linalg.det(linear) < 0
     return bool(
         low <= least
         and most <= high
-        and most <= LIMITS["stretch"] * least
+        and most <= LIMITS["turned" if turns else "stretch"] * least
         and max(abs(linear[0, 1]), abs(linear[1, 0])) <= LIMITS["turn"]
         and abs(centre).max() <= LIMITS["shift"] * SIDE
         and outside <= LIMITS["outside"]
