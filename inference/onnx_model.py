@@ -196,5 +196,8 @@ def _digest(folder: Path, name: str) -> str | None:
 
 
 def _make(model: str | Path, name: str) -> str:
-    """How a graph is made."""
-    return f"make it by `affecthub export {model} --to onnx{' --int8' if 'int8' in name else ''}`"
+    """How a graph is made: in the folder itself, or in a copy of what lies on the Hub."""
+    command = f"affecthub export {{}} --to onnx{' --int8' if 'int8' in name else ''}"
+    if Path(model).is_dir():
+        return f"make it by `{command.format(model)}`"
+    return f"make it in a copy: `hf download {model} --local-dir COPY`, then `{command.format('COPY')}`"
