@@ -108,7 +108,8 @@ def test_every_kind_has_its_metrics_baseline_and_intervals(kind, cases, results,
     names = [row.name for row in metric_rows(scores)]
     assert names[: len(expected)] == [METRICS[name].title for name in expected]
     results["results"] = {"test": {"task": scores}}
-    assert json.loads(write_results(results, tmp_path / "m.json").read_text(encoding="utf-8")) == results
+    kept = json.loads(write_results(results, tmp_path / "m.json").read_text(encoding="utf-8"))
+    assert kept == {"version": 1, **results}
     assert all(f"\n{name} " in results_table(results) for name in names)
 
 

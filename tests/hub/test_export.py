@@ -66,7 +66,7 @@ def test_every_architecture_answers_as_in_pytorch(name, tmp_path):
     write_graph(tmp_path / "model.onnx", model, long, short, weights={})
     exported = OnnxModel(tmp_path / "model.onnx", config, "here")
     several = len(config.modalities) > 1
-    for batch, size in itertools.product((long, short), (1, 3)):
+    for batch, size in ((long, 3), (short, 1)):
         for held in itertools.chain(*(itertools.combinations(batch, n) for n in range(1, len(batch) + 1))):
             inputs = {key: value[:size] for name in held for key, value in batch[name].items()}
             if len(held) > 1:  # sample 0 lacks the first of them, and so on

@@ -47,7 +47,8 @@ def test_csv_has_every_score_and_those_of_further_tasks_by_their_name():
 
 def test_json_has_everything():
     answers = json.loads(render(JUDGED, "json", "model"))
-    assert answers == {"model": "model", "inputs": [{"input": "a/clip.mp4", "answers": [ANSWER]}]}
+    stated = {"version": 1, "synthetic": False, "model": "model"}
+    assert answers == {**stated, "inputs": [{"input": "a/clip.mp4", "answers": [ANSWER]}]}
 
 
 def test_the_table_has_a_column_a_task_whatever_it_is_called():

@@ -14,9 +14,7 @@ VARIANTS = {
     "unimodal_text": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["text"], **kw}),
     "unimodal_audio": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["audio"], **kw}),
     "unimodal_cnn2d": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["audio"], **CNN2D, **kw}),
-    "trimodal_cnn2d": lambda **kw: tiny_config("trimodal_ensemble", **{**CNN2D, **kw}),
     "unimodal_w2v_bert": lambda **kw: tiny_config("unimodal_baseline", **{"modalities": ["audio"], **W2V_BERT, **kw}),
-    "trimodal_w2v_bert": lambda **kw: tiny_config("trimodal_ensemble", **{**W2V_BERT, **kw}),
     "unimodal_functionals": lambda **kw: tiny_config(
         "unimodal_baseline", **{"modalities": ["audio"], **FUNCTIONALS, **kw}
     ),

@@ -8,6 +8,10 @@ import torch
 from transformers import AutoModel, AutoModelForVideoClassification
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from affecthub.architectures import PROCESSORS
+
+from .conftest import CONFIGS
+
 
 def build(config, **kwargs):
     torch.manual_seed(0)
@@ -297,6 +301,9 @@ def mixed_batch(config, inputs_for, rows=4):
     return {key: value[:rows] for key, value in inputs.items()}
 
 
+@pytest.mark.parametrize(
+    "make_config", [name for name in CONFIGS if name in PROCESSORS or name.startswith("unimodal")], indirect=True
+)
 def test_it_is_compiled_whole(make_config, inputs_for):
     config = make_config()
     model = build(config).eval()

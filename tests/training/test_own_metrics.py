@@ -69,7 +69,8 @@ def trained(said, tmp_path):
         results = evaluate(trainer, predictions, data, corpus, recipe, [])
         save_run(tmp_path / "model", Finished(trainer, model, processor, corpus, recipe, results, 1.0))
         kept = json.loads((tmp_path / "model" / "metrics.json").read_text(encoding="utf-8"))
-        assert kept == results | {"data": results["data"] | {"name": "own data"}}  # a folder's name may be somebody's
+        renamed = {"data": results["data"] | {"name": "own data"}}  # a folder's name may be somebody's
+        assert kept == {"version": 1, **results, **renamed}
         return results, trainer, (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
 
     return train
