@@ -5,7 +5,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ import av.stream
 import av.video
 import cv2
 
+from .boxes import LARGEST_TRACK, track_numbers
 from .limits import Limits, default_limits, too_much
 
 logger = logging.getLogger(__name__)
@@ -271,7 +272,8 @@ def open_media(
         return source.take(time_limit)
     limits = limits or default_limits()
     time_limit = limits.reading_seconds if time_limit is None else time_limit
-    check_file(source, limits)
+    size = check_file(source, limits)
+    _check_tracks(source, size)
     options = {"protocol_whitelist": "file", "max_pixels": str(limits.pixels)}
     try:
         # An absolute path, because FFmpeg takes what stands before a colon in a relative one for a protocol; and with
@@ -292,6 +294,17 @@ def open_media(
         container.close()
         raise MediaError(f"{name_of(source)}: a list of other files ({container.format.name}); pass the media itself")
     return container
+
+
+def _check_tracks(source: str | Path | BinaryIO, size: int | None) -> None:
+    """MediaError for a number of a track that would keep FFmpeg counting."""
+    try:
+        with open(source, "rb") if isinstance(source, str | Path) else nullcontext(source) as file:
+            largest = max(track_numbers(file, size), default=0) if size else 0
+    except OSError:  # told where it is opened
+        return
+    if largest > LARGEST_TRACK:
+        raise MediaError(f"{name_of(source)}: is damaged (a track of number {largest:,}); convert it, or get it again")
 
 
 def check_file(source: str | Path | BinaryIO, limits: Limits | None = None) -> int | None:

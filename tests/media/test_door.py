@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import time
 import zlib
 from fractions import Fraction
 
@@ -76,6 +77,20 @@ def test_a_length_that_a_header_states_is_a_claim(stated, large, render, monkeyp
     assert duration_of(held) == pytest.approx(2.0, abs=0.1)
     if abs(stated) < 1e11:
         assert held.warnings == [f"it holds {duration_of(held):.2f} s of the {stated:,.10g} s that its header states"]
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_track_s_number_that_ffmpeg_would_count_up_to(in_memory, render):
+    path = render()
+    content = bytearray(path.read_bytes())
+    place = content.index(b"tkhd") + 16
+    assert content[place - 12] == 0 and content[place : place + 4] == b"\0\0\0\1"
+    content[place] = 0x80
+    path.write_bytes(content)
+    began = time.monotonic()
+    with pytest.raises(MediaError, match=r"is damaged \(a track of number 2,147,483,649\); convert it"):
+        duration_of(io.BytesIO(content) if in_memory else path)
+    assert time.monotonic() - began < 5
 
 
 def test_what_is_stamped_later_than_a_recording_lasts_is_left_out(tmp_path):
