@@ -19,7 +19,7 @@ import av.stream
 import av.video
 import cv2
 
-from .boxes import LARGEST_TRACK, track_numbers
+from .boxes import LARGEST_TRACK, largest_run, track_numbers
 from .limits import Limits, default_limits, too_much
 
 logger = logging.getLogger(__name__)
@@ -297,12 +297,18 @@ def open_media(
 
 
 def _check_tracks(source: str | Path | BinaryIO, size: int | None) -> None:
-    """MediaError for a number of a track that would keep FFmpeg counting."""
+    """MediaError for a number of a track, or of its samples, that would keep FFmpeg counting or fill the memory."""
+    if not size:
+        return
     try:
         with open(source, "rb") if isinstance(source, str | Path) else nullcontext(source) as file:
-            largest = max(track_numbers(file, size), default=0) if size else 0
+            largest, samples = max(track_numbers(file, size), default=0), largest_run(file, size)
     except OSError:  # told where it is opened
         return
+    if samples > size:
+        raise MediaError(
+            f"{name_of(source)}: is damaged ({samples:,} samples in {size:,} bytes); convert it, or get it again"
+        )
     if largest > LARGEST_TRACK:
         raise MediaError(f"{name_of(source)}: is damaged (a track of number {largest:,}); convert it, or get it again")
 

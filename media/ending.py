@@ -48,7 +48,7 @@ def _missing(container: av.container.InputContainer, file: BinaryIO) -> int:
         end = _stated_end(container.format.name, file, size)
     except (OSError, struct.error, IndexError):  # no file of a fixed size, or of another structure
         return 0
-    ends = [entry.pos + entry.size for stream in container.streams for entry in list(stream.index_entries)[-1:]]
+    ends = [entry.pos + entry.size for stream in container.streams for entry in stream.index_entries[-1:]]
     missing = max([0, *ends, end or 0]) - size
     return missing if missing > SLACK else 0
 

@@ -176,7 +176,7 @@ def _believable(container: av.container.InputContainer, stated: float, limits: L
     if not 0 < stated <= limits.recording_seconds or not container.format.name.startswith("mov"):
         return False
     begin = (container.start_time or 0) / av.time_base
-    ends = [float(entry.timestamp * s.time_base) for s in container.streams for entry in list(s.index_entries)[-1:]]
+    ends = [float(entry.timestamp * s.time_base) for s in container.streams for entry in s.index_entries[-1:]]
     return bool(ends) and abs(max(ends) - begin - stated) <= max(1.0, 0.01 * stated)
 
 

@@ -19,6 +19,8 @@ from affecthub.media.frames import sample_frames
 from affecthub.media.limits import Limits
 from affecthub.media.windows import check_spans, duration_of, events_of
 
+from ..fuzz.media_cases import whole
+
 FORMS = {
     "clip.mp4": {"movflags": "faststart"},
     "frag.mp4": {"movflags": "frag_keyframe+empty_moov"},
@@ -91,6 +93,15 @@ def test_a_track_s_number_that_ffmpeg_would_count_up_to(in_memory, render):
     with pytest.raises(MediaError, match=r"is damaged \(a track of number 2,147,483,649\); convert it"):
         duration_of(io.BytesIO(content) if in_memory else path)
     assert time.monotonic() - began < 5
+
+
+def test_samples_that_no_file_of_its_size_holds(tmp_path):
+    content = bytearray(whole("fragments"))
+    place = content.rindex(b"trun") + 8
+    content[place : place + 4] = (83_886_085).to_bytes(4, "big")  # of which FFmpeg makes 2 GB
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(MediaError, match=r"a.mp4: is damaged \(83,886,085 samples in [0-9,]+ bytes\)"):
+        duration_of(tmp_path / "a.mp4")
 
 
 def test_what_is_stamped_later_than_a_recording_lasts_is_left_out(tmp_path):
