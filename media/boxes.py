@@ -16,10 +16,7 @@ STARTS = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide"
 
 def track_numbers(file: BinaryIO, size: int) -> Iterator[int]:
     """Numbers of the tracks that a file states (8.3.2); none of a file of another kind. Its place is moved."""
-    file.seek(0)
-    if file.read(8)[4:] not in STARTS:
-        return
-    for start, end in _within(file, b"moov", 0, size):
+    for start, end in _outermost(file, b"moov", size):
         for track in _within(file, b"trak", start, end):
             for head, _ in _within(file, b"tkhd", *track):
                 file.seek(head)
@@ -31,16 +28,20 @@ def track_numbers(file: BinaryIO, size: int) -> Iterator[int]:
 
 def largest_run(file: BinaryIO, size: int) -> int:
     """The most samples that a fragment states of one track (8.8.8); 0 of a file without. Its place is moved."""
-    file.seek(0)
-    if file.read(8)[4:] not in STARTS:
-        return 0
     most = 0
-    for fragment in _within(file, b"moof", 0, size):
+    for fragment in _outermost(file, b"moof", size):
         for track in _within(file, b"traf", *fragment):
             for run, _ in _within(file, b"trun", *track):
                 file.seek(run + 4)
                 most = max(most, int.from_bytes(file.read(4), "big"))
     return most
+
+
+def _outermost(file: BinaryIO, kind: bytes, size: int) -> Iterator[tuple[int, int]]:
+    """`_within` a whole file; nothing of one of another kind."""
+    file.seek(0)
+    if file.read(8)[4:] in STARTS:
+        yield from _within(file, kind, 0, size)
 
 
 def _within(file: BinaryIO, kind: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:

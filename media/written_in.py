@@ -64,14 +64,10 @@ def _of_picture(image: Image.Image) -> list[str]:
 def _said(info: Mapping) -> list[str]:
     """Of what Pillow found beside EXIF."""
     named = {"xmp": "XMP", "photoshop": "IPTC"}
-    texts = [
-        str(name) for name, value in info.items() if isinstance(value, str) and not _OF_PICTURES.fullmatch(str(name))
+    comment = info.get("comment")
+    texts = [str(name) for name, value in info.items() if isinstance(value, str)]
+    return [
+        *(name for name in texts if not _OF_PICTURES.fullmatch(name)),
+        *(said for name, said in named.items() if name in info),
+        *(["comment"] if isinstance(comment, bytes) and comment and not _PROGRAM.match(comment) else []),
     ]
-    comment = info.get("comment", b"")
-    comment = comment if isinstance(comment, bytes) else b""
-    held = [said for name, said in named.items() if name in info]
-    return (
-        [name for name in texts if not _OF_PICTURES.fullmatch(name)]
-        + held
-        + (["comment"] if comment and not _PROGRAM.match(comment) else [])
-    )
