@@ -106,13 +106,13 @@ class Predictions:
     def references(self, task: str) -> np.ndarray:
         """The truth, as `answers.answers_of` takes it: ids (rows,), else numbers (rows, labels)."""
         column = self.table[f"reference.{task}"]
-        return _numbers(column) if pa.types.is_fixed_size_list(column.type) else column.to_numpy()
+        return column.to_numpy() if self.tasks[task]["kind"] == "single_label" else _numbers(column, self.width(task))
 
     def logits(self, task: str, subset: Sequence[str] | None = None) -> np.ndarray:
         """Raw outputs (rows, outputs); of a subset of the modalities NaN in the rows that hold none of them."""
-        if subset is None or set(subset) == set(self.facts["modalities"]):
-            return _numbers(self.table[f"logits.{task}"])
-        return _numbers(self.table[f"logits.{task}.{'+'.join(subset)}"])
+        whole = subset is None or set(subset) == set(self.facts["modalities"])
+        name = f"logits.{task}" if whole else f"logits.{task}.{'+'.join(subset)}"
+        return _numbers(self.table[name], self.width(task))
 
     def answers(self, task: str, subset: Sequence[str] | None = None) -> Answers:
         """What was answered to the rows whose truth is known, calibrated as the model is; errors as `from_outputs`."""
@@ -124,6 +124,10 @@ class Predictions:
         if name not in self.table.column_names:
             return None
         return np.array(self.table[name].to_pylist(), dtype=object)
+
+    def width(self, task: str) -> int:
+        """Numbers that are told of a row."""
+        return 1 if self.tasks[task]["kind"] == "binary" else len(self.tasks[task]["labels"])
 
     def holding(self, modalities: Iterable[str]) -> np.ndarray:
         """Which samples held any of some modalities, bool (rows,)."""
@@ -186,24 +190,38 @@ def _check_columns(path: Path, found: Predictions) -> None:
     """ValueError where a column that judging needs is missing, of another type, or has no value in some row."""
     wanted = {"split": "string", "present": "list<element: string>"}
     wanted |= {name: "string" for name in CLUSTERS if name in found.table.column_names}
+    widths, nullable = {}, set(CLUSTERS)
     for task, of in found.tasks.items():
-        numbers = f"fixed_size_list<element: float>[{1 if of['kind'] == 'binary' else len(of['labels'])}]"
-        ids = of["kind"] == "single_label"
-        wanted |= {f"logits.{task}": numbers, f"reference.{task}": "int64" if ids else numbers}
+        asked = {f"logits.{task}.{'+'.join(subset)}" for subset in found.facts["subsets"]}
+        asked &= set(found.table.column_names)
+        nullable |= asked
+        lists = [f"logits.{task}", *sorted(asked)]
+        if of["kind"] == "single_label":
+            wanted[f"reference.{task}"] = "int64"
+        else:
+            lists.append(f"reference.{task}")
+        widths |= dict.fromkeys(lists, found.width(task))
+    wanted |= dict.fromkeys(widths, "list<element: float>")
     for name, expected in wanted.items():
         if name not in found.table.column_names:
             raise ValueError(f"{path} has no column {name}: it was changed; train anew.")
-        column = found.table[name]
+        column, width = found.table[name], widths.get(name)
         given = str(column.type).replace("item: ", "element: ").replace(": double", ": float")
-        if given != expected or (column.null_count and name not in CLUSTERS):
+        if pa.types.is_fixed_size_list(column.type):  # as these files were written once
+            given = given.removeprefix("fixed_size_").partition("[")[0]
+        nulls = column.null_count and name not in nullable
+        as_wanted = given == expected and not nulls
+        lengths = pc.list_value_length(column).drop_null().unique().to_pylist() if width and as_wanted else []
+        if not as_wanted or set(lengths) - {width}:
+            found_there = f"{given} of {' and '.join(map(str, sorted(lengths)))}" if lengths else given
             raise ValueError(
-                f"{path}: column {name} holds {given}{' and nulls' * bool(column.null_count)}, and not {expected} "
-                "in every row: it was changed; train anew."
+                f"{path}: column {name} holds {found_there}{' and nulls' * bool(nulls)}, and not "
+                f"{expected}{f' of {width}' if width else ''} in every row: it was changed; train anew."
             )
 
 
 def list_column(values: np.ndarray, rows: np.ndarray | None = None, total: int | None = None) -> pa.Array:
-    """Numbers (rows, width) as a column of lists.
+    """Numbers (rows, width) as a column of lists; not of a fixed size, whose nulls Arrow reads from version 26 on.
 
     Args:
         values: numbers.
@@ -211,20 +229,18 @@ def list_column(values: np.ndarray, rows: np.ndarray | None = None, total: int |
         total: rows of the column; the others are null.
     """
     values = values.reshape(len(values), -1)
-    filled, missing = values, None
-    if rows is not None:
-        filled = np.zeros((total, values.shape[1]), values.dtype)
-        filled[rows] = values
-        missing = pa.array(~np.isin(np.arange(total), rows))
-    return pa.FixedSizeListArray.from_arrays(pa.array(filled.ravel()), values.shape[1], mask=missing)
+    held = np.ones(len(values), bool) if rows is None else np.isin(np.arange(total), rows)
+    values = values if rows is None else values[np.argsort(rows)]
+    ends = np.cumsum([0, *(held * values.shape[1])], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(values.ravel()), mask=pa.array(~held))
 
 
-def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+def _numbers(column: pa.ChunkedArray, width: int) -> np.ndarray:
     """A column of lists as numbers (rows, width), NaN where a row has none."""
     held = column.is_valid().to_numpy()
     values = np.concatenate([chunk.flatten().to_numpy() for chunk in column.chunks])
-    found = np.full((len(column), column.type.list_size), np.nan, values.dtype)
-    found[held] = values.reshape(-1, column.type.list_size)
+    found = np.full((len(column), width), np.nan, values.dtype)
+    found[held] = values.reshape(-1, width)
     return found
 
 

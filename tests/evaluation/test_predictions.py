@@ -51,6 +51,30 @@ def test_what_is_written_is_read(predictions, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.parquet"]
 
 
+def test_any_version_of_arrow_reads_it_and_what_was_written_once_with_fixed_sizes_too(predictions, tmp_path):
+    path = predictions.write(tmp_path / "predictions.parquet")
+    kinds = {str(field.type) for field in predictions.table.schema}
+    assert not [kind for kind in kinds if kind.startswith("fixed_size_list")]  # 25.0 cannot read their nulls
+    table = pq.read_table(path)
+    for name, width in (("logits.emotion", 2), ("logits.emotion.text", 2), ("logits.valence", 1)):
+        fixed = pa.FixedSizeListArray.from_arrays(pa.array(np.arange(7.0 * width)), width)
+        table = table.set_column(table.column_names.index(name), name, fixed.cast(pa.list_(pa.float32(), width)))
+    pq.write_table(table, path)
+    assert read_predictions(path).logits("emotion", ["text"]).tolist() == np.arange(14.0).reshape(7, 2).tolist()
+
+
+@pytest.mark.parametrize("name", ["logits.emotion", "logits.emotion.text", "reference.valence"])
+def test_a_list_of_another_length_is_named(predictions, tmp_path, name):
+    place = predictions.table.column_names.index(name)
+    longer = predictions.table[name].to_pylist()[:-1] + [[1.0, 2.0, 3.0]]
+    table = predictions.table.set_column(place, name, pa.array(longer, pa.list_(pa.float32())))
+    predictions.table = table
+    with pytest.raises(
+        ValueError, match=f"column {name} holds list<element: float> of [12] and 3, and not .* of [12]"
+    ):
+        read_predictions(predictions.write(tmp_path / "predictions.parquet"))
+
+
 def test_rows_are_told_by_split_and_by_what_they_held(predictions):
     test = predictions.of("test")
     assert predictions.splits == ["train", "test"]

@@ -87,7 +87,7 @@ def test_what_frozen_encoders_gave_serves_for_turns_too(table, options, tmp_path
         samples._all = samples
     trainer = make_trainer(model, recipe, tmp_path / "run", corpus, data["train"], data["validation"])
     use_encoder_cache(trainer, data, recipe)
-    collate, model = Collator(processor, recipe.augmentation.features), model.eval()
+    collate, model = Collator(processor, recipe.augmentation.features), model.eval().cpu()
     for split in data:
         batches = [collate([samples[i] for i in (0, 3, 5)]) for samples in (raw[split], data[split])]
         assert "input_ids" in batches[0] and "text_features" in batches[1]
