@@ -111,8 +111,8 @@ def _encoded(pipe: AffectRecognitionPipeline, frames: np.ndarray, audio: np.ndar
 @torch.inference_mode()
 def _scores(pipe: AffectRecognitionPipeline, batch: dict) -> list[float]:
     """Of one window by itself: what ours remembers of the one before is forgotten."""
-    if not isinstance(pipe.model, OnnxModel):
-        pipe.model.base_model.vision_model.forward.kept.clear()
+    memory = pipe.model if isinstance(pipe.model, OnnxModel) else pipe.model.base_model.vision_model.forward
+    memory.kept.clear()
     return pipe.model(**batch, output_modality_logits=True).logits[0].softmax(-1).tolist()
 
 

@@ -34,7 +34,17 @@ from affecthub.inference.model_check import (
     read_json,
     weights_of,
 )
-from affecthub.inference.onnx_model import METADATA, ONNX_FILES, TASK_LOGITS, OnnxModel, need_onnx
+from affecthub.inference.onnx_model import (
+    ENCODED,
+    FRAMES,
+    METADATA,
+    NEW,
+    ONNX_FILES,
+    PLACE,
+    TASK_LOGITS,
+    OnnxModel,
+    need_onnx,
+)
 from affecthub.media.files import replacing, write_file
 from affecthub.media.source_code import code_without_texts
 
@@ -138,7 +148,7 @@ def made_batches(processor: ProcessorMixin, config: Any) -> tuple[dict[str, Inpu
 
 
 class _Graph(nn.Module):
-    """The model with its output as one tensor a name."""
+    """The model with its output as one tensor a name, and a frame encoder that takes only the frames that are new."""
 
     def __init__(self, model: PreTrainedModel):
         super().__init__()
@@ -146,7 +156,41 @@ class _Graph(nn.Module):
         self.several = len(model.config.modalities) > 1
 
     def forward(self, **inputs: Tensor) -> Inputs:
-        return tensors_of(self.model(**inputs, output_modality_logits=self.several))
+        frames = {name: inputs.pop(name) for name in list(inputs) if name.startswith(FRAMES)}
+        if not frames:
+            return tensors_of(self.model(**inputs, output_modality_logits=self.several))
+        new, place, given = frames.pop(NEW), frames.pop(PLACE), {}
+        before = {name.removeprefix(FRAMES): value for name, value in frames.items()}
+        encoder = self.model.base_model.vision_model
+        whole = encoder.forward
+
+        def encode(pixel_values: Tensor, **kwargs: Any) -> ModelOutput:
+            output = whole(pixel_values=pixel_values[new], **kwargs)
+            given.update({name: torch.cat([known, output[name]])[place.flatten()] for name, known in before.items()})
+            return type(output)(**given)
+
+        encoder.forward = encode
+        try:
+            found = tensors_of(self.model(**inputs, output_modality_logits=self.several))
+            return found | {f"{ENCODED}{name}": value for name, value in given.items()}
+        finally:
+            encoder.forward = whole
+
+
+def frame_inputs(model: PreTrainedModel, pixels: Tensor, known: int) -> Inputs:
+    """What a graph is told of the frames (batch, ..., frames, 3, height, width); the first are known, and not new.
+
+    Args:
+        model: with a frame encoder.
+        pixels: of the frames.
+        known: how many frames are known.
+    """
+    flat = pixels.flatten(0, -4)
+    with torch.no_grad():
+        output = model.base_model.vision_model(pixel_values=flat[:known], return_dict=True)
+    states = {f"{FRAMES}{name}": value for name, value in output.items() if isinstance(value, Tensor)}
+    place = torch.arange(len(flat)).view(pixels.shape[:-3])
+    return {NEW: torch.arange(known, len(flat)), PLACE: place, **states}
 
 
 def tensors_of(output: ModelOutput) -> Inputs:
@@ -182,7 +226,18 @@ def write_graph(
     check_exportable(model, opset)
     graph = _Graph(model.float().eval().requires_grad_(False))
     together, shorter = ({key: v for part in each.values() for key, v in part.items()} for each in (long, short))
-    names = list(graph(**together))
+    shapes = {key: list(value.shape[1:]) for key, value in shorter.items()}
+    batches, encoded, asked = [together, shorter, *long.values()], {}, []
+    encoder = getattr(model.base_model, "vision_model", None) or nn.Identity()
+    with encoder.register_forward_hook(lambda *_: asked.append(True)):
+        names = list(graph(**together))
+    if asked:  # some models take a frame encoder apart instead
+        known = frame_inputs(model, together["pixel_values_videos"], known=2)
+        encoded = {
+            name.removeprefix(FRAMES): list(v.shape[1:]) for name, v in known.items() if name not in (NEW, PLACE)
+        }
+        names += [f"{ENCODED}{name}" for name in encoded]
+        together, shorter = together | known, shorter | frame_inputs(model, shorter["pixel_values_videos"], known=1)
     axes = {key: _free_axes(value, shorter[key]) for key, value in together.items()}
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
@@ -197,12 +252,13 @@ def write_graph(
     told = {
         "weights": dict(weights),
         "modalities": {name: list(part) for name, part in long.items()},
-        "shapes": {key: list(value.shape[1:]) for key, value in shorter.items()},
+        "shapes": shapes,
+        "encoded": encoded,
     }
     ClearMetadataAndDocStringPass()(program.model)  # which names every line that made a node, and its path here
     program.model.metadata_props[METADATA] = json.dumps(told)
     program.save(path, external_data=False)
-    check_graph(path, model, [together, shorter, *long.values()])
+    check_graph(path, model, batches)
 
 
 def check_exportable(model: PreTrainedModel, opset: int) -> None:

@@ -20,6 +20,7 @@ from transformers.modeling_outputs import ModelOutput
 from transformers.utils import cached_file
 
 from affecthub.inference.model_check import CHECK_FILE, check_export, facts_of, read_check
+from affecthub.inference.shared_frames import digests
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -34,6 +35,21 @@ METADATA = "affecthub"
 
 TASK_LOGITS = "task_logits."
 """How the outputs of a model with several tasks begin, each followed by the name of its task."""
+
+FRAMES = "frames_"
+"""How the inputs begin by which a graph encodes each frame once: `NEW`, `PLACE`, and what was encoded before."""
+
+ENCODED = "encoded."
+"""How the outputs begin that say what each frame was encoded to, each followed by what the frame encoder calls it."""
+
+FrameKey = tuple[bytes, bool]
+"""Of a frame: the digest of its pixels, and whether its sample holds it."""
+
+NEW = FRAMES + "new"
+"""(new,): places of the frames that are to be encoded, of all in order."""
+
+PLACE = FRAMES + "place"
+"""(batch, ..., frames): where each frame stands among those that are known, and behind them the new ones."""
 
 DTYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(bool)": np.bool_}
 
@@ -82,12 +98,16 @@ class OnnxModel(nn.Module):
             self.weights: dict[str, str] = dict(told["weights"])
             self.modalities: dict[str, list[str]] = dict(told["modalities"])
             self.shapes: dict[str, list[int]] = dict(told["shapes"])
-            self.dtypes = {entry.name: DTYPES[entry.type] for entry in self.session.get_inputs()}
+            self.encoded: dict[str, list[int]] = dict(told.get("encoded", {}))
+            dtypes = {entry.name: DTYPES[entry.type] for entry in self.session.get_inputs()}
+            self.dtypes = {name: dtype for name, dtype in dtypes.items() if not name.startswith(FRAMES)}
         except (LookupError, TypeError, ValueError, RecursionError):
             raise ValueError(
                 f"{path}: no graph that this package exported; {_make(name_or_path, path.name)}."
             ) from None
         self.outputs = [entry.name for entry in self.session.get_outputs()]
+        self.kept: dict[FrameKey, dict[str, np.ndarray]] = {}
+        """Frame -> what its encoder gave in the last call, by output."""
 
     @classmethod
     def from_pretrained(
@@ -138,11 +158,15 @@ class OnnxModel(nn.Module):
         """
         feeds = self._feeds({name: value for name, value in inputs.items() if value is not None})
         try:
+            keys = self._add_frames(feeds) if self.encoded else []
             values = self.session.run(self.outputs, feeds)
         except Exception as error:  # onnxruntime's own, each a class of its own
             shapes = {name: value.shape for name, value in feeds.items()}
             raise ValueError(f"The exported model cannot take inputs of {shapes} ({str(error):.200}).") from error
-        found = dict(zip(self.outputs, map(torch.from_numpy, values), strict=True))
+        given = dict(zip(self.outputs, values, strict=True))
+        encoded = {name: given.pop(ENCODED + name) for name in self.encoded}
+        self.kept = {key: {name: rows[i] for name, rows in encoded.items()} for i, key in enumerate(keys)}
+        found = {name: torch.from_numpy(value) for name, value in given.items()}
         tasks = {
             name.removeprefix(TASK_LOGITS): found.pop(name) for name in self.outputs if name.startswith(TASK_LOGITS)
         }
@@ -176,6 +200,21 @@ class OnnxModel(nn.Module):
             else np.zeros((size, *self.shapes[name]), dtype)
             for name, dtype in self.dtypes.items()
         }
+
+    def _add_frames(self, feeds: dict[str, np.ndarray]) -> list[FrameKey]:
+        """Say which frames are to be encoded, and give what the others were encoded to; each frame's key."""
+        pixels = torch.from_numpy(feeds["pixel_values_videos"])
+        held = feeds["video_present"][..., None] * feeds["video_attention_mask"]  # a frame that is not held is blank
+        keys = [*zip(digests(pixels.flatten(0, -4)), held.astype(bool).ravel().tolist(), strict=True)]
+        old = [key for key in dict.fromkeys(keys) if key in self.kept]
+        new = {key: place for place, key in enumerate(keys) if key not in self.kept} or {keys[0]: 0}
+        order = {key: place for place, key in enumerate([*old, *new])}
+        feeds[NEW] = np.array([*new.values()])
+        feeds[PLACE] = np.array([order[key] for key in keys]).reshape(pixels.shape[:-3])
+        for name, shape in self.encoded.items():
+            known = [self.kept[key][name] for key in old]
+            feeds[FRAMES + name] = np.stack(known) if known else np.zeros((0, *shape), np.float32)
+        return keys
 
 
 def _session(path: Path) -> "InferenceSession":

@@ -12,6 +12,11 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import ModelOutput
 
 
+def digests(frames: Tensor) -> list[bytes]:
+    """What tells frames (frames, ...) from one another: of the bytes of their pixels."""
+    return [blake2b(frame.view(-1).view(torch.uint8).numpy()).digest() for frame in frames.contiguous()]
+
+
 class SharedFrames:
     """A frame encoder's `forward` that remembers what it gave for the frames of its last call.
 
@@ -38,11 +43,9 @@ class SharedFrames:
         plain = return_dict and not any(requests.values()) and not torch.compiler.is_compiling()
         if not plain or torch.is_grad_enabled() or pixel_values.device.type != "cpu":
             return self.forward(pixel_values=pixel_values, return_dict=return_dict, **requests)
-        frames = pixel_values.contiguous()
-        keys = [blake2b(frame.view(-1).view(torch.uint8).numpy()).digest() for frame in frames]
-        known, form = dict(self.kept), ModelOutput
+        keys, known, form = digests(pixel_values), dict(self.kept), ModelOutput
         if new := {key: place for place, key in enumerate(keys) if key not in known}:
-            output = self.forward(pixel_values=frames[list(new.values())], return_dict=True)
+            output = self.forward(pixel_values=pixel_values[list(new.values())], return_dict=True)
             form = type(output)
             fields = {name: value for name, value in output.items() if isinstance(value, Tensor)}
             known |= {key: {n: value[row] for n, value in fields.items()} for row, key in enumerate(new)}

@@ -27,7 +27,7 @@ REFUSED = {
     "a: *b": "undefined alias",
     "a: 1\n---\nb: 2": "another document",
     "a: " + "9" * 5000: "line 1: '99999999999999999999'... has 5,000 characters and is no text",
-    "a: " + "[" * 100_000: "maximum nesting depth",
+    "a: " + "[" * 100_000: "maximum nesting depth|lies within 51 mappings",  # PyYAML's, or where it counts none ours
     "\n".join(" " * i + "a:" for i in range(100)): "lies within 51 mappings and lists; 50 is the limit",
     "a: [" + "x," * 400_000 + "]": "holds over 100,000 keys and values",
     "a: " + "x" * 2**20: "it has 1,048,579 bytes; 1,048,576 is the limit",

@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import shutil
+from types import SimpleNamespace
 
 import onnx
 import pytest
@@ -16,7 +17,7 @@ from affecthub.hub.export import export_onnx, write_graph
 from affecthub.hub.model_folder import write_check
 from affecthub.hub.publish import model_files
 from affecthub.inference.model_check import CHECK_FILE
-from affecthub.inference.onnx_model import ONNX_FILES, OnnxModel
+from affecthub.inference.onnx_model import NEW, ONNX_FILES, OnnxModel
 from affecthub.inference.predict import load_pipeline
 
 from ..modeling.conftest import CONFIGS, batch_of
@@ -79,6 +80,27 @@ def test_every_architecture_answers_as_in_pytorch(name, tmp_path):
             assert found.keys() == expected.keys()
             for field, values in expected.items():
                 torch.testing.assert_close(found[field], values, rtol=1e-4, atol=1e-4)
+
+
+def test_a_frame_is_encoded_once_while_it_is_seen(tmp_path, monkeypatch):
+    config = CONFIGS["unimodal_video"]()
+    config.vision_config.num_hidden_layers = 1
+    model = AutoModelForVideoClassification.from_config(config).eval()
+    write_graph(tmp_path / "model.onnx", model, *by_modality(config), weights={})
+    graph, encoded = OnnxModel(tmp_path / "model.onnx", config, "here"), []
+    run = graph.session.run
+    monkeypatch.setattr(
+        graph,
+        "session",
+        SimpleNamespace(run=lambda names, feeds: (encoded.append(len(feeds[NEW])), run(names, feeds))[1]),
+    )
+    frames = torch.randn(5, 3, 16, 16)
+    for part in (frames[:3], frames[1:4], frames[1:4], frames[[4, 4, 3]], torch.cat([frames[3:4], frames[:2]])):
+        inputs = {"pixel_values_videos": part[None], "video_attention_mask": torch.ones(1, len(part)).long()}
+        inputs |= {"video_present": torch.ones(1).long()}
+        with torch.no_grad():
+            torch.testing.assert_close(graph(**inputs).logits, model(**inputs).logits, rtol=1e-4, atol=1e-4)
+    assert encoded == [3, 1, 1, 1, 2]  # of the third call the first anew, as no graph encodes none
 
 
 @pytest.fixture(scope="module")
