@@ -42,7 +42,7 @@ class OptionalPartsProcessor(ProcessorMixin):
     """How many turns before and after a sample, in its conversation, it takes."""
     turns_apart = False
     """Whether each of these comes with all its modalities, by itself, rather than as text before the sample's own."""
-    get_attributes = _HeldParts()
+    get_attributes = _HeldParts()  # pyright: ignore[reportAssignmentType]
     chat_template = None
 
     def hold(self, **parts: Any) -> None:
@@ -93,7 +93,7 @@ class OptionalPartsProcessor(ProcessorMixin):
     def encode_each(self, samples: Sequence[dict[str, Any]]) -> BatchFeature:
         """Model inputs of samples, each by itself, as `encode`."""
         held = [name for name in ARGUMENTS if any(sample.get(name) is not None for sample in samples)]
-        batch = {ARGUMENTS[name]: [sample.get(name) for sample in samples] for name in held}
+        batch: dict[str, Any] = {ARGUMENTS[name]: [sample.get(name) for sample in samples] for name in held}
         if foreign := [name for name in held if name not in self.modalities]:
             raise ValueError(f"The samples hold {foreign}, but this processor takes {self.modalities}: leave it out.")
         if "audio" in held:
@@ -126,13 +126,12 @@ class OptionalPartsProcessor(ProcessorMixin):
     def _get_arguments_from_pretrained(
         cls, pretrained_model_name_or_path: str, processor_dict: dict | None = None, **kwargs
     ) -> list[Any | None]:
-        held = (processor_dict or {}).get("parts", cls.part_names)
+        settings = processor_dict or {}
+        held = settings.get("parts", cls.part_names)
         loaded = {
             name: PART_LOADERS[name].from_pretrained(pretrained_model_name_or_path, **kwargs)
             for name in cls.part_names
             if name in held and name not in cls.nested_parts
         }
-        loaded |= {
-            name: part.from_dict(processor_dict[name]) for name, part in cls.nested_parts.items() if name in held
-        }
+        loaded |= {name: part.from_dict(settings[name]) for name, part in cls.nested_parts.items() if name in held}
         return [loaded.get(name) for name in cls.part_names]
