@@ -64,6 +64,7 @@ class AffectPreTrainedModel(PreTrainedModel):
     config: AffectConfig
     config_class: type[AffectConfig] = AffectConfig
     input_modalities: tuple[str, ...]
+    base_model: PreTrainedModel
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = False
     _supports_sdpa = True

@@ -6,6 +6,8 @@ from typing import Any
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, AutoVideoProcessor, BatchFeature
 from transformers.processing_utils import ProcessorMixin
 
+from .video_processing_clip_frames import ClipFramesVideoProcessor
+
 PART_LOADERS = {
     "tokenizer": AutoTokenizer,
     "image_processor": AutoImageProcessor,
@@ -36,6 +38,10 @@ class OptionalPartsProcessor(ProcessorMixin):
     """Of the part "feature_extractor"; None where there is none."""
     nested_parts: dict[str, type] = {}
     """Part -> its class, where there is another part of its kind: no Auto class would find it in the saved folder."""
+    max_seconds: float
+    """s of a clip that it takes."""
+    video_processor: ClipFramesVideoProcessor | None
+    """None where it takes no frames."""
     crop_faces = False
     """Whether the model was made for faces that were cut out of their frames."""
     turns_before = turns_after = 0
@@ -62,8 +68,13 @@ class OptionalPartsProcessor(ProcessorMixin):
         """Hz of the audio that it takes; None without audio."""
         return self.feature_extractor.sampling_rate if "audio" in self.modalities else None
 
-    def part_for(self, modality: str) -> Any | None:
-        """The part that takes a modality."""
+    @property
+    def log_mel(self) -> bool:
+        """Whether its sound becomes log-mel features, for an encoder from scratch; else for a pretrained one's."""
+        return "feature_attention_mask" in self.require("feature_extractor", "audio").model_input_names
+
+    def part_for(self, modality: str) -> Any:
+        """The part that takes a modality; None where it is missing."""
         return getattr(self, self.part_of[modality])
 
     def encode(self, samples: Sequence[dict[str, Any]]) -> BatchFeature:
