@@ -21,6 +21,8 @@ if __name__ == "__main__":  # mistakes are told before libraries are loaded that
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # a log needs no bars
     RUN = parse_run(program=Path(sys.argv[0]).name)
+else:
+    RUN = None
 
 from accelerate import PartialState
 from transformers import (
@@ -39,7 +41,7 @@ from affecthub.hub.push import require_repo_id
 from affecthub.media.faults import FAULTS, sentence_of
 from affecthub.media.files import alone
 from affecthub.training.assembly import prepare
-from affecthub.training.checkpoints import clear_checkpoints, newest_checkpoint, remove_broken
+from affecthub.training.checkpoints import CHECKPOINTS, clear_checkpoints, newest_checkpoint, remove_broken
 from affecthub.training.collator import naming_stuck_workers
 from affecthub.training.encoder_cache.run import use_encoder_cache
 from affecthub.training.environment import write_environment
@@ -113,7 +115,7 @@ def _run(run: Run, state: PartialState) -> None:
     if not run.eval_only:
         calibrate(trainer.model, predictions)
     results = evaluate(trainer, predictions, data, corpus, recipe, as_results(audited.findings, recipe.split.accept))
-    results["training"] |= {"seconds": round(seconds, 1)}
+    results["training"] = results.get("training", {}) | {"seconds": round(seconds, 1)}
     model = whole_model(trainer)
     if not state.is_main_process:
         return
@@ -126,7 +128,7 @@ def _run(run: Run, state: PartialState) -> None:
         write_history(trainer.state.log_history, run.output_dir)
         write_environment(run.output_dir)
         tell_trackers(trainer, results, folder)
-        clear_checkpoints(Path(trainer.args.output_dir))
+        clear_checkpoints(run.output_dir / CHECKPOINTS)
     print(results_table(results))
     print(how_to_load(folder))
     if run.push_to_hub:
@@ -144,7 +146,7 @@ def checkpoint_to_go_on_from(run: Run, model: Path, is_main_process: bool) -> st
         if not model.is_dir():
             raise FileNotFoundError(f"{model}: no model to evaluate; train it, or give another --output_dir.")
         return None
-    folder = run.output_dir / "checkpoints"
+    folder = run.output_dir / CHECKPOINTS
     newest = newest_checkpoint(folder)
     if is_main_process:
         remove_broken(folder)

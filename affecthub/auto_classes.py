@@ -110,14 +110,14 @@ class AfterImport(MetaPathFinder):
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """As `MetaPathFinder`; None for any other module."""
         spec = PathFinder.find_spec(name, path) if name in TABLES else None
-        if spec is not None:
-            execute = spec.loader.exec_module
+        if spec is not None and (loader := spec.loader) is not None:
+            execute = loader.exec_module
 
             def execute_and_wait(module: ModuleType) -> None:
                 execute(module)
                 make_wait(module)
 
-            spec.loader.exec_module = execute_and_wait
+            loader.exec_module = execute_and_wait
         return spec
 
 

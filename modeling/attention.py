@@ -54,7 +54,8 @@ class MaskedAttention(nn.Module):
         some = key_mask.any(dim=1, keepdim=True)
         attended = key_mask | ~some  # a softmax over no key at all would be NaN
         mask = create_bidirectional_mask(self.config, queries, attended, encoder_hidden_states=keys)
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
+        kind = self.config._attn_implementation
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(kind, eager_attention_forward)  # pyright: ignore[reportArgumentType]
         output, weights = attend(
             self,
             self._heads(self.q_proj(queries)),

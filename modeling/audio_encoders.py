@@ -98,7 +98,7 @@ class AudioConvolutions(nn.Module):
     @property
     def first_layer(self) -> nn.Module:
         """The layer that the input meets first."""
-        return self.blocks[0].convolution
+        return next(part for part in self.modules() if isinstance(part, nn.Conv1d | nn.Conv2d))
 
 
 class AudioCnn(AudioConvolutions):
@@ -112,6 +112,7 @@ class AudioCnn(AudioConvolutions):
     def __init__(self, config: TrimodalConfig):
         super().__init__()
         channels = config.audio_channels
+        assert channels is not None
         self.output_size = channels[-1]
         sizes = [config.num_mel_bins, *channels]
         self.blocks = nn.ModuleList(AudioBlock(before, after) for before, after in zip(sizes, channels, strict=False))
@@ -224,6 +225,7 @@ class AudioCnn2d(AudioConvolutions):
     def __init__(self, config: TrimodalConfig):
         super().__init__()
         num_mel_bins, channels = config.num_mel_bins, config.audio_channels
+        assert channels is not None
         sizes, last = [1, *channels], len(channels) - 1
         self.strides = [2] * last + [1]
         self.blocks = nn.ModuleList(

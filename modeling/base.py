@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -18,8 +18,15 @@ from .encoders import keep_frozen_in_eval
 from .heads import classification_loss
 from .modalities import MAIN_INPUTS, drop_modalities
 
-REQUESTS = ("output_attentions", "output_hidden_states")
-"""What may be asked of a trunk's `forward`, or of the configuration, beside what is documented there."""
+
+class Requests(TypedDict, total=False):
+    """What may be asked of a trunk's `forward`, or of the configuration, beside what is documented there."""
+
+    output_attentions: bool
+    output_hidden_states: bool
+
+
+REQUESTS = tuple(Requests.__annotations__)
 
 
 def on_request(forward: Callable) -> Callable:
@@ -55,7 +62,9 @@ class AffectPreTrainedModel(PreTrainedModel):
 
     _auto_class = "AutoModel"  # saving copies the code, for those who do not have this package
     config: AffectConfig
-    config_class = AffectConfig
+    config_class: type[AffectConfig] = AffectConfig
+    input_modalities: tuple[str, ...]
+    base_model: PreTrainedModel
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = False
     _supports_sdpa = True
@@ -92,7 +101,8 @@ class AffectPreTrainedModel(PreTrainedModel):
         """
         super().post_init()
         layers = {type(part).__name__ for part in self.modules() if isinstance(part, GradientCheckpointingLayer)}
-        self._no_split_modules = layers | (self._no_split_modules & {type(part).__name__ for part in self.modules()})
+        parts = {type(part).__name__ for part in self.modules()}
+        self._no_split_modules = layers | parts.intersection(self._no_split_modules or ())
 
     def train(self, mode: bool = True) -> "AffectPreTrainedModel":
         """As in torch, but parts that are frozen stay in eval mode."""
@@ -114,27 +124,26 @@ class AffectPreTrainedModel(PreTrainedModel):
             self.config.auto_map = {**own, **(getattr(self.config, "auto_map", None) or {})}
         super().save_pretrained(save_directory, save_original_format=save_original_format, **kwargs)
 
-    def presence_matrix(self, present: dict[str, Tensor | None]) -> Tensor:
+    def presence_matrix(self, present: dict[str, Tensor]) -> Tensor:
         """Presence, bool (batch, modalities of the configuration), after modality dropout in training.
 
         Args:
-            present: of each modality the samples that hold it, bool (batch,), or None when it was not passed.
+            present: of each modality that was passed the samples that hold it, bool (batch,).
 
         Raises:
             ValueError: a modality that the model has no encoder for, or a sample without any modality.
         """
-        known = {name: mask for name, mask in present.items() if mask is not None}
-        if extra := [name for name in known if name not in self.config.modalities]:
+        if extra := [name for name in present if name not in self.config.modalities]:
             raise ValueError(
                 f"{[self.main_inputs[name] for name in extra]} passed to a model with modalities "
                 f"{self.config.modalities}."
             )
-        if not known:
+        if not present:
             raise ValueError(
                 f"No input: pass one or more of {[self.main_inputs[name] for name in self.config.modalities]}."
             )
-        absent = torch.zeros_like(next(iter(known.values())))
-        presence = torch.stack([known.get(name, absent) for name in self.config.modalities], dim=1)
+        absent = torch.zeros_like(next(iter(present.values())))
+        presence = torch.stack([present.get(name, absent) for name in self.config.modalities], dim=1)
         if not torch.compiler.is_compiling() and not bool(presence.any(dim=1).all()):
             empty = (~presence.any(dim=1)).nonzero().flatten().tolist()
             raise ValueError(f"Samples {empty} of the batch have no modality at all: leave them out.")
@@ -209,4 +218,4 @@ class AffectPreTrainedModel(PreTrainedModel):
                     **(main if task.name == config.task else {}),
                 )
                 terms.append(task.weight * loss)
-        return sum(terms) if terms else None
+        return sum(terms[1:], terms[0]) if terms else None

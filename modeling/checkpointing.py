@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import count
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -23,7 +24,7 @@ def asking_for_gradients(values: Tensor, module: nn.Module) -> Tensor:
 class CheckpointedLayer(GradientCheckpointingLayer):
     """A layer whose parameters learn under checkpointing even when what goes in is what the model was given."""
 
-    def __call__(self, values: Tensor, *args) -> Tensor | tuple:
+    def __call__(self, values: Tensor, *args) -> Any:
         """The layer on `values` and what else it takes."""
         if self.gradient_checkpointing and self.training:
             values = asking_for_gradients(values, self)
@@ -37,16 +38,19 @@ def still_statistics(module: nn.Module) -> Iterator[None]:
     By a momentum of 0: switching the statistics off would save other tensors than the first run did, and
     checkpointing refuses that.
     """
-    norms = [part for part in module.modules() if isinstance(part, _BatchNorm)]
-    before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
-    for norm in norms:
+    before = [
+        (part, part.momentum, part.num_batches_tracked, part.num_batches_tracked.clone())
+        for part in module.modules()
+        if isinstance(part, _BatchNorm) and part.num_batches_tracked is not None
+    ]
+    for norm, *_ in before:
         norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm, (momentum, batches) in zip(norms, before, strict=True):
+        for norm, momentum, counter, batches in before:
             norm.momentum = momentum
-            norm.num_batches_tracked.copy_(batches)
+            counter.copy_(batches)
 
 
 def run_stages(

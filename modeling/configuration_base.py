@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import dataclass, field, fields
+from typing import ClassVar, Literal, TypeGuard, cast, get_args
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from .modalities import MODALITIES
 
-PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
+PROBLEM_TYPES: tuple[ProblemType, ...] = get_args(ProblemType)
 
 
 POOLING_TYPES = ("mean", "attention")
@@ -54,11 +56,11 @@ class AffectConfig(PreTrainedConfig):
     """
 
     _auto_class = "AutoConfig"  # saving copies the code, for those who do not have this package
-    allowed_modalities = MODALITIES
+    allowed_modalities: ClassVar[tuple[str, ...]] = MODALITIES
     any_subset = False
     """Whether a model may be built of fewer modalities than the architecture allows."""
     default_num_labels = 1
-    default_problem_type = PROBLEM_TYPES[0]
+    default_problem_type: ClassVar[ProblemType] = PROBLEM_TYPES[0]
 
     modalities: list[str] = field(default_factory=list)
     modality_dropout: float | int = 0.0
@@ -81,14 +83,15 @@ class AffectConfig(PreTrainedConfig):
     @property
     def tasks(self) -> list[Task]:
         """What the model says of a sample, the main task first."""
-        labels = tuple(self.id2label[i] for i in range(self.num_labels))
-        main = Task(self.task, labels, self.problem_type, self.task_weight)
+        names = cast(dict[int, str], self.id2label)
+        assert self.problem_type is not None
+        main = Task(self.task, tuple(names[i] for i in range(len(names))), self.problem_type, self.task_weight)
         return [main, *(Task(**{**entry, "labels": tuple(entry["labels"])}) for entry in self.further_tasks)]
 
     @property
     def num_outputs(self) -> int:
         """Width of a classifier's last layer: the labels of all tasks."""
-        return self.num_labels + sum(len(entry["labels"]) for entry in self.further_tasks)
+        return sum(len(task.labels) for task in self.tasks)
 
     def validate_modalities(self) -> None:
         """Refuse modalities that are unknown, repeated or out of order."""
@@ -155,7 +158,7 @@ def _check_calibration(task: Task, fitted: dict) -> None:
         )
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     """Whether it is one, and finite."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 

@@ -3,6 +3,7 @@
 from dataclasses import field
 
 from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
 
 from .configuration_recording import RecordingConfig
 from .modalities import VIDEO
@@ -23,14 +24,16 @@ class FrameResnetConfig(RecordingConfig):
     @property
     def stream_size(self) -> int:
         """Channels of the last stage."""
+        assert isinstance(self.vision_config, PreTrainedConfig)
         return self.vision_config.hidden_sizes[-1]
 
     def validate_backbone(self) -> None:
         """Refuse a backbone of another family."""
-        if self.vision_config.model_type != "resnet":
+        kind = getattr(self.vision_config, "model_type", None)
+        if kind != "resnet":
             raise ValueError(
-                f"vision_config of model_type {self.vision_config.model_type!r}: frame_resnet runs transformers' "
-                "'resnet'; for a vision transformer use frame_vit."
+                f"vision_config of model_type {kind!r}: frame_resnet runs transformers' 'resnet'; for a vision "
+                "transformer use frame_vit."
             )
 
 

@@ -1,5 +1,7 @@
 """Configuration of the vision transformer on frames: tiny and from scratch (A.2), or base and pretrained (A.4)."""
 
+from typing import ClassVar
+
 from huggingface_hub.dataclasses import strict
 
 from .configuration_recording import TINY_VIT, RecordingConfig
@@ -15,7 +17,7 @@ class FrameVitConfig(RecordingConfig):
 
     model_type = "frame_vit"
     allowed_modalities = (VIDEO,)
-    default_vision = {**TINY_VIT, "qkv_bias": False}
+    default_vision: ClassVar[dict] = {**TINY_VIT, "qkv_bias": False}
 
     @classmethod
     def small(cls, **values: object) -> "FrameVitConfig":

@@ -1,6 +1,7 @@
 """What the configurations of all models of recordings (frames, clips, physiology, waveforms) share."""
 
 from dataclasses import field
+from typing import ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
@@ -46,7 +47,8 @@ class RecordingConfig(AffectConfig):
     sub_configs_defaults = {
         "vision_config": SubConfigSpec(config_class=AutoConfig, model_type="vit", optional=True),
     }
-    default_vision = None  # a dictionary, of an architecture that has a frame encoder
+    default_vision: ClassVar[dict | None] = None
+    """Of an architecture that has a frame encoder."""
     default_problem_type = "multi_label_classification"  # with one label that is binary
 
     vision_config: PreTrainedConfig | dict | None = None
@@ -64,6 +66,7 @@ class RecordingConfig(AffectConfig):
     @property
     def stream_size(self) -> int:
         """Width of a modality's tokens where modalities meet."""
+        assert isinstance(self.vision_config, PreTrainedConfig)
         return self.vision_config.hidden_size
 
     @property

@@ -75,7 +75,7 @@ class TrimodalConfig(AffectConfig):
 
     def validate_audio(self) -> None:
         """Refuse an audio encoder that there is not, one without layers, and one of something else than sound."""
-        if self.audio_config is not None and self.audio_config.model_type not in SOUND_ENCODERS:
+        if isinstance(self.audio_config, PreTrainedConfig) and self.audio_config.model_type not in SOUND_ENCODERS:
             raise ValueError(
                 f"audio_config of a {self.audio_config.model_type} model: choose one of {list(SOUND_ENCODERS)}."
             )

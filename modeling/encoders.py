@@ -22,7 +22,7 @@ def _without_pooler(config: PreTrainedConfig) -> dict:
 
 def without_folder(model: PreTrainedModel) -> PreTrainedModel:
     """The model; its configuration, which is published with ours, names a Hub id but no folder of this machine."""
-    if Path(model.config.name_or_path).is_dir():
+    if Path(model.config.name_or_path or "").is_dir():
         model.config.name_or_path = ""
     return model
 

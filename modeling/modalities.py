@@ -49,13 +49,11 @@ def resolve_presence(
     return present.bool()
 
 
-def blank_absent(values: torch.Tensor | None, present: torch.Tensor, fill: int = 0) -> torch.Tensor | None:
+def blank_absent(values: torch.Tensor, present: torch.Tensor, fill: int = 0) -> torch.Tensor:
     """`values` (batch, ...) with the samples that are not `present` (batch,) replaced by `fill`.
 
     What stands behind an absent mask may be anything, NaN included; it must reach neither outputs nor gradients.
     """
-    if values is None:
-        return None
     return torch.where(present.view(-1, *[1] * (values.dim() - 1)), values, torch.as_tensor(fill, dtype=values.dtype))
 
 

@@ -12,15 +12,16 @@ with self-attention in the place of memory networks. Speakers are told apart by 
 or another, so that no name has to be known.
 """
 
+from typing import Unpack
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs, can_return_tuple
+from transformers.utils import can_return_tuple
 from transformers.utils.output_capturing import capture_outputs
 
 from .attention import MaskedAttention, Positions, TemporalTransformer, TransformerLayer
-from .base import on_request
+from .base import Requests, on_request
 from .configuration_dialogue import DialogueConfig
 from .fusion import average_present
 from .modalities import AUDIO, MAIN_INPUTS, TEXT, VIDEO
@@ -90,7 +91,7 @@ class DialogueModel(TrimodalModel):
         input_values: torch.FloatTensor | None = None,
         audio_features: torch.FloatTensor | None = None,
         speaker_ids: torch.LongTensor | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Unpack[Requests],
     ) -> DialogueModelOutput:
         """Embed a batch of turns and the conversations around them.
 
@@ -135,13 +136,13 @@ class DialogueModel(TrimodalModel):
             embeddings, presence = (_alone(values, real, present) for values in (turns.embeddings, turns.presence))
         else:
             embeddings, presence = (_placed(values, real) for values in (turns.embeddings, turns.presence))
-        if speaker_ids is None:
-            speaker_ids = torch.full_like(real, config.num_speakers - 1, dtype=torch.long)
+        nobody = config.num_speakers - 1
+        speakers = torch.full_like(real, nobody, dtype=torch.long) if speaker_ids is None else speaker_ids
         tokens = self.turn_projection(self.turn_dropout(self.turn_norm(embeddings.flatten(2))))
         return DialogueModelOutput(
             embeddings=embeddings[:, present],
             presence=presence[:, present],
-            **self._over_turns(tokens + self.speakers(speaker_ids), real, **self.to_record(**kwargs)),
+            **self._over_turns(tokens + self.speakers(speakers), real, **self.to_record(**kwargs)),
             **requested(turns),
         )
 
@@ -226,7 +227,7 @@ class DialogueForVideoClassification(TrimodalForVideoClassification):
         labels: Tensor | dict[str, Tensor] | None = None,
         sample_weights: torch.FloatTensor | None = None,
         output_modality_logits: bool = False,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Unpack[Requests],
     ) -> TrimodalClassifierOutput:
         """Classify a batch of turns. The inputs are those of `DialogueModel.forward`.
 
@@ -258,8 +259,9 @@ class DialogueForVideoClassification(TrimodalForVideoClassification):
         modality_logits = self._modality_logits(trunk.embeddings, trunk.presence)
         alone, shares = average_present(modality_logits, trunk.presence)
         answers = self.answers(alone + self.context_classifier(trunk.context), labels, sample_weights)
-        if self.training and answers["loss"] is not None:
-            answers["loss"] += self.config.turn_loss_weight * self.loss_of(self.by_task(alone), labels, sample_weights)
+        own = self.answers(alone, labels, sample_weights)["loss"] if self.training else None
+        if own is not None:
+            answers["loss"] += self.config.turn_loss_weight * own
         details = {"modality_logits": self.by_task(modality_logits)[self.config.task], "modality_weights": shares}
         return TrimodalClassifierOutput(**answers, **(details if output_modality_logits else {}), **requested(trunk))
 

@@ -33,11 +33,11 @@ class FrameCnnModel(RecordingModel):
 
     def get_input_embeddings(self) -> nn.Module:
         """The first convolution."""
-        return self.blocks[0][0]
+        return self.get_submodule("blocks.0.0")
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the first convolution."""
-        self.blocks[0][0] = value
+        self.set_submodule("blocks.0.0", value)
 
     def encode_frames(self, pixel_values: Tensor, **requests) -> tuple[Tensor, dict]:
         """Pixels (frames, 3, height, width) -> one token a frame (frames, 1, size), and what every block made."""

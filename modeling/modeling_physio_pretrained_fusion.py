@@ -34,7 +34,7 @@ class PhysioPretrainedFusionModel(RecordingModel):
         """The projections and the fusion."""
         config = self.config
         size, heads = config.fusion_size, config.num_attention_heads
-        self.vision_projection = normed_layers([config.vision_config.hidden_size, size])
+        self.vision_projection = normed_layers([self.vision_model.config.hidden_size, size])
         self.physio_model = normed_layers([config.physio_size, *config.physio_hidden_sizes, size])
         self.cross_attention = MaskedAttention(config, size, heads, config.dropout)
         self.modality_weights = ModalityWeights(config.initial_modality_weights)

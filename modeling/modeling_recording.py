@@ -12,19 +12,19 @@ modality.
 """
 
 from functools import partial
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.conversion_mapping import register_checkpoint_conversion_mapping
-from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs, can_return_tuple
+from transformers.utils import can_return_tuple
 from transformers.utils.output_capturing import capture_outputs
 
 from .attention import FROM_TORCH_ATTENTION
-from .base import AffectPreTrainedModel, on_request
+from .base import AffectPreTrainedModel, Requests, on_request
 from .configuration_recording import RecordingConfig
 from .encoders import encoder_from_config, encoder_from_pretrained, recorded
 from .frames import encode_frames
@@ -48,7 +48,8 @@ AXES = {
 class RecordingPreTrainedModel(AffectPreTrainedModel):
     """What trunk and classifiers share."""
 
-    config_class = RecordingConfig
+    config: RecordingConfig
+    config_class: type[RecordingConfig] = RecordingConfig
     base_model_prefix = "model"
     main_input_name = "pixel_values_videos"
     main_inputs = MAIN_INPUTS | {AUDIO: "input_values"}  # the raw waveform
@@ -77,7 +78,7 @@ class RecordingModel(RecordingPreTrainedModel):
 
     def __init__(self, config: RecordingConfig, vision_model: PreTrainedModel | None = None):
         super().__init__(config)
-        if config.vision_config is not None:
+        if isinstance(config.vision_config, PreTrainedConfig):
             self.vision_model = vision_model if vision_model is not None else encoder_from_config(config.vision_config)
             config.vision_config = self.vision_model.config  # one object, so that how it attends stays in sync
         self.pooling = POOLINGS[config.pooling](config.stream_size)
@@ -140,8 +141,9 @@ class RecordingModel(RecordingPreTrainedModel):
             the streams of the modalities that some sample holds, and presence, bool (batch, modalities).
         """
         given = {VIDEO: video, PHYSIO: physio, AUDIO: audio}
-        masks = {name: self._real_steps(name, *passed) for name, passed in given.items()}
-        presence = self.presence_matrix({n: None if m is None else m.any(dim=1) for n, m in masks.items()})
+        steps = {name: self._real_steps(name, *passed) for name, passed in given.items()}
+        masks = {name: real for name, real in steps.items() if real is not None}
+        presence = self.presence_matrix({name: mask.any(dim=1) for name, mask in masks.items()})
         encoders = {
             VIDEO: partial(self.encode_video, **requests),
             PHYSIO: self.encode_physio,
@@ -149,8 +151,8 @@ class RecordingModel(RecordingPreTrainedModel):
         }
         streams = {}
         for name, mask in masks.items():
-            if mask is not None and (torch.compiler.is_compiling() or bool(mask.any())):
-                values = given[name][0]
+            values = given[name][0]
+            if values is not None and (torch.compiler.is_compiling() or bool(mask.any())):
                 real = mask.view(*mask.shape, *[1] * (values.dim() - 2))
                 # what stands in padding may be anything, NaN included
                 values = torch.where(real, values, 0).to(self.dtype)
@@ -165,7 +167,7 @@ class RecordingModel(RecordingPreTrainedModel):
         if values is not None and values.dim() != len(AXES[name]):
             raise ValueError(f"`{argument}` has shape {tuple(values.shape)}; expected ({', '.join(AXES[name])}).")
         present = resolve_presence(name, values, present, argument)
-        if present is None:
+        if values is None or present is None:
             return None
         real = present.unsqueeze(1).expand(values.shape[:2])
         return real if mask is None else real & mask.bool()
@@ -212,7 +214,7 @@ class RecordingModel(RecordingPreTrainedModel):
         audio_attention_mask: Tensor | None = None,
         audio_present: Tensor | None = None,
         output_modality_embeddings: bool = False,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Unpack[Requests],
     ) -> RecordingModelOutput:
         """Embed a batch. Any subset of the architecture's modalities serves, also a different one in each sample.
 
@@ -241,19 +243,18 @@ class RecordingModel(RecordingPreTrainedModel):
             (input_values, audio_attention_mask, audio_present),
             **kwargs,
         )
-        return RecordingModelOutput(
-            presence=presence,
-            modality_embeddings=self._each_alone(streams, presence) if output_modality_embeddings else None,
-            **self.join(streams, presence, **kwargs),
-            **{name: values for stream in streams.values() for name, values in stream.recorded.items()},
-        )
+        each = self._each_alone(streams, presence) if output_modality_embeddings else None
+        fields = self.join(streams, presence, **kwargs)
+        for stream in streams.values():
+            fields |= stream.recorded
+        return RecordingModelOutput(presence=presence, modality_embeddings=each, **fields)
 
 
 class RecordingForVideoClassification(RecordingPreTrainedModel):
     """Base of the classifiers: a trunk and a head."""
 
     _auto_class = "AutoModelForVideoClassification"
-    trunk_class = RecordingModel
+    trunk_class: type[RecordingModel] = RecordingModel
 
     def __init__(self, config: RecordingConfig, vision_model: PreTrainedModel | None = None):
         super().__init__(config)
@@ -316,7 +317,7 @@ class RecordingForVideoClassification(RecordingPreTrainedModel):
         labels: Tensor | dict[str, Tensor] | None = None,
         sample_weights: torch.FloatTensor | None = None,
         output_modality_logits: bool = False,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Unpack[Requests],
     ) -> RecordingClassifierOutput:
         """Classify a batch. The inputs are those of `RecordingModel.forward`.
 

@@ -15,15 +15,17 @@ Jaegle et al. 2021 ("Perceiver: General Perception with Iterative Attention", IC
 layers that all modalities share, which needs less data.
 """
 
+from typing import Unpack
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs, can_return_tuple
+from transformers.utils import can_return_tuple
 from transformers.utils.output_capturing import capture_outputs
 
 from .attention import LatentLayer, MaskedAttention
-from .base import on_request
+from .audio_encoders import AudioCnn
+from .base import Requests, on_request
 from .configuration_token_fusion import TokenFusionConfig
 from .fusion import ModalityTokens, average_present
 from .modalities import AUDIO, PHYSIO, TEXT, VIDEO, blank_absent, resolve_presence
@@ -73,7 +75,7 @@ class TokenFusionModel(TrimodalModel):
         self.norm = nn.LayerNorm(config.hidden_size)
         self.post_init()
 
-    def projection(self, size: int) -> nn.Module:
+    def projection(self, size: int) -> ModalityTokens:
         """What makes tokens of what an encoder gives, vectors of `size`."""
         return ModalityTokens(size, self.config.hidden_size, self.config.fusion_dropout)
 
@@ -102,7 +104,7 @@ class TokenFusionModel(TrimodalModel):
         physio_present: Tensor | None = None,
         input_values: torch.FloatTensor | None = None,
         output_modality_embeddings: bool = False,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Unpack[Requests],
     ) -> TokenFusionModelOutput:
         """Embed a batch. Any subset of the modalities serves, also a different one in each sample.
 
@@ -122,22 +124,23 @@ class TokenFusionModel(TrimodalModel):
         audio = input_values if input_features is None else input_features
         inputs = {TEXT: input_ids, AUDIO: audio, VIDEO: pixel_values_videos, PHYSIO: physio_values}
         given = {TEXT: text_present, AUDIO: audio_present, VIDEO: video_present, PHYSIO: physio_present}
-        present = {name: resolve_presence(name, inputs[name], given[name]) for name in inputs}
+        resolved = {name: resolve_presence(name, inputs[name], given[name]) for name in inputs}
+        present = {name: samples for name, samples in resolved.items() if samples is not None}
         presence = self.presence_matrix(present)
         streams = {}
-        if present[TEXT] is not None:
+        if input_ids is not None:
             tokens = self.text_tokens(
                 input_ids, attention_mask, token_type_ids, present[TEXT], text_turn_mask, **kwargs
             )
             streams[TEXT] = self.text_projection(tokens)
-        if present[AUDIO] is not None:
+        if audio is not None:
             self._check_audio(input_features=input_features, input_values=input_values)
             tokens = self.audio_tokens(audio, feature_attention_mask, present[AUDIO])
             streams[AUDIO] = self.audio_projection(tokens)
-        if present[VIDEO] is not None:
+        if pixel_values_videos is not None:
             tokens = self.frame_tokens(pixel_values_videos, video_attention_mask, present[VIDEO], **kwargs)
             streams[VIDEO] = self.vision_projection(tokens)
-        if present[PHYSIO] is not None:
+        if physio_values is not None:
             tokens = self.physio_tokens(physio_values, physio_attention_mask, present[PHYSIO])
             streams[PHYSIO] = self.physio_projection(tokens)
         return TokenFusionModelOutput(
@@ -149,9 +152,10 @@ class TokenFusionModel(TrimodalModel):
 
     def audio_tokens(self, inputs: Tensor, feature_attention_mask: Tensor | None, present: Tensor) -> Stream:
         """The steps of "cnn"; of the other encoders, which pool, their one vector a clip."""
-        if self.config.audio_config is None and self.config.audio_encoder == "cnn":
+        if isinstance(self.audio_model, AudioCnn):
             features = blank_absent(inputs, present).to(self.dtype)
-            tokens, mask = self.audio_model.steps(features, blank_absent(feature_attention_mask, present))
+            real = None if feature_attention_mask is None else blank_absent(feature_attention_mask, present)
+            tokens, mask = self.audio_model.steps(features, real)
             return Stream(tokens, mask.bool() & present.unsqueeze(1))
         return Stream(self.audio_vectors(inputs, feature_attention_mask, present).unsqueeze(1), present.unsqueeze(1))
 
@@ -219,7 +223,7 @@ class TokenFusionForVideoClassification(TrimodalForVideoClassification):
         labels: Tensor | dict[str, Tensor] | None = None,
         sample_weights: torch.FloatTensor | None = None,
         output_modality_logits: bool = False,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Unpack[Requests],
     ) -> TrimodalClassifierOutput:
         """Classify a batch. The inputs are those of `TokenFusionModel.forward`.
 
@@ -231,7 +235,7 @@ class TokenFusionForVideoClassification(TrimodalForVideoClassification):
             labels, sample_weights, kwargs: as `TrimodalForVideoClassification.forward`.
             output_modality_logits: also return what the model says to each modality alone.
         """
-        apart = self.training and labels is not None and self.config.modality_loss_weight > 0
+        apart = labels if self.training and self.config.modality_loss_weight > 0 else None
         trunk = self.trimodal(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -248,15 +252,15 @@ class TokenFusionForVideoClassification(TrimodalForVideoClassification):
             physio_attention_mask=physio_attention_mask,
             physio_present=physio_present,
             input_values=input_values,
-            output_modality_embeddings=output_modality_logits or apart,
+            output_modality_embeddings=output_modality_logits or apart is not None,
             return_dict=True,
             **kwargs,
         )
         answers, details = self.answers(self.classifier(trunk.embeddings), labels, sample_weights), {}
-        if output_modality_logits or apart:
+        if output_modality_logits or apart is not None:
             outputs = torch.where(trunk.presence.unsqueeze(-1), self.classifier(trunk.modality_embeddings), 0)
-            if apart and answers["loss"] is not None:
-                loss = self._loss_apart(outputs, trunk.presence, labels, sample_weights)
+            loss = None if apart is None else self._loss_apart(outputs, trunk.presence, apart, sample_weights)
+            if loss is not None:
                 answers["loss"] = answers["loss"] + self.config.modality_loss_weight * loss
             if output_modality_logits:
                 details["modality_logits"] = self.by_task(outputs)[self.config.task]
@@ -264,15 +268,13 @@ class TokenFusionForVideoClassification(TrimodalForVideoClassification):
 
     def _loss_apart(
         self, outputs: Tensor, presence: Tensor, labels: Tensor | dict[str, Tensor], sample_weights: Tensor | None
-    ) -> Tensor:
+    ) -> Tensor | None:
         """The loss of `outputs` (batch, modalities, outputs), each a sample of its own where it is present."""
         count, weights = presence.shape[1], presence.to(outputs.dtype)
         if sample_weights is not None:
             weights = weights * sample_weights.unsqueeze(1)
         by_task = {self.config.task: labels} if isinstance(labels, Tensor) else labels
-        repeated = {
-            name: None if each is None else each.repeat_interleave(count, dim=0) for name, each in by_task.items()
-        }
+        repeated = {name: each.repeat_interleave(count, dim=0) for name, each in by_task.items() if each is not None}
         return self.loss_of(self.by_task(outputs.flatten(0, 1)), repeated, weights.flatten())
 
 

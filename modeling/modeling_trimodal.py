@@ -10,15 +10,16 @@
 ```
 """
 
+from typing import Unpack
+
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
-from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs, can_return_tuple
+from transformers.utils import can_return_tuple
 
 from .audio_encoders import AUDIO_ENCODERS
-from .base import AffectPreTrainedModel, on_request
+from .base import AffectPreTrainedModel, Requests, on_request
 from .configuration_trimodal import AUDIO_CHANNELS, TrimodalConfig
 from .encoders import (
     encode_frames,
@@ -41,7 +42,8 @@ from .tokens import Stream
 class TrimodalPreTrainedModel(AffectPreTrainedModel):
     """What trunk and classifiers share."""
 
-    config_class = TrimodalConfig
+    config: TrimodalConfig
+    config_class: type[TrimodalConfig] = TrimodalConfig
     base_model_prefix = "trimodal"
     main_input_name = "input_ids"
     encoder_prefixes = ("text_model.", "vision_model.", "audio_model.encoder.")
@@ -73,21 +75,21 @@ class TrimodalModel(TrimodalPreTrainedModel):
         audio_model: PreTrainedModel | None = None,
     ):
         super().__init__(config)
-        if TEXT in config.modalities:
+        if isinstance(config.text_config, PreTrainedConfig):
             self.text_model = text_model if text_model is not None else encoder_from_config(config.text_config)
             config.text_config = self.text_model.config  # one object, so that how it attends stays in sync
             self.text_pooling = POOLINGS[config.pooling](config.text_config.hidden_size)
             self.text_projection = self.projection(config.text_config.hidden_size)
         if AUDIO in config.modalities:
-            if config.audio_config is None:
-                self.audio_model = AUDIO_ENCODERS[config.audio_encoder](config)
-            else:
+            if isinstance(config.audio_config, PreTrainedConfig):
                 encoder = audio_model if audio_model is not None else audio_model_from_config(config.audio_config)
                 config.audio_config = encoder.config
                 self.audio_model = PretrainedAudio(encoder, config.pooling)
                 self.main_inputs = MAIN_INPUTS | {AUDIO: self.audio_model.main_input}
+            else:
+                self.audio_model = AUDIO_ENCODERS[config.audio_encoder](config)
             self.audio_projection = self.projection(self.audio_model.output_size)
-        if VIDEO in config.modalities:
+        if isinstance(config.vision_config, PreTrainedConfig):
             self.vision_model = (
                 vision_model if vision_model is not None else vision_model_from_config(config.vision_config)
             )
@@ -130,7 +132,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         video_features: torch.FloatTensor | None = None,
         input_values: torch.FloatTensor | None = None,
         audio_features: torch.FloatTensor | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Unpack[Requests],
     ) -> TrimodalModelOutput:
         """Embed a batch of utterances. Any subset of the modalities serves, also a different one in each sample.
 
@@ -166,27 +168,28 @@ class TrimodalModel(TrimodalPreTrainedModel):
         audio = _either(input_features=input_features, input_values=input_values, audio_features=audio_features)
         inputs = {TEXT: text, AUDIO: audio, VIDEO: video}
         given = {TEXT: text_present, AUDIO: audio_present, VIDEO: video_present}
-        present = {name: resolve_presence(name, inputs[name], given[name]) for name in inputs}
+        resolved = {name: resolve_presence(name, inputs[name], given[name]) for name in inputs}
+        present = {name: samples for name, samples in resolved.items() if samples is not None}
         presence = self.presence_matrix(present)
         embeddings, fields = {}, {}
-        if present[TEXT] is not None:
-            if text_features is None:
-                text_features, found = self.encode_text(
-                    input_ids, attention_mask, token_type_ids, present[TEXT], text_turn_mask, **kwargs
-                )
-                fields |= found
-            embeddings[TEXT] = self.text_projection(blank_absent(text_features, present[TEXT]).to(self.dtype))
-        if present[AUDIO] is not None:
+        vectors = text_features
+        if input_ids is not None:
+            vectors, found = self.encode_text(
+                input_ids, attention_mask, token_type_ids, present[TEXT], text_turn_mask, **kwargs
+            )
+            fields |= found
+        if vectors is not None:
+            embeddings[TEXT] = self.text_projection(blank_absent(vectors, present[TEXT]).to(self.dtype))
+        if audio is not None:
             self._check_audio(input_features=input_features, input_values=input_values, audio_features=audio_features)
             vectors = self.audio_vectors(audio, feature_attention_mask, present[AUDIO], audio_features)
             embeddings[AUDIO] = self.audio_projection(vectors.to(self.dtype))
-        if present[VIDEO] is not None:
-            if video_features is None:
-                video_features, found = self.encode_video(
-                    pixel_values_videos, video_attention_mask, present[VIDEO], **kwargs
-                )
-                fields |= found
-            embeddings[VIDEO] = self.vision_projection(blank_absent(video_features, present[VIDEO]).to(self.dtype))
+        vectors = video_features
+        if pixel_values_videos is not None:
+            vectors, found = self.encode_video(pixel_values_videos, video_attention_mask, present[VIDEO], **kwargs)
+            fields |= found
+        if vectors is not None:
+            embeddings[VIDEO] = self.vision_projection(blank_absent(vectors, present[VIDEO]).to(self.dtype))
         return TrimodalModelOutput(embeddings=self._stack(embeddings, presence), presence=presence, **fields)
 
     def encode_text(
@@ -248,7 +251,8 @@ class TrimodalModel(TrimodalPreTrainedModel):
         """What the audio encoder gives, pooled over time: (batch, its output size)."""
         if self.config.audio_config is None:
             features = blank_absent(inputs, present).to(self.dtype)
-            return self.audio_model(features, blank_absent(feature_attention_mask, present))
+            mask = None if feature_attention_mask is None else blank_absent(feature_attention_mask, present)
+            return self.audio_model(features, mask)
         if audio_features is None:
             audio_features = self.encode_audio(inputs, feature_attention_mask, present)
         return self.audio_model.layer_weights(blank_absent(audio_features, present))
@@ -299,7 +303,7 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
     """Base of the utterance classifiers: a trunk, one classifier a modality, and the subclass's `fuse`."""
 
     _auto_class = "AutoModelForVideoClassification"
-    trunk_class = TrimodalModel
+    trunk_class: type[TrimodalModel] = TrimodalModel
 
     def __init__(
         self,
@@ -401,7 +405,7 @@ class TrimodalForVideoClassification(TrimodalPreTrainedModel):
         labels: Tensor | dict[str, Tensor] | None = None,
         sample_weights: torch.FloatTensor | None = None,
         output_modality_logits: bool = False,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Unpack[Requests],
     ) -> TrimodalClassifierOutput:
         """Classify a batch of utterances. The inputs are those of `TrimodalModel.forward`.
 

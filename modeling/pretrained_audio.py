@@ -3,6 +3,8 @@
 Each maps its input to one vector a clip; padding, marked 0 in the attention mask, never changes it.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
@@ -88,6 +90,9 @@ class PretrainedAudio(nn.Module):
     or through positional convolutions that are not masked (data2vec, mHuBERT). Of these, clips of different lengths
     are encoded one after another.
     """
+
+    encoder: Any
+    """A model of transformers, whose parts state no types."""
 
     def __init__(self, encoder: PreTrainedModel, pooling: str = "mean"):
         super().__init__()

@@ -77,7 +77,8 @@ class WaveNetEncoder(nn.Module):
         """
         padding = -waveform.shape[1] % self.hop_length
         mask = F.pad(mask, (0, padding)).unflatten(1, (-1, self.hop_length))  # (batch, hops, samples of a hop)
-        signal, total = self.input(waveform.unsqueeze(1)), 0
+        signal = self.input(waveform.unsqueeze(1))
+        total = signal.new_zeros(())
         for layer in self.layers:
             signal, skip = layer(signal)
             total = total + skip

@@ -154,9 +154,9 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
 
         By these the clip is brought to peak 1 first, so that `FLOOR` lies as far below every recording.
         """
-        std = np.float32(self.std)
+        std = np.asarray(self.std, dtype=np.float32)
         if self.normalization == "fixed":
-            return (self._decibels(clip) - np.float32(self.mean)) / std
+            return (self._decibels(clip) - np.asarray(self.mean, dtype=np.float32)) / std
         decibels = self._decibels(clip / (np.abs(clip).max() or 1.0))
         decibels = np.maximum(decibels, decibels.max() - TOP_DB)
         if self.normalization == "utterance":

@@ -131,8 +131,9 @@ class PhysioFeatureExtractor(FeatureExtractionMixin):
     def _standardise(self, index: int, sample: np.ndarray | None) -> np.ndarray:
         """float64 (steps, features) of one sample, NaN where nothing was measured; of None, one such step."""
         width = len(self.feature_names)
-        steps = np.full((1, width), np.nan) if sample is None else np.asarray(sample, dtype=np.float64)
-        steps = np.atleast_2d(steps)
+        if sample is None:
+            return np.full((1, width), np.nan)
+        steps = np.atleast_2d(np.asarray(sample, dtype=np.float64))
         if steps.ndim != 2 or steps.shape[1] != width or not len(steps):
             raise ValueError(
                 f"physio[{index}] has shape {np.shape(sample)}; expected ({width},) or (steps, {width}), the features "

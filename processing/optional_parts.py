@@ -6,6 +6,8 @@ from typing import Any
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, AutoVideoProcessor, BatchFeature
 from transformers.processing_utils import ProcessorMixin
 
+from .video_processing_clip_frames import ClipFramesVideoProcessor
+
 PART_LOADERS = {
     "tokenizer": AutoTokenizer,
     "image_processor": AutoImageProcessor,
@@ -36,13 +38,17 @@ class OptionalPartsProcessor(ProcessorMixin):
     """Of the part "feature_extractor"; None where there is none."""
     nested_parts: dict[str, type] = {}
     """Part -> its class, where there is another part of its kind: no Auto class would find it in the saved folder."""
+    max_seconds: float
+    """s of a clip that it takes."""
+    video_processor: ClipFramesVideoProcessor | None
+    """None where it takes no frames."""
     crop_faces = False
     """Whether the model was made for faces that were cut out of their frames."""
     turns_before = turns_after = 0
     """How many turns before and after a sample, in its conversation, it takes."""
     turns_apart = False
     """Whether each of these comes with all its modalities, by itself, rather than as text before the sample's own."""
-    get_attributes = _HeldParts()
+    get_attributes = _HeldParts()  # pyright: ignore[reportAssignmentType]
     chat_template = None
 
     def hold(self, **parts: Any) -> None:
@@ -62,8 +68,13 @@ class OptionalPartsProcessor(ProcessorMixin):
         """Hz of the audio that it takes; None without audio."""
         return self.feature_extractor.sampling_rate if "audio" in self.modalities else None
 
-    def part_for(self, modality: str) -> Any | None:
-        """The part that takes a modality."""
+    @property
+    def log_mel(self) -> bool:
+        """Whether its sound becomes log-mel features, for an encoder from scratch; else for a pretrained one's."""
+        return "feature_attention_mask" in self.require("feature_extractor", "audio").model_input_names
+
+    def part_for(self, modality: str) -> Any:
+        """The part that takes a modality; None where it is missing."""
         return getattr(self, self.part_of[modality])
 
     def encode(self, samples: Sequence[dict[str, Any]]) -> BatchFeature:
@@ -93,7 +104,7 @@ class OptionalPartsProcessor(ProcessorMixin):
     def encode_each(self, samples: Sequence[dict[str, Any]]) -> BatchFeature:
         """Model inputs of samples, each by itself, as `encode`."""
         held = [name for name in ARGUMENTS if any(sample.get(name) is not None for sample in samples)]
-        batch = {ARGUMENTS[name]: [sample.get(name) for sample in samples] for name in held}
+        batch: dict[str, Any] = {ARGUMENTS[name]: [sample.get(name) for sample in samples] for name in held}
         if foreign := [name for name in held if name not in self.modalities]:
             raise ValueError(f"The samples hold {foreign}, but this processor takes {self.modalities}: leave it out.")
         if "audio" in held:
@@ -126,13 +137,12 @@ class OptionalPartsProcessor(ProcessorMixin):
     def _get_arguments_from_pretrained(
         cls, pretrained_model_name_or_path: str, processor_dict: dict | None = None, **kwargs
     ) -> list[Any | None]:
-        held = (processor_dict or {}).get("parts", cls.part_names)
+        settings = processor_dict or {}
+        held = settings.get("parts", cls.part_names)
         loaded = {
             name: PART_LOADERS[name].from_pretrained(pretrained_model_name_or_path, **kwargs)
             for name in cls.part_names
             if name in held and name not in cls.nested_parts
         }
-        loaded |= {
-            name: part.from_dict(processor_dict[name]) for name, part in cls.nested_parts.items() if name in held
-        }
+        loaded |= {name: part.from_dict(settings[name]) for name, part in cls.nested_parts.items() if name in held}
         return [loaded.get(name) for name in cls.part_names]

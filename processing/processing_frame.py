@@ -81,9 +81,9 @@ class FrameProcessor(OptionalPartsProcessor):
             ValueError: nothing in the batch or in a sample, or values that are no frames.
         """
         check_return_tensors(return_tensors)
-        batch = {"videos": as_batch(videos)} if videos is not None else {}
-        check_batch(batch, self.contents)
-        return BatchFeature(encode_videos(self.require("video_processor", "videos"), as_clips(batch["videos"])))
+        batch = as_batch(videos) or []
+        check_batch({"videos": batch}, self.contents)
+        return BatchFeature(encode_videos(self.require("video_processor", "videos"), as_clips(batch)))
 
 
 __all__ = ["FrameProcessor"]

@@ -126,11 +126,6 @@ class TrimodalProcessor(OptionalPartsProcessor):
         return text + audio + video
 
     @property
-    def log_mel(self) -> bool:
-        """Whether its sound becomes log-mel features, for an encoder from scratch; else for a pretrained one's."""
-        return "feature_attention_mask" in self.require("feature_extractor", "audio").model_input_names
-
-    @property
     def audio_input(self) -> str:
         """The model's argument that its sound is for."""
         waveform = isinstance(self.feature_extractor, Wav2Vec2FeatureExtractor)

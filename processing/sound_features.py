@@ -1,6 +1,7 @@
 """The feature extractors of transformers' encoders of sound, behind the names that our models take."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ def encode_sound(
     check_sampling_rate(sampling_rate, extractor.sampling_rate)
     shortest = int(SHORTEST * extractor.sampling_rate)
     clips = [np.pad(clip, (0, max(0, shortest - len(clip)))).astype(np.float32) for clip in checked_clips(clips)]
-    options = {} if isinstance(extractor, WhisperFeatureExtractor) else {"padding": True}
+    options: dict[str, Any] = {} if isinstance(extractor, WhisperFeatureExtractor) else {"padding": True}
     with torch.autocast("cpu", enabled=False):  # Whisper's would compute in bfloat16, and fail
         found = extractor(
             clips, sampling_rate=sampling_rate, return_attention_mask=True, return_tensors="pt", **options

@@ -32,7 +32,7 @@ def speaker_slots(speakers: Sequence[str | None], present: int, slots: int) -> l
         0 for who speaks in that turn; 1, 2, ... for the others, by how near their nearest turn is (of two that are
         equally near, the earlier first), at most `slots` - 2; and `slots` - 1 where nobody knows.
     """
-    others: dict[str, int] = {}
+    others: dict[str | None, int] = {}
     for place in sorted(range(len(speakers)), key=lambda place: (abs(place - present), place)):
         if speakers[place] not in (None, speakers[present]):
             others.setdefault(speakers[place], min(len(others) + 1, slots - 2))

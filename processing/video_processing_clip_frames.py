@@ -5,6 +5,7 @@ import torch
 from transformers import AutoImageProcessor, BatchFeature
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, PILImageResampling
 from transformers.video_processing_utils import BaseVideoProcessor
+from transformers.video_utils import VideoInput
 
 from .batching import presence_of, scatter
 
@@ -54,11 +55,11 @@ class ClipFramesVideoProcessor(BaseVideoProcessor):
             known.setdefault("do_center_crop", False)
         return cls(num_frames=num_frames, **known)
 
-    def preprocess(self, videos: object, **kwargs) -> BatchFeature:
+    def preprocess(self, videos: VideoInput, **kwargs) -> BatchFeature:
         """As in transformers; ValueError for `fps` of frames whose times nobody states."""
-        if kwargs.get("fps") is not None and kwargs.get("video_metadata") is None:
+        if (fps := kwargs.get("fps")) is not None and kwargs.get("video_metadata") is None:
             raise ValueError(
-                f"fps={kwargs['fps']}: these are frames without times; pass do_sample_frames=True and video_metadata "
+                f"fps={fps}: these are frames without times; pass do_sample_frames=True and video_metadata "
                 "with it, or leave it out."
             )
         return super().preprocess(videos, **kwargs)
@@ -91,7 +92,7 @@ def square_frames(side: int = 224, num_frames: int = 10) -> ClipFramesVideoProce
 
 def as_clips(videos: list[np.ndarray | None]) -> list[np.ndarray | None]:
     """Lone frames (height, width, 3) as clips of one frame (1, height, width, 3); all else as it is."""
-    return [video[None] if np.ndim(video) == 3 else video for video in videos]
+    return [video[None] if video is not None and np.ndim(video) == 3 else video for video in videos]
 
 
 def encode_videos(processor: ClipFramesVideoProcessor, videos: list[np.ndarray | None]) -> dict[str, torch.Tensor]:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from transformers import PreTrainedModel, ProcessorMixin
-
 from affecthub.datasets_scripts.corpus import Corpus
+from affecthub.modeling.base import AffectPreTrainedModel
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 from affecthub.training.data import samples_of
 from affecthub.training.encoder_cache.run import needs_preload
 from affecthub.training.features import check_features
@@ -14,7 +14,7 @@ from affecthub.training.trainer import AffectTrainer, make_trainer
 
 
 def prepare(
-    recipe: Recipe, corpus: Corpus, processor: ProcessorMixin, model: PreTrainedModel, output_dir: Path
+    recipe: Recipe, corpus: Corpus, processor: OptionalPartsProcessor, model: AffectPreTrainedModel, output_dir: Path
 ) -> tuple[AffectTrainer, dict[str, SampleDataset]]:
     """The Trainer, and the samples of each split; those that learn are augmented."""
     check_features(corpus.prepared, recipe, processor, model.base_model)

@@ -6,6 +6,7 @@ import pandas as pd
 from datasets import Dataset
 
 from affecthub.datasets_scripts.corpus import Corpus
+from affecthub.datasets_scripts.prepared.stream import ShardStream
 from affecthub.evaluation.clip_signatures import file_digests, sign_clips
 from affecthub.evaluation.frame_signatures import sign_files, sign_frames
 from affecthub.media.pictures import decode_image
@@ -54,7 +55,7 @@ def _clips(
     for number, (table, parts) in enumerate(zip(tables, sides, strict=True)):
         signed = [s for rows in parts for s in sign_clips(rows, names, _stream_of(rows, corpus))]
         content = digests[number] if digests else [s.content for s in signed]
-        columns = {"content": content, "fault": [s.fault for s in signed]}
+        columns: dict[str, list] = {"content": content, "fault": [s.fault for s in signed]}
         if VIDEO in names:
             columns |= {"signature": [s.frame for s in signed], "moving": [s.moving for s in signed]}
         if AUDIO in names:
@@ -63,6 +64,6 @@ def _clips(
     return found
 
 
-def _stream_of(rows: Dataset, corpus: Corpus) -> object:
+def _stream_of(rows: Dataset, corpus: Corpus) -> ShardStream | None:
     """Where the media of rows lie that are read in turn."""
     return corpus.stream if "shard_place" in rows.column_names else None

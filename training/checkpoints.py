@@ -10,6 +10,9 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from affecthub.media.files import write_file
 
+CHECKPOINTS = "checkpoints"
+"""In a run's folder: where they lie until it is complete."""
+
 COMPLETE = "complete"
 """In a checkpoint's folder, written last."""
 
@@ -73,4 +76,12 @@ def writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-__all__ = ["checkpoints_of", "clear_checkpoints", "mark_complete", "newest_checkpoint", "remove_broken", "writing"]
+__all__ = [
+    "CHECKPOINTS",
+    "checkpoints_of",
+    "clear_checkpoints",
+    "mark_complete",
+    "newest_checkpoint",
+    "remove_broken",
+    "writing",
+]

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ class ClipDataset(SampleDataset):
             found |= {AUDIO: clip.audio} if audio else {}
             found |= {VIDEO: clip.frames} if video else {}
         if row.get("image_paths") and VIDEO in self.raw_modalities:
-            paths = spread(row["image_paths"], self.processor.video_processor.num_frames)
+            paths = spread(row["image_paths"], self.processor.part_for(VIDEO).num_frames)
             found[VIDEO] = pictures_for(self.processor, [read_picture(path) for path in paths])
         return found
 
@@ -102,7 +103,7 @@ class StreamedDataset(PreparedDataset, torch.utils.data.IterableDataset):
         stream: where these lie.
     """
 
-    def __init__(self, rows: Dataset, *others: object, stream: ShardStream):
+    def __init__(self, rows: Dataset, *others: Any, stream: ShardStream):
         super().__init__(rows, *others)
         self.stream, self._part, self._batch_size = stream, (0, 1), 1
 

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from transformers import BatchFeature, ProcessorMixin
+from transformers import BatchFeature
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from affecthub.media.container import TIME_LIMIT
 from affecthub.modeling.modalities import MODALITIES
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 from affecthub.training.augmentation import SpecAugment, spec_augment
 from affecthub.training.encoder_cache.samples import encode_samples
 from affecthub.training.samples import Inputs
@@ -74,7 +75,7 @@ class Collator:
     blank: Inputs | None = None
     """A sample of all modalities; where it is set, a batch has the keys of all of them, whatever its samples hold."""
 
-    def __init__(self, processor: ProcessorMixin, spec: SpecAugment):
+    def __init__(self, processor: OptionalPartsProcessor, spec: SpecAugment):
         self.processor, self.spec = processor, spec
 
     def __call__(self, samples: list[dict]) -> BatchFeature:
@@ -105,5 +106,5 @@ class Collator:
 def _stacked(values: list) -> torch.Tensor | dict[str, torch.Tensor]:
     """Values of samples as one tensor (batch, ...); of several tasks, by name."""
     if isinstance(values[0], dict):
-        return {name: _stacked([value[name] for value in values]) for name in values[0]}
+        return {name: torch.from_numpy(np.array([value[name] for value in values])) for name in values[0]}
     return torch.from_numpy(np.array(values))

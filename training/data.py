@@ -1,7 +1,9 @@
 """Rows become samples: which kind of sample a corpus holds."""
 
+from typing import Any
+
 from affecthub.datasets_scripts.corpus import Corpus
-from affecthub.media.for_processor import Processor
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 from affecthub.training.clips import ClipDataset, PreparedDataset, StreamedDataset
 from affecthub.training.moments import MomentDataset, PreparedMomentDataset
 from affecthub.training.recipe import Recipe
@@ -9,7 +11,7 @@ from affecthub.training.samples import SampleDataset
 
 
 def samples_of(
-    recipe: Recipe, corpus: Corpus, split: str, processor: Processor, preload: bool = False
+    recipe: Recipe, corpus: Corpus, split: str, processor: OptionalPartsProcessor, preload: bool = False
 ) -> SampleDataset:
     """The samples of a split as a recipe wants them; those that learn are augmented.
 
@@ -26,7 +28,7 @@ def samples_of(
 
 
 def make_dataset(
-    corpus: Corpus, split: str, processor: Processor, physio_steps: int, *others: object
+    corpus: Corpus, split: str, processor: OptionalPartsProcessor, physio_steps: int, *others: Any
 ) -> SampleDataset:
     """The samples of a split.
 

@@ -3,19 +3,21 @@
 import itertools
 import logging
 from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
-from transformers import PreTrainedModel
+import torch
 
 from affecthub.datasets_scripts.corpus import Corpus, Target, column_of
 from affecthub.evaluation.answers import known_rows
 from affecthub.evaluation.calibration import fit
 from affecthub.evaluation.clusters import clusters_of
-from affecthub.evaluation.predictions import ABOUT_ROWS, Predictions, list_column, predictions_of
-from affecthub.evaluation.results import AblationRow, Results
+from affecthub.evaluation.predictions import ABOUT_ROWS, Predictions, TaskFacts, list_column, predictions_of
+from affecthub.evaluation.results import AblationRow, AuditRow, Results
 from affecthub.evaluation.scores import Scores, ablation_figures, score
 from affecthub.evaluation.scores import report as scores_of
+from affecthub.modeling.base import AffectPreTrainedModel
 from affecthub.modeling.fusion import ModalityWeights, PathWeights
 from affecthub.training.clips import StreamedDataset
 from affecthub.training.recipe import Recipe
@@ -37,6 +39,7 @@ def answer(trainer: AffectTrainer, data: dict[str, SampleDataset], corpus: Corpu
         corpus: where they come from.
     """
     config, tasks = trainer.model.config, corpus.targets
+    calibration: Any = config.calibration or {}
     judged_on = "test" if "test" in data else "validation"
     subsets = [c for size in range(1, len(config.modalities)) for c in itertools.combinations(config.modalities, size)]
     parts = {}
@@ -54,13 +57,14 @@ def answer(trainer: AffectTrainer, data: dict[str, SampleDataset], corpus: Corpu
             places = np.searchsorted(samples.places, seen.places)
             for name, (_, logits) in (predict(trainer, seen, tasks) if len(seen) else {}).items():
                 parts[split][f"logits.{name}.{'+'.join(subset)}"] = list_column(logits, places, len(samples))
+    told: dict[str, TaskFacts] = {}
+    for task in tasks:
+        told[task.name] = {"kind": kind_of_target(task), "labels": task.classes}
+        if fitted := calibration.get(task.name):
+            told[task.name]["calibration"] = fitted
     return predictions_of(
         parts,
-        {
-            task.name: {"kind": kind_of_target(task), "labels": task.classes}
-            | ({"calibration": fitted} if (fitted := (config.calibration or {}).get(task.name)) else {})
-            for task in tasks
-        },
+        told,
         data=corpus.name,
         synthetic=corpus.synthetic,
         unit=corpus.unit,
@@ -71,7 +75,7 @@ def answer(trainer: AffectTrainer, data: dict[str, SampleDataset], corpus: Corpu
     )
 
 
-def calibrate(model: PreTrainedModel, predictions: Predictions) -> None:
+def calibrate(model: AffectPreTrainedModel, predictions: Predictions) -> None:
     """Fit temperature and thresholds of each task on validation; keep them in the configuration and beside the logits.
 
     A task with too few known rows there has none.
@@ -80,7 +84,8 @@ def calibrate(model: PreTrainedModel, predictions: Predictions) -> None:
         model: whose configuration it is.
         predictions: what it answered.
     """
-    rows, found = predictions.of("validation"), {}
+    rows = predictions.of("validation")
+    found: dict[str, Any] = {}
     for name, task in predictions.tasks.items():
         if fitted := fit(task["kind"], rows.references(name), rows.logits(name), task["labels"]):
             found[name] = task["calibration"] = fitted
@@ -97,7 +102,8 @@ def answered(
     """
     answers = predict(trainer, samples, tasks)
     failed = samples.failed(range(len(samples))).to(trainer.args.device)
-    samples.mark_failed(trainer.accelerator.reduce(failed.int()).cpu() > 0)  # by whichever process decoded them
+    everywhere = cast(torch.Tensor, trainer.accelerator.reduce(failed.int()))  # by whichever process decoded them
+    samples.mark_failed(everywhere.cpu() > 0)
     seen = samples.only(samples.modalities)
     return (samples, answers) if len(seen) == len(samples) else (seen, predict(trainer, seen, tasks))
 
@@ -120,7 +126,7 @@ def evaluate(
     data: dict[str, SampleDataset],
     corpus: Corpus,
     recipe: Recipe,
-    audit: list[dict],
+    audit: list[AuditRow],
 ) -> Results:
     """Figures on validation and test, beside the baseline, and for each subset of the modalities.
 
@@ -134,7 +140,13 @@ def evaluate(
     """
     model, seed, tasks = trainer.model, recipe.training.seed, corpus.targets
     held_out = [split for split in ("validation", "test") if split in data]
-    parameters = {"parameters": model.num_parameters(), "trainable": model.num_parameters(only_trainable=True)}
+    facts: dict[str, float | int | str | dict[str, float]] = {
+        "architecture": model.config.model_type,
+        "parameters": model.num_parameters(),
+        "trainable": model.num_parameters(only_trainable=True),
+    }
+    if weights := learned_weights(model):
+        facts["modality_weights"] = weights
     results: Results = {
         "data": {
             "name": corpus.name,
@@ -155,13 +167,10 @@ def evaluate(
             "processes": trainer.args.world_size,
             "device": trainer.args.device.type,
         },
-        "model": {"architecture": model.config.model_type, **parameters},
+        "model": facts,
     }
-    if weights := learned_weights(model):
-        results["model"]["modality_weights"] = weights
-    if len(model.config.modalities) > 1:
-        rows = ablate(predictions.of(held_out[-1]), corpus.bayes_accuracy)
-        results |= {"ablation": rows} if rows else {}
+    if len(model.config.modalities) > 1 and (rows := ablate(predictions.of(held_out[-1]), corpus.bayes_accuracy)):
+        results["ablation"] = rows
     return results
 
 
@@ -195,13 +204,13 @@ def epochs_run(trainer: AffectTrainer) -> dict[str, int | str]:
     found: dict[str, int | str] = {"epochs_planned": trainer.settings.epochs}
     if not state.global_step:
         return found
-    found = {"epochs": round(state.epoch), **found, "best_metric": trainer.args.metric_for_best_model}
+    found = {"epochs": round(state.epoch), **found, "best_metric": trainer.args.metric_for_best_model or "loss"}
     if state.best_global_step:
         found["best_epoch"] = round(state.best_global_step * state.epoch / state.global_step)
     return found
 
 
-def learned_weights(model: PreTrainedModel) -> dict[str, float]:
+def learned_weights(model: AffectPreTrainedModel) -> dict[str, float]:
     """What a model learned to weigh its modalities (B.3) or its paths (C.3) by; they sum to 1; empty: it does not."""
     for module in model.modules():
         if isinstance(module, ModalityWeights):

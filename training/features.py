@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import PreTrainedModel, ProcessorMixin, set_seed
+from transformers import PreTrainedModel, set_seed
 
 from affecthub.architectures import architecture_named
 from affecthub.datasets_scripts.corpus import DataOptions, load_corpus
 from affecthub.datasets_scripts.prepared.clips import ClipForm, encode_array
 from affecthub.datasets_scripts.prepared.shards import Prepared, form_values
 from affecthub.modeling.modalities import AUDIO, VIDEO
+from affecthub.modeling.modeling_trimodal import TrimodalModel
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 from affecthub.training.clips import PreparedDataset
 from affecthub.training.encoder_cache.encoders import (
     FrozenEncoders,
@@ -65,11 +68,13 @@ class FeatureEncoder:
         if not names:
             used = ", ".join(self.processor.modalities)
             raise ValueError(f"--features={recipe.name}: it uses {used}, without sound and frames to encode.")
-        trunk = build_model(recipe, corpus, self.processor).base_model.to(device)
+        model: Any = build_model(recipe, corpus, self.processor)
+        trunk: TrimodalModel = model.base_model.to(device)
         precision = choose_precision(recipe.training.precision)
         autocast = partial(torch.autocast, device.type, HALF.get(precision), enabled=precision in HALF)
         self.encoders = FrozenEncoders(trunk, names, autocast, recipe.training.batch_size, workers=0, shown=False)
-        self.form = ClipForm(**form_values(self.processor))
+        values: dict[str, Any] = form_values(self.processor)
+        self.form = ClipForm(**values)
         self.settings = feature_settings(names, self.processor, trunk) | {
             "precision": precision,
             "device": device.type,
@@ -91,7 +96,7 @@ class FeatureEncoder:
         return kept | {f"{name}_npy": [as_npy(sample[name]) for sample in encoded] for name in self.encoders.names}
 
 
-def feature_settings(names: list[str], processor: ProcessorMixin, trunk: PreTrainedModel) -> dict[str, str]:
+def feature_settings(names: list[str], processor: OptionalPartsProcessor, trunk: PreTrainedModel) -> dict[str, str]:
     """Digests of what makes the features of some modalities, as the settings of a prepared folder name them."""
     found = {}
     for name in names:
@@ -135,7 +140,7 @@ def check_recipe(recipe: Recipe, source: str, raw: Sequence[str] = ()) -> None:
 
 
 def check_features(
-    prepared: Prepared | None, recipe: Recipe, processor: ProcessorMixin, trunk: PreTrainedModel
+    prepared: Prepared | None, recipe: Recipe, processor: OptionalPartsProcessor, trunk: PreTrainedModel
 ) -> None:
     """ValueError unless the features of a prepared folder, where it holds some, are those that a run would make."""
     names = [name for name in (AUDIO, VIDEO) if name in processor.modalities]

@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 from transformers import (
@@ -15,7 +16,6 @@ from transformers import (
     FeatureExtractionMixin,
     PreTrainedConfig,
     PreTrainedTokenizerBase,
-    ProcessorMixin,
 )
 
 from affecthub.architectures import architecture_named
@@ -25,7 +25,7 @@ from affecthub.modeling.configuration_trimodal import AUDIO_CHANNELS
 from affecthub.modeling.modalities import AUDIO, PHYSIO, TEXT, VIDEO
 from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtractor
 from affecthub.processing.feature_extraction_physio import PhysioFeatureExtractor
-from affecthub.processing.processing_trimodal import TrimodalProcessor
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 from affecthub.processing.sound_features import extractor_for, seconds_heard
 from affecthub.processing.video_processing_clip_frames import ClipFramesVideoProcessor, square_frames
 from affecthub.training.recipe import InputRecipe, ModelRecipe, Recipe
@@ -90,7 +90,7 @@ def settled(recipe: Recipe, corpus: Corpus) -> Recipe:
     return replace(recipe, model=replace(recipe.model, modalities=modalities_held(recipe.model, corpus)))
 
 
-def build_processor(recipe: Recipe, corpus: Corpus) -> ProcessorMixin:
+def build_processor(recipe: Recipe, corpus: Corpus) -> OptionalPartsProcessor:
     """The processor of a recipe: of its pretrained encoders, or of its own where they start from scratch.
 
     What is fitted (a tokenizer from scratch, the statistics of features) is fitted on the training split alone.
@@ -109,7 +109,9 @@ def build_processor(recipe: Recipe, corpus: Corpus) -> ProcessorMixin:
     return processor_class(**parts, **shared)
 
 
-def _turns(processor_class: type[ProcessorMixin], modalities: list[str], inputs: InputRecipe) -> dict[str, object]:
+def _turns(
+    processor_class: type[OptionalPartsProcessor], modalities: list[str], inputs: InputRecipe
+) -> dict[str, object]:
     """What a processor has to know of the turns around a row.
 
     Raises:
@@ -129,7 +131,7 @@ def _turns(processor_class: type[ProcessorMixin], modalities: list[str], inputs:
     return {"turns_before": inputs.turns_before, "speakers": inputs.speakers}
 
 
-def _part(modality: str, processor_class: type[ProcessorMixin], recipe: Recipe, corpus: Corpus) -> Part:
+def _part(modality: str, processor_class: type[OptionalPartsProcessor], recipe: Recipe, corpus: Corpus) -> Part:
     """The extractor of a modality."""
     if modality == TEXT:
         return _tokenizer(recipe.model, corpus)
@@ -139,9 +141,9 @@ def _part(modality: str, processor_class: type[ProcessorMixin], recipe: Recipe, 
         return _fitted_physio(corpus)
     if encodes_audio(recipe.model):
         return _sound_extractor(processor_class, recipe)
-    if processor_class.feature_extractor_class is LogMelFeatureExtractor:
-        return _log_mel(recipe.model)
-    return processor_class.feature_extractor_class()
+    extractor_class = processor_class.feature_extractor_class
+    assert extractor_class is not None
+    return _log_mel(recipe.model) if extractor_class is LogMelFeatureExtractor else extractor_class()
 
 
 def pretrained_audio(model: ModelRecipe) -> str | None:
@@ -162,13 +164,13 @@ def pools_by_attention(model: ModelRecipe) -> bool:
 
 def _log_mel(model: ModelRecipe) -> LogMelFeatureExtractor:
     """The log-mel features that the audio encoder of a recipe was made for."""
-    settings = LOG_MEL.get(model.audio_encoder or model.config.get("audio_encoder"), {})
+    settings = LOG_MEL.get(model.audio_encoder or model.config.get("audio_encoder", ""), {})
     if "num_mel_bins" in model.config:
         settings = {**settings, "feature_size": model.config["num_mel_bins"]}
     return LogMelFeatureExtractor(**settings)
 
 
-def _sound_extractor(processor_class: type[ProcessorMixin], recipe: Recipe) -> FeatureExtractionMixin:
+def _sound_extractor(processor_class: type[OptionalPartsProcessor], recipe: Recipe) -> FeatureExtractionMixin:
     """That of an encoder of sound of transformers.
 
     Raises:
@@ -188,7 +190,7 @@ def _sound_extractor(processor_class: type[ProcessorMixin], recipe: Recipe) -> F
     if name := pretrained_audio(model):
         extractor = AutoFeatureExtractor.from_pretrained(name)
     else:
-        extractor = extractor_for(AutoConfig.for_model(**{"model_type": "wavlm", **model.audio_config}))
+        extractor = extractor_for(AutoConfig.for_model(**{"model_type": "wavlm", **(model.audio_config or {})}))
     if recipe.inputs.max_seconds > (heard := seconds_heard(extractor)):
         logger.warning(
             "inputs.max_seconds=%g, but %s hears %g s: the sound of longer clips is cut there.",
@@ -244,7 +246,7 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
     return BertTokenizer(vocab=numbered, model_input_names=["input_ids", "attention_mask"])
 
 
-def build_model(recipe: Recipe, corpus: Corpus, processor: ProcessorMixin) -> AffectPreTrainedModel:
+def build_model(recipe: Recipe, corpus: Corpus, processor: OptionalPartsProcessor) -> AffectPreTrainedModel:
     """The model of a recipe, with the targets of the corpus."""
     model, target = recipe.model, corpus.targets[0]
     classifier = architecture_named(model.architecture).classifier_class
@@ -288,29 +290,30 @@ def task_values(model: ModelRecipe, corpus: Corpus) -> dict[str, object]:
 
 
 def _utterance_model(
-    recipe: Recipe, corpus: Corpus, processor: TrimodalProcessor, classifier: type, values: dict
+    recipe: Recipe, corpus: Corpus, processor: OptionalPartsProcessor, classifier: type, values: dict
 ) -> AffectPreTrainedModel:
-    model = recipe.model
+    model, tokenizer = recipe.model, processor.part_for(TEXT)
+    sees, hears = VIDEO in processor.modalities, AUDIO in processor.modalities
     if processor.turns_apart:
         values |= {name: getattr(processor, name) for name in ("turns_before", "turns_after", "num_speakers")}
-    if processor.tokenizer and not model.text_encoder:
-        values["text_config"] = {"model_type": "bert", **(model.text_config or {}), **vocabulary(processor.tokenizer)}
-    if processor.video_processor and not model.vision_encoder:
+    if tokenizer and not model.text_encoder:
+        values["text_config"] = {"model_type": "bert", **(model.text_config or {}), **vocabulary(tokenizer)}
+    if sees and not model.vision_encoder:
         values["vision_config"] = model.vision_config
     of_config = values.pop("audio_encoder", None)
     audio_encoder = model.audio_encoder or of_config
-    if processor.feature_extractor and not pretrained_audio(model):
+    if hears and not pretrained_audio(model):
         values["audio_config"] = model.audio_config
     return classifier.from_encoders_pretrained(
-        text_encoder=model.text_encoder if processor.tokenizer else None,
-        vision_encoder=model.vision_encoder if processor.video_processor else None,
-        audio_encoder=audio_encoder if processor.feature_extractor else None,
+        text_encoder=model.text_encoder if tokenizer else None,
+        vision_encoder=model.vision_encoder if sees else None,
+        audio_encoder=audio_encoder if hears else None,
         **values,
     )
 
 
 def _recording_model(
-    recipe: Recipe, corpus: Corpus, processor: ProcessorMixin, classifier: type, values: dict
+    recipe: Recipe, corpus: Corpus, processor: OptionalPartsProcessor, classifier: type, values: dict
 ) -> AffectPreTrainedModel:
     """The frame encoder is the architecture's own, changed where the recipe says so, and of the frames' size."""
     inputs, model, config_class = recipe.inputs, recipe.model, classifier.config_class
@@ -336,7 +339,7 @@ def check_config_keys(values: dict, config_class: type[PreTrainedConfig]) -> Non
         raise ValueError(f"model.config: {config_class.model_type} has no {unknown[0]!r}; {hint}")
 
 
-def vocabulary(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+def vocabulary(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """The fields of a text encoder's configuration that its tokenizer decides."""
     first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
     special = {"pad_token_id": tokenizer.pad_token_id, "bos_token_id": first, "eos_token_id": last}

@@ -4,12 +4,12 @@ A part is gathered from all processes when its layer runs, so all processes have
 holds every modality then, be it as a blank.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 from torch.distributed.fsdp import FSDPModule
 from transformers import (
-    PreTrainedModel,
-    ProcessorMixin,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -18,8 +18,13 @@ from transformers import (
 )
 
 from affecthub.architectures import architecture_named
+from affecthub.modeling.base import AffectPreTrainedModel
 from affecthub.modeling.modalities import AUDIO, MODALITIES, PHYSIO, TEXT, VIDEO
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 from affecthub.training.phases import encoder_layers, split_encoders
+
+if TYPE_CHECKING:
+    from affecthub.training.trainer import AffectTrainer
 
 
 def shard_by_layers(trainer: Trainer) -> None:
@@ -32,17 +37,18 @@ def shard_by_layers(trainer: Trainer) -> None:
         ValueError: an encoder of sound takes clips of different lengths one after another, and so runs more often in
             one process than in another, which would wait for ever.
     """
-    if getattr(getattr(trainer.model.base_model, "audio_model", None), "leaks", False):
-        kind = trainer.model.config.audio_config.model_type
+    model: Any = trainer.model
+    if getattr(getattr(model.base_model, "audio_model", None), "leaks", False):
+        kind = model.config.audio_config.model_type
         raise ValueError(
             f"model.audio_encoder: this {kind} encodes clips of different lengths one after another: not under FSDP; "
             "launch with another configuration."
         )
-    encoders, plugin = split_encoders(trainer.model)[0], trainer.accelerator.state.fsdp_plugin
+    encoders, plugin = split_encoders(model)[0], trainer.accelerator.state.fsdp_plugin
+    assert plugin is not None
     names = {type(layer).__name__ for encoder in encoders for layer in encoder_layers(encoder)}
     plugin.transformer_cls_names_to_wrap, plugin.mixed_precision_policy = sorted(names), None
     trainer.add_callback(FrozenParts)
-    trainer.data_collator.blank = blank_sample(trainer.train_dataset.processor)
 
 
 class FrozenParts(TrainerCallback):
@@ -66,7 +72,7 @@ class FrozenParts(TrainerCallback):
                     optimizer.state[parameter] = {"step": torch.zeros((), device=parameter.device), **moments}
 
 
-def whole_model(trainer: Trainer) -> PreTrainedModel:
+def whole_model(trainer: "AffectTrainer") -> AffectPreTrainedModel:
     """The trainer's model, with all of its weights on the first process; every process has to ask for it."""
     if not trainer.is_fsdp_enabled:
         return trainer.model
@@ -77,11 +83,11 @@ def whole_model(trainer: Trainer) -> PreTrainedModel:
     return model
 
 
-def blank_sample(processor: ProcessorMixin) -> dict[str, str | np.ndarray | None]:
+def blank_sample(processor: OptionalPartsProcessor) -> dict[str, str | np.ndarray | None]:
     """The least that a processor takes of each of its modalities; None for the others."""
     blank = {
         TEXT: lambda: "",
-        AUDIO: lambda: np.zeros(processor.sampling_rate // 4, np.float32),
+        AUDIO: lambda: np.zeros(processor.part_for(AUDIO).sampling_rate // 4, np.float32),
         VIDEO: lambda: np.zeros((1, 32, 32, 3), np.uint8),
         PHYSIO: lambda: np.zeros((1, len(processor.part_for(PHYSIO).feature_names)), np.float32),
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cache, cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -28,11 +29,11 @@ class MomentDataset(SampleDataset):
 
     decoded = (AUDIO,)
 
-    def __init__(self, rows: Dataset, *others: object, all_rows: Dataset, physio_steps: int = 1):
+    def __init__(self, rows: Dataset, *others: Any, all_rows: Dataset, physio_steps: int = 1):
         processor, recordings = others[1], all_rows["recording"]
         self.all_rows = all_rows
         if VIDEO in processor.modalities:
-            self._clips = preceding_rows(recordings, processor.video_processor.num_frames)
+            self._clips = preceding_rows(recordings, processor.part_for(VIDEO).num_frames)
             self._shown = np.asarray(all_rows["video_present"])
         if PHYSIO in processor.modalities:
             self._sequences = preceding_rows(recordings, physio_steps)
@@ -61,9 +62,9 @@ class MomentDataset(SampleDataset):
         """A frame by its position, uint8 (height, width, 3)."""
         return read_image(self.all_rows["image_path"][position])
 
-    def sound(self, row: dict, start: float, end: float) -> np.ndarray:
-        """Samples float32 (samples,) of a row's recording from `start` to `end` s; MediaError where there are none."""
-        rate = self.processor.sampling_rate
+    def sound(self, row: dict, start: float, end: float) -> np.ndarray | None:
+        """Samples float32 (samples,) of a row's recording from `start` to `end` s; None where it has no sound."""
+        rate = self.processor.part_for(AUDIO).sampling_rate
         path, seconds = row["recording_path"], end - start
         return read_clip(path, video=False, start=start, max_seconds=seconds, sampling_rate=rate).audio
 
@@ -91,7 +92,7 @@ class PreparedMomentDataset(MomentDataset):
             first -= 1
         kept = zip(self.all_rows["audio_flac"][first : last + 1], self._starts[first : last + 1], strict=True)
         sounds = [decode_sound(content, begin) for content, begin in kept if content is not None]
-        samples = sound_within(sounds, (start, end), self.processor.sampling_rate)
+        samples = sound_within(sounds, (start, end), self.processor.part_for(AUDIO).sampling_rate)
         if samples is None:
             raise MediaError(f"no sound from {start:.3f} to {end:.3f} s was found when the data were prepared")
         return samples

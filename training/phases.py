@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
+from affecthub.modeling.base import AffectPreTrainedModel
 from affecthub.training.recipe import Phase, TrainingRecipe
 
 ALL = "all"
@@ -20,13 +22,13 @@ ENCODER = "is_encoder"
 an encoder."""
 
 
-def split_encoders(model: PreTrainedModel) -> tuple[list[nn.Module], set[str]]:
+def split_encoders(model: AffectPreTrainedModel) -> tuple[list[nn.Module], set[str]]:
     """The pretrained encoders of a model, and the names of their parameters.
 
     Args:
         model: names what its encoders are called in `encoder_prefixes`.
     """
-    modules = dict(model.base_model.named_modules())
+    modules: dict[str, nn.Module] = dict(model.base_model.named_modules())
     encoders = [modules[prefix.rstrip(".")] for prefix in model.encoder_prefixes if prefix.rstrip(".") in modules]
     owned = {id(parameter) for encoder in encoders for parameter in encoder.parameters()}
     return encoders, {name for name, parameter in model.named_parameters() if id(parameter) in owned}
@@ -70,7 +72,7 @@ def free_stages(phase: Phase | None, stages: int) -> int:
     return stages if phase is None or phase.encoder_layers == ALL else phase.encoder_layers
 
 
-def apply_phase(model: PreTrainedModel, phase: Phase | None) -> None:
+def apply_phase(model: AffectPreTrainedModel, phase: Phase | None) -> None:
     """Freeze and unfreeze the encoders as the phase says; without one, everything learns."""
     for encoder in split_encoders(model)[0]:
         stages = encoder_stages(encoder)
@@ -79,7 +81,7 @@ def apply_phase(model: PreTrainedModel, phase: Phase | None) -> None:
                 parameter.requires_grad_(depth < free_stages(phase, len(stages)))
 
 
-def first_epochs(model: PreTrainedModel, phases: Sequence[Phase]) -> dict[nn.Parameter, int]:
+def first_epochs(model: AffectPreTrainedModel, phases: Sequence[Phase]) -> dict[nn.Parameter, int]:
     """In which epoch each parameter of the encoders learns first; without those that learn in none."""
     spans = [(0, phase_of(phases, 0)), *((phase.start_epoch, phase) for phase in phases)]
     found = {}
@@ -111,7 +113,8 @@ class PhaseCallback(TrainerCallback):
         **kwargs,
     ) -> None:
         """Freeze and unfreeze for the epoch that begins; what learns for the first time does so at its full rate."""
-        unwrapped, epoch = getattr(model, "module", model), round(state.epoch or 0)
+        unwrapped: Any = getattr(model, "module", model)
+        epoch = round(state.epoch or 0)
         apply_phase(unwrapped, phase_of(self.phases, epoch))
         for group in optimizer.param_groups if optimizer and epoch else ():
             if group[START_EPOCH] == epoch:
@@ -156,8 +159,10 @@ class EarlyStopping(TrainerCallback, ExportableState):
         return {"args": args, "attributes": {"best": self.best, "waited": self.waited}}
 
 
-def early_stopping(recipe: TrainingRecipe) -> EarlyStopping:
+def early_stopping(recipe: TrainingRecipe) -> EarlyStopping | None:
     """That of a recipe with patience; phases that begin after its last epoch count for nothing."""
+    if recipe.patience is None:
+        return None
     reached = [phase.start_epoch for phase in recipe.phases if phase.start_epoch < recipe.epochs]
     return EarlyStopping(recipe.patience, recipe.min_delta, max(reached, default=0))
 
@@ -165,12 +170,13 @@ def early_stopping(recipe: TrainingRecipe) -> EarlyStopping:
 def epochs_until_stopped(checkpoint: str) -> int | None:
     """After how many epochs the run of a checkpoint was stopped early; None where it goes on."""
     state = TrainerState.load_from_json(str(Path(checkpoint, "trainer_state.json")))
-    kept = state.stateful_callbacks.get(EarlyStopping.__name__)
+    callbacks: Any = state.stateful_callbacks
+    kept = callbacks.get(EarlyStopping.__name__)
     stopped = kept is not None and kept["attributes"]["waited"] >= kept["args"]["patience"]
     return round(state.epoch) if stopped else None
 
 
-def make_optimizer(model: PreTrainedModel, recipe: TrainingRecipe) -> torch.optim.AdamW:
+def make_optimizer(model: AffectPreTrainedModel, recipe: TrainingRecipe) -> torch.optim.AdamW:
     """AdamW over all parameters that learn in any phase, in groups: everything but the encoders, then the encoders by
     the epoch in which they learn first; of each the matrices, which decay, and the vectors (biases, norms), which do
     not.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from accelerate import PartialState
 from datasets import Dataset
@@ -70,6 +71,7 @@ def prepare(
         return _together(splits, Path(folder), settings, lambda mine: write_moments(mine, time_limit))
     encode, form = None, replace(form or ClipForm(), crop_faces=corpus.crop_faces)
     if features:
+        assert state.device is not None
         encode = FeatureEncoder(clips_of(features, data), state.device)
         form, settings = encode.form, settings | encode.settings
     return _together(
@@ -120,7 +122,7 @@ def _with_sound_starts(rows: Dataset) -> Dataset:
 def _together(
     splits: Mapping[str, Dataset],
     folder: Path,
-    settings: Mapping[str, object],
+    settings: Mapping[str, Any],
     write: Callable[[Sequence[Shard]], None],
 ) -> dict:
     """Write the shards of all splits, each process its own; returns as `prepare`."""

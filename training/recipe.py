@@ -601,9 +601,8 @@ def _explain(message: str, parser: ArgumentParser) -> str:
     of_data = OF_DATA.search(message) if found["field"] else None
     if kind := next((kind for kind in _data_classes() if of_data and kind.__name__ == of_data[1]), None):
         known = [entry.name for entry in fields(kind)]
-        return (
-            f"unknown option --data.{found['field']} of {of_data[1]}{_did_you_mean(found['field'], known, '--data.')}"
-        )
+        near = _did_you_mean(found["field"], known, "--data.")
+        return f"unknown option --data.{found['field']} of {kind.__name__}{near}"
     if found["field"]:
         known = [entry.name for entry in fields(Phase)]  # the only entries of a list that have keys
         return f"training.phases: unknown key {found['field']!r}{_did_you_mean(found['field'], known)}"

@@ -4,6 +4,7 @@ import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,16 +14,16 @@ from tqdm.auto import tqdm
 from affecthub.datasets_scripts.conversations import Turns, turns_around
 from affecthub.datasets_scripts.corpus import Target, holds
 from affecthub.media.decode import MediaError
-from affecthub.media.for_processor import Processor
 from affecthub.modeling.modalities import AUDIO, MODALITIES, TEXT, VIDEO
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 from affecthub.training.augmentation import augment_audio, augment_frames
 from affecthub.training.encoder_cache.samples import EncodedSamples
 from affecthub.training.recipe import AugmentationRecipe
 
 logger = logging.getLogger(__name__)
 
-Inputs = dict[str, np.ndarray | str | None]
-"""Modality -> what a sample holds of it, as a processor's `encode` takes it; None where it is absent."""
+Inputs = dict[str, Any]
+"""Modality -> what a sample holds of it, as a processor's `encode` takes it or `Encoded` keeps it; None: absent."""
 
 
 class SampleDataset(torch.utils.data.Dataset):
@@ -48,7 +49,7 @@ class SampleDataset(torch.utils.data.Dataset):
         self,
         rows: Dataset,
         targets: Sequence[Target],
-        processor: Processor,
+        processor: OptionalPartsProcessor,
         augmentation: AugmentationRecipe | None = None,
         seed: int = 0,
         preload: bool = False,
@@ -91,7 +92,7 @@ class SampleDataset(torch.utils.data.Dataset):
     def labels(self, index: int) -> dict[str, object]:
         """The model's arguments that carry labels: a value of the one target, or one a target by its name."""
         found = {name: values[index] for name, values in self._labels.items()}
-        labels = {"labels": next(iter(found.values())) if len(found) == 1 else found}
+        labels: dict[str, object] = {"labels": next(iter(found.values())) if len(found) == 1 else found}
         return labels if self._weights is None else labels | {"sample_weights": self._weights[index]}
 
     @property
@@ -185,16 +186,17 @@ class SampleDataset(torch.utils.data.Dataset):
     def _sample(self, index: int, row: dict) -> dict:
         draw = [self.seed, self.epoch, index]
         inputs = self._inputs(index, row, self.modalities, draw)
-        around = {} if self.turns is None else self.around(index)
-        return inputs | around | self.labels(index) | {"draw": draw if self.augmentation else None}
+        return inputs | self.around(index) | self.labels(index) | {"draw": draw if self.augmentation else None}
 
     def around(self, index: int) -> dict:
-        """Who speaks in a sample, and the turns before and after it, as a processor's `encode` takes them."""
-        history, following = self.turns.history(index), self.turns.following(index)
+        """Who speaks in a sample, and the turns around it, as a processor's `encode` takes them; none: empty."""
+        turns = self.turns
+        if turns is None:
+            return {}
         return {
-            "speaker": self._all._said[self.turns.places[index, self.turns.before]]["speaker"],
-            "history": [self._turn(place) for place in history],
-            "following": [self._turn(place) for place in following],
+            "speaker": self._all._said[turns.places[index, turns.before]]["speaker"],
+            "history": [self._turn(place) for place in turns.history(index)],
+            "following": [self._turn(place) for place in turns.following(index)],
         }
 
     def _turn(self, place: int) -> dict:
@@ -207,14 +209,14 @@ class SampleDataset(torch.utils.data.Dataset):
 
     def _inputs(self, index: int, row: dict, modalities: Sequence[str], draw: Sequence[int]) -> Inputs:
         """What a sample holds of some modalities, changed in training as `draw` says."""
-        rng = np.random.default_rng(draw) if self.augmentation else None
+        rng = np.random.default_rng(draw)
         found = self.kept[index] if self.kept else self._read(index, row, rng)
         if self.features is not None:
             found = found | self.features[index]
-        inputs = {name: found.get(name) if name in modalities else None for name in MODALITIES}
+        inputs: Inputs = {name: found.get(name) if name in modalities else None for name in MODALITIES}
         if self.augmentation:
             if inputs[AUDIO] is not None:
-                rate = self.processor.sampling_rate
+                rate = self.processor.part_for(AUDIO).sampling_rate
                 inputs[AUDIO] = augment_audio(inputs[AUDIO], rate, self.augmentation.audio, rng)
             if inputs[VIDEO] is not None:
                 inputs[VIDEO] = augment_frames(inputs[VIDEO], self.augmentation.frames, rng)
@@ -234,11 +236,11 @@ class SampleDataset(torch.utils.data.Dataset):
     def _read_all(self) -> list[Inputs]:
         """Every sample, by as many threads as there are cores."""
         with ThreadPoolExecutor() as pool:
-            samples = pool.map(lambda item: self._read(*item, None), enumerate(self.rows))
+            samples = pool.map(lambda item: self._read(item[0], item[1], None), enumerate(self.rows))
             return list(tqdm(samples, total=len(self.rows), desc="decoding", unit="sample"))
 
 
-def turns_of(rows: Dataset, processor: Processor, shuffled: int | None) -> Turns | None:
+def turns_of(rows: Dataset, processor: OptionalPartsProcessor, shuffled: int | None) -> Turns | None:
     """The turns around each row that a processor takes; of a control, by a seed, those of other rows; None: none."""
     if not processor.turns_before and not processor.turns_after:
         return None

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch.optim import SGD, Optimizer
@@ -63,8 +64,8 @@ def share_of_peak(name: str, options: dict, peak: float, warmup: int, steps: int
             raise ValueError(f"{floor}={options[floor]:g} is above a rate of {peak:g}: lower it, or raise the rate")
     if name == WARM_RESTARTS:
         return warm_restarts(peak, **options)
-    alone = SGD([torch.zeros(1)], lr=peak)
-    return get_scheduler(name, alone, warmup, steps, options).lr_lambdas[0]
+    schedule: Any = get_scheduler(name, SGD([torch.zeros(1)], lr=peak), warmup, steps, options)
+    return schedule.lr_lambdas[0]
 
 
 def warm_restarts(peak: float, T_0: float, T_mult: float = 1, eta_min: float = 0.0) -> Callable[[int], float]:

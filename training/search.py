@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from transformers import set_seed
 
@@ -22,7 +22,7 @@ from affecthub.media.faults import FAULTS, sentence_of
 from affecthub.media.files import alone, write_file
 from affecthub.media.forms import VERSION
 from affecthub.training.assembly import prepare
-from affecthub.training.checkpoints import clear_checkpoints
+from affecthub.training.checkpoints import CHECKPOINTS, clear_checkpoints
 from affecthub.training.encoder_cache.run import use_encoder_cache
 from affecthub.training.from_recipe import build_model, build_processor, modalities_of, settled
 from affecthub.training.recipe import Recipe, read_run, write_recipe
@@ -48,16 +48,16 @@ Space = dict[str, list | dict[str, Any]]
 
 def read_space(path: Path) -> Space:
     """A search space from a YAML file; ValueError that names the entry which is none."""
-    space = read_yaml(path)
+    space: dict[str, Any] = read_yaml(path)
     if not space:
         raise ValueError(f"{path} is no search space: write lines such as `training.learning_rate: [1.0e-4, 1.0e-3]`.")
     for key, entry in space.items():
         if key.startswith(DECIDED):
             raise ValueError(f"{path}: {key} is not searched: all trials have to be judged alike; take it out.")
         if isinstance(entry, dict):
-            ends = [entry.get("low"), entry.get("high")]
+            low, high = entry.get("low"), entry.get("high")
             known = entry.keys() <= {"low", "high", "log", "step"}
-            if not known or not all(_is_number(end) for end in ends) or ends[0] > ends[1]:
+            if not known or not (_is_number(low) and _is_number(high)) or low > high:
                 raise ValueError(
                     f"{path}: {key}: {entry}: give {{low: NUMBER, high: NUMBER}}, with `log: true` or `step: NUMBER`."
                 )
@@ -66,7 +66,7 @@ def read_space(path: Path) -> Space:
     return space
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -101,6 +101,7 @@ def search(name: str, options: Sequence[str], space: Space, trials: int, folder:
     check_trackers(recipe.training.report_to)
     corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split)
     metric = completed(recipe.training, Metrics(corpus.targets)).best_metric
+    assert metric is not None
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # a failed trial is told of in the table
     with alone(folder, "searches"):
         study = optuna.create_study(
@@ -201,9 +202,11 @@ def train_once(recipe: Recipe, metric: str, folder: Path) -> float:
     try:
         use_encoder_cache(trainer, data, recipe)
         trainer.train()
-        return float(trainer.state.best_metric)
+        best = trainer.state.best_metric
+        assert best is not None
+        return float(best)
     finally:
-        clear_checkpoints(Path(trainer.args.output_dir))
+        clear_checkpoints(folder / CHECKPOINTS)
         del trainer, data
         gc.collect()
 
@@ -219,7 +222,7 @@ def _summary(study: "optuna.Study", metric: str, corpus: Corpus) -> dict[str, An
         "direction": study.direction.name.lower(),
         "split": "validation",
         "synthetic": corpus.synthetic,
-        "best": choose(values, key=values.get) if values else None,
+        "best": choose(values, key=values.__getitem__) if values else None,
         "trials": trials,
     }
 

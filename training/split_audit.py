@@ -1,22 +1,24 @@
 """The gate before any training: what the split lets through is found, said, and accepted by name or refused."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset
-from transformers import ProcessorMixin
 
 from affecthub.datasets_scripts.corpus import MULTI, REGRESSION, SINGLE, Corpus, Target
 from affecthub.evaluation.audit import Finding, audit_splits
 from affecthub.evaluation.findings import by_severity
 from affecthub.evaluation.learned_from import LearnedFrom, learned_finding
+from affecthub.evaluation.results import AuditRow
 from affecthub.modeling.modalities import PHYSIO, VIDEO
 from affecthub.processing.feature_extraction_physio import row_digest
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 from affecthub.training.audited_media import MEDIA, with_media
 
 
@@ -29,13 +31,13 @@ class Audited:
     """Digests of what learns, for the folder of the model."""
 
 
-def audit_once(corpus: Corpus, processor: ProcessorMixin, folder: Path | None = None) -> Audited:
+def audit_once(corpus: Corpus, processor: OptionalPartsProcessor, folder: Path | None = None) -> Audited:
     """As `audit_corpus`, by the first process of a launch for all: they have the same rows, and hashing takes time."""
-    found = [audit_corpus(corpus, processor, folder) if PartialState().is_main_process else None]
+    found: list[Any] = [audit_corpus(corpus, processor, folder) if PartialState().is_main_process else None]
     return broadcast_object_list(found)[0]
 
 
-def audit_corpus(corpus: Corpus, processor: ProcessorMixin, folder: Path | None = None) -> Audited:
+def audit_corpus(corpus: Corpus, processor: OptionalPartsProcessor, folder: Path | None = None) -> Audited:
     """The findings on a corpus as a model with this processor would learn from it.
 
     What learns is compared with all that judges, and the validation, which chooses the epoch, with the test; of
@@ -67,12 +69,23 @@ def audit_corpus(corpus: Corpus, processor: ProcessorMixin, folder: Path | None 
     return Audited(findings, LearnedFrom.of(splits, columns))
 
 
-def as_results(findings: Sequence[Finding], accepted: Collection[str]) -> list[dict]:
+def as_results(findings: Sequence[Finding], accepted: Collection[str]) -> list[AuditRow]:
     """The findings as the metrics file and the card hold them: without examples, which may name people."""
-    return [asdict(finding) | {"examples": [], "accepted": finding.check in accepted} for finding in findings]
+    return [
+        AuditRow(
+            check=finding.check,
+            severity=finding.severity,
+            count=finding.count,
+            message=finding.message,
+            examples=[],
+            remedy=finding.remedy,
+            accepted=finding.check in accepted,
+        )
+        for finding in findings
+    ]
 
 
-def _fitted_on(processor: ProcessorMixin, keys: pd.Series) -> list[str]:
+def _fitted_on(processor: OptionalPartsProcessor, keys: pd.Series) -> list[str]:
     """Keys of the rows that the statistics were fitted on, which the processor remembers as a digest alone."""
     digest = processor.part_for(PHYSIO).fitted_digest
     return list(keys) if digest == row_digest(keys) else [f"rows with the digest {digest}"]

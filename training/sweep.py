@@ -21,7 +21,7 @@ from affecthub.datasets_scripts.corpus import fold_names
 from affecthub.evaluation.runs import ENVIRONMENT_FILE
 from affecthub.media.files import alone
 from affecthub.media.processes import PARENT
-from affecthub.training.checkpoints import newest_checkpoint
+from affecthub.training.checkpoints import CHECKPOINTS, newest_checkpoint
 from affecthub.training.from_recipe import modalities_of
 from affecthub.training.launch import ASKED
 from affecthub.training.recipe import Recipe, load_recipe, write_recipe
@@ -149,7 +149,7 @@ def keep_recipe(recipe: Recipe, folder: Path) -> None:
 def train(run: SweptRun, name: str, options: Sequence[str]) -> int:
     """Train one run from its last checkpoint on, its output in `log.txt` beside its model; returns the status."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    checkpoints = run.folder / "checkpoints"
+    checkpoints = run.folder / CHECKPOINTS
     resumed = ["--resume"] if newest_checkpoint(checkpoints) else []
     own = [f"--split.fold={run.fold}", f"--split.share={run.share}", f"--training.seed={run.seed}"]
     own += [f"--output_dir={run.folder}", *resumed]

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
 from transformers import Trainer, TrainerCallback
 from transformers.integrations.integration_utils import (
     TensorBoardCallback,
@@ -18,6 +17,7 @@ from transformers.integrations.integration_utils import (
 
 from affecthub.evaluation.results import Results
 from affecthub.evaluation.scores import headline
+from affecthub.media.pictures import read_image
 
 KEYS = {"comet_ml": "COMET_API_KEY", "neptune": "NEPTUNE_API_TOKEN"}
 """Tracker -> the variable of the environment without which it refuses to start."""
@@ -38,7 +38,7 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 def _wandb_can_start() -> bool:
-    import wandb
+    import wandb  # pyright: ignore[reportMissingImports]
 
     return os.environ.get("WANDB_MODE") in ("offline", "disabled") or bool(wandb.api.api_key)
 
@@ -73,14 +73,13 @@ def _tell_tensorboard(
         for name, value in figures.items():
             writer.add_scalar(name, value, trainer.state.global_step)
         for name, path in pictures.items():
-            pixels = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-            writer.add_image(name, pixels, trainer.state.global_step, dataformats="HWC")
+            writer.add_image(name, read_image(path), trainer.state.global_step, dataformats="HWC")
 
 
 def _tell_wandb(
     callback: WandbCallback, trainer: Trainer, figures: dict[str, float], pictures: dict[str, Path]
 ) -> None:
-    import wandb
+    import wandb  # pyright: ignore[reportMissingImports]
 
     if wandb.run is not None:
         wandb.run.summary.update(figures)

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,18 +13,19 @@ from accelerate.data_loader import prepare_data_loader
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
-from transformers import EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, PredictionOutput
 
 from affecthub.datasets_scripts.corpus import Corpus, Target
 from affecthub.evaluation.answers import Kind, kind_of, known_rows
 from affecthub.evaluation.metrics import direction_of, main_metric, metrics_of
 from affecthub.evaluation.scores import headline, judged
 from affecthub.media.processes import end_with_parent
-from affecthub.training.checkpoints import mark_complete, writing
+from affecthub.modeling.base import AffectPreTrainedModel
+from affecthub.training.checkpoints import CHECKPOINTS, mark_complete, writing
 from affecthub.training.clips import StreamedDataset
 from affecthub.training.collator import BATCH_LIMIT, Collator, LengthGroupedSampler
-from affecthub.training.fsdp import shard_by_layers
+from affecthub.training.fsdp import blank_sample, shard_by_layers
 from affecthub.training.history import EpochCosts
 from affecthub.training.launch import global_batch, runs_on_cpu, scaled_rates
 from affecthub.training.phases import PhaseCallback, early_stopping, make_optimizer, rates_that_learn, split_encoders
@@ -60,7 +62,7 @@ def training_arguments(recipe: TrainingRecipe, output_dir: Path, preloaded: bool
     precision, best_metric = choose_precision(recipe.precision), recipe.best_metric or "loss"
     workers = 0 if preloaded else recipe.num_workers
     return TrainingArguments(
-        output_dir=str(output_dir / "checkpoints"),
+        output_dir=str(output_dir / CHECKPOINTS),
         num_train_epochs=recipe.epochs,
         per_device_train_batch_size=recipe.batch_size,
         per_device_eval_batch_size=recipe.batch_size,
@@ -105,20 +107,21 @@ def completed(recipe: TrainingRecipe, metrics: "Metrics") -> TrainingRecipe:
     Raises:
         ValueError: the plateau's direction is not that of the metric, so that each gain would lower the rate.
     """
-    recipe = replace(recipe, best_metric=recipe.best_metric or metrics.main)
+    best_metric = recipe.best_metric or metrics.main
+    recipe = replace(recipe, best_metric=best_metric)
     if recipe.scheduler not in BY_METRIC:
         return recipe
-    direction, options = direction_of(recipe.best_metric), recipe.scheduler_options
+    direction, options = direction_of(best_metric), recipe.scheduler_options
     if options.get("mode", direction) != direction:
         raise ValueError(
-            f"training.scheduler_options.mode={options['mode']}: of {recipe.best_metric} the {direction} is best; "
+            f"training.scheduler_options.mode={options['mode']}: of {best_metric} the {direction} is best; "
             "leave mode out."
         )
     return replace(recipe, scheduler_options={"mode": direction, **options})
 
 
 def make_trainer(
-    model: PreTrainedModel,
+    model: AffectPreTrainedModel,
     recipe: Recipe,
     output_dir: Path,
     corpus: Corpus,
@@ -128,6 +131,7 @@ def make_trainer(
     """A `Trainer` with the recipe's optimizer, schedule, phases, early stopping and metrics."""
     metrics = Metrics(corpus.targets)
     settings = completed(recipe.training, metrics)
+    assert settings.best_metric is not None
     check_known(corpus, metrics, settings.best_metric)
     if settings.group_by_length and isinstance(train, StreamedDataset):
         raise ValueError("training.group_by_length: a stream is read in the order of its shards; set one to false.")
@@ -138,9 +142,9 @@ def make_trainer(
     check_schedule(settings, [settings.learning_rate, *encoder_rates])
     if settings.attention != "auto":
         model.set_attn_implementation(settings.attention)
-    callbacks = [PhaseCallback(settings.phases)] if settings.phases else []
-    if settings.patience is not None:
-        callbacks.append(early_stopping(settings))
+    callbacks: list[TrainerCallback] = [PhaseCallback(settings.phases)] if settings.phases else []
+    if stopping := early_stopping(settings):
+        callbacks.append(stopping)
     return AffectTrainer(
         settings,
         model=model,
@@ -158,6 +162,10 @@ def make_trainer(
 class AffectTrainer(Trainer):
     """The stock Trainer with what its options lack: a schedule a group, and batches of like lengths."""
 
+    model: AffectPreTrainedModel
+    train_dataset: SampleDataset
+    data_collator: Collator
+
     def __init__(self, settings: TrainingRecipe, **kwargs):
         self.settings = settings
         super().__init__(**kwargs)
@@ -165,6 +173,7 @@ class AffectTrainer(Trainer):
         self.add_callback(self.costs)
         if self.is_fsdp_enabled:
             shard_by_layers(self)
+            self.data_collator.blank = blank_sample(self.train_dataset.processor)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """The recipe's, over the whole parameters; accelerate puts their parts into it where the launch makes such."""
@@ -180,7 +189,7 @@ class AffectTrainer(Trainer):
             self.lr_scheduler, self._created_lr_scheduler = schedule, True
         return self.lr_scheduler
 
-    def log(self, logs: dict[str, float], *args: object) -> None:
+    def log(self, logs: dict[str, float], *args: Any) -> None:
         """As the base class; of an epoch of learning also the encoders' rates, as far as they learn, and its costs."""
         if "learning_rate" in logs:
             logs = logs | rates_that_learn(self.optimizer) | self.costs.until_now()
@@ -208,13 +217,13 @@ class AffectTrainer(Trainer):
         return self.accelerator.autocast() if self.is_fsdp_enabled else super().autocast_smart_context_manager()
 
     def _get_dataloader(self, *args, **kwargs) -> DataLoader:
-        loader = super()._get_dataloader(*args, **kwargs)
+        loader: Any = super()._get_dataloader(*args, **kwargs)
         if self.args.dataloader_num_workers:
             inner = loader.base_dataloader
             inner.timeout, inner.worker_init_fn = BATCH_LIMIT, partial(start_worker, inner.worker_init_fn)
         return loader
 
-    def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         folder = Path(self._get_output_dir(trial=trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
         with writing(folder):
             super()._save_checkpoint(model, trial)
@@ -297,14 +306,17 @@ def check_known(corpus: Corpus, metrics: Metrics, best_metric: str) -> None:
             )
 
 
-def by_task(outputs: EvalPrediction, tasks: Sequence[Target]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def by_task(
+    outputs: EvalPrediction | PredictionOutput, tasks: Sequence[Target]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """References (rows, ...) and logits (rows, labels) of each task, by its name.
 
     Args:
         outputs: as the Trainer gives them: arrays of the one task, or by name of several, after the main one's logits.
         tasks: what the model learned.
     """
-    logits, labels = outputs.predictions, outputs.label_ids
+    logits: Any = outputs.predictions
+    labels: Any = outputs.label_ids
     if len(tasks) == 1:
         return {tasks[0].name: (labels, logits)}
     return {task.name: (labels[task.name], logits[-1][task.name]) for task in tasks}

@@ -27,6 +27,7 @@ from affecthub import (
     TemporalVitConfig,
 )
 from affecthub.modeling.attention import MaskedAttention, TransformerLayer
+from affecthub.modeling.checkpointing import still_statistics
 from affecthub.modeling.wavenet import WaveNetEncoder
 
 LAYERS = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=37)
@@ -95,6 +96,12 @@ def test_batch_statistics_are_counted_once_under_checkpointing_and_see_no_paddin
     for other in seen[1:]:
         for name, value in seen[0].items():
             torch.testing.assert_close(other[name], value, msg=name)
+
+
+def test_a_batch_norm_without_running_statistics_has_none_to_keep_still():
+    norm = torch.nn.BatchNorm1d(3, track_running_stats=False)
+    with still_statistics(norm):
+        assert norm(torch.randn(4, 3)).shape == (4, 3)
 
 
 def test_a_frozen_resnet_keeps_its_statistics(inputs_for):

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
-from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
+from transformers import BatchFeature, PreTrainedModel
 
 from affecthub.media.processes import end_with_parent
 from affecthub.media.source_code import PACKAGE, code_digest
 from affecthub.modeling.modalities import AUDIO, MODALITIES, TEXT, VIDEO
+from affecthub.modeling.modeling_trimodal import TrimodalModel
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 from affecthub.training import data
 from affecthub.training.collator import BATCH_LIMIT
 from affecthub.training.encoder_cache import samples as encoded_samples
@@ -52,10 +55,10 @@ UNSTABLE = ("_name_or_path", "dtype")
 class FrozenEncoders:
     """The encoders of an utterance model, run over samples."""
 
-    trunk: PreTrainedModel
+    trunk: TrimodalModel
     names: Sequence[str]
     """The modalities that are kept."""
-    autocast: Callable[[], AbstractContextManager]
+    autocast: Callable[..., AbstractContextManager]
     """The precision to compute in."""
     batch_size: int
     workers: int
@@ -102,14 +105,14 @@ class FrozenEncoders:
     def _forward(self, batch: BatchFeature) -> list[Encoded]:
         """What is kept of each sample of a batch, in the order of the batch."""
         self.trunk.eval()
-        batch = {name: values.to(self.trunk.device) for name, values in batch.items()}
+        tensors: dict[str, torch.Tensor] = {name: values.to(self.trunk.device) for name, values in batch.items()}
         with self.autocast():
-            kept = encode_batch(self.trunk, batch)
-        count = len(next(iter(batch.values())))
+            kept = encode_batch(self.trunk, tensors)
+        count = len(next(iter(tensors.values())))
         return [{name: kept[name][i] if name in kept else None for name in self.names} for i in range(count)]
 
 
-def encode_batch(trunk: PreTrainedModel, batch: dict[str, torch.Tensor]) -> dict[str, list[torch.Tensor | None]]:
+def encode_batch(trunk: TrimodalModel, batch: dict[str, torch.Tensor]) -> dict[str, list[torch.Tensor | None]]:
     """Modality -> what is kept of each sample of a batch, on the CPU, None where it is absent.
 
     Args:
@@ -150,7 +153,7 @@ def pretrained(trunk: PreTrainedModel, names: Iterable[str]) -> list[str]:
 def encoder_facts(trunk: PreTrainedModel, name: str) -> dict:
     """What a modality's encoder gives depends on: its configuration, how it attends, and the digest of its weights."""
     module, settings = ENCODERS[name]
-    encoder = trunk.get_submodule(module)
+    encoder: Any = trunk.get_submodule(module)
     return {
         "config": getattr(trunk.config, settings).to_dict() | dict.fromkeys(UNSTABLE),
         "attention": encoder.config._attn_implementation,
@@ -158,7 +161,7 @@ def encoder_facts(trunk: PreTrainedModel, name: str) -> dict:
     }
 
 
-def software_facts(processor: ProcessorMixin, trunk: PreTrainedModel) -> dict:
+def software_facts(processor: OptionalPartsProcessor, trunk: PreTrainedModel) -> dict:
     """Versions of the libraries, and the digest of our own code, that decode, process and encode.
 
     Args:
@@ -182,7 +185,7 @@ def weights_digest(module: nn.Module) -> str:
     return found.hexdigest()[:16]
 
 
-def processor_digest(processor: ProcessorMixin) -> str:
+def processor_digest(processor: OptionalPartsProcessor) -> str:
     """16 hexadecimal digits of everything that a processor saves: its settings, its vocabulary, its statistics.
 
     A tokenizer also saves how it was last called, and whether it was loaded: so it is called, and loaded, first.
@@ -210,7 +213,7 @@ def digest(parts: Iterable[bytes]) -> str:
     return found.hexdigest()[:16]
 
 
-def _encode_held(processor: ProcessorMixin, samples: list[dict]) -> tuple[list[int], BatchFeature]:
+def _encode_held(processor: OptionalPartsProcessor, samples: list[dict]) -> tuple[list[int], BatchFeature]:
     """Which samples of a batch hold anything, and the processor's tensors of those."""
     held = [i for i, sample in enumerate(samples) if any(sample[name] is not None for name in MODALITIES)]
     return held, processor.encode_each([samples[i] for i in held]) if held else BatchFeature()

@@ -10,11 +10,13 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 from affecthub.architectures import architecture_named
 from affecthub.datasets_scripts.prepared.shards import open_prepared
 from affecthub.modeling.encoders import vision_output_size
 from affecthub.modeling.modalities import AUDIO, TEXT, VIDEO
+from affecthub.modeling.modeling_trimodal import TrimodalModel
 from affecthub.training.encoder_cache.encoders import (
     FrozenEncoders,
     digest,
@@ -120,7 +122,8 @@ class EncoderPass:
     """
 
     def __init__(self, trainer: AffectTrainer, names: Sequence[str], workers: int):
-        self.trainer, self.names, self.trunk = trainer, list(names), trainer.model.base_model
+        self.trainer, self.names = trainer, list(names)
+        self.trunk = cast(TrimodalModel, trainer.model.base_model)
         accelerator, size = trainer.accelerator, trainer.args.eval_batch_size
         self.encoders = FrozenEncoders(
             self.trunk, self.names, accelerator.autocast, size, workers, accelerator.is_local_main_process
@@ -149,8 +152,8 @@ class EncoderPass:
     def estimate(self, splits: dict[str, SampleDataset], missing: dict[str, list[int]]) -> int:
         """Bytes that the missing shards will take, at 4 a number."""
         config = self.trunk.config
-        values = config.text_config.hidden_size if TEXT in self.names else 0
-        values += vision_output_size(config.vision_config) if VIDEO in self.names else 0
+        values = self.trunk.text_model.config.hidden_size if TEXT in self.names else 0
+        values += vision_output_size(self.trunk.vision_model.config) if VIDEO in self.names else 0
         log_mel = AUDIO in self.names and config.audio_config is None
         if AUDIO in self.names and not log_mel:
             values += self.trunk.audio_model.output_size * len(self.trunk.audio_model.layer_weights.scores)

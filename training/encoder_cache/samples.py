@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.nn.utils.rnn import pad_sequence
-from transformers import BatchFeature, ProcessorMixin
+from transformers import BatchFeature
 
 from affecthub.media.files import write_file
 from affecthub.modeling.modalities import AUDIO, MODALITIES, presence_argument
 from affecthub.processing.batching import presence_of, scatter
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 
 SHARD_ROWS = 64
 """Samples of a shard, which is complete or absent: what an interrupted pass loses at most on each process."""
@@ -47,11 +49,9 @@ def write_shard(path: Path, key: str, samples: Sequence[Encoded], failed: torch.
     """
     tensors = {"failed": failed.to(torch.uint8)}
     for name in sorted({name for sample in samples for name in sample}):
-        steps = [sample[name] for sample in samples if sample.get(name) is not None]
-        tensors[f"{name}_steps"] = torch.tensor(
-            [0 if (s := sample.get(name)) is None else len(s) for sample in samples]
-        )
-        if steps:
+        values = [sample.get(name) for sample in samples]
+        tensors[f"{name}_steps"] = torch.tensor([0 if value is None else len(value) for value in values])
+        if steps := [value for value in values if value is not None]:
             tensors[name] = torch.cat(steps)
     content = save(tensors, metadata={"key": key})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ class EncodedSamples:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def take(self, indices: Sequence[int]) -> "EncodedSamples":
+    def take(self, indices: Sequence[int] | np.ndarray) -> "EncodedSamples":
         """Some of the samples."""
         view = object.__new__(EncodedSamples)
         view.__dict__.update(self.__dict__)
@@ -114,7 +114,7 @@ class EncodedSamples:
         return sample
 
 
-def encode_samples(processor: ProcessorMixin, samples: Sequence[dict]) -> BatchFeature:
+def encode_samples(processor: OptionalPartsProcessor, samples: Sequence[dict]) -> BatchFeature:
     """The processor's tensors of what is raw in samples, and in place of the others' what was encoded before.
 
     Args:
@@ -128,7 +128,7 @@ def encode_samples(processor: ProcessorMixin, samples: Sequence[dict]) -> BatchF
     return processor.arrange(samples, partial(_encode_each, processor))
 
 
-def _encode_each(processor: ProcessorMixin, samples: Sequence[dict]) -> BatchFeature:
+def _encode_each(processor: OptionalPartsProcessor, samples: Sequence[dict]) -> BatchFeature:
     """The same of samples that each stand by themselves."""
     names = [name for name in MODALITIES if any(isinstance(sample[name], torch.Tensor) for sample in samples)]
     if not names:
@@ -149,7 +149,9 @@ def _encode_each(processor: ProcessorMixin, samples: Sequence[dict]) -> BatchFea
     return batch
 
 
-def _encode_raw(processor: ProcessorMixin, samples: Sequence[dict], names: Sequence[str]) -> dict[str, torch.Tensor]:
+def _encode_raw(
+    processor: OptionalPartsProcessor, samples: Sequence[dict], names: Sequence[str]
+) -> dict[str, torch.Tensor]:
     """The processor's tensors of some modalities, whose samples may hold none of them: zeros there."""
     held = presence_of([next((s[name] for name in names if s[name] is not None), None) for s in samples])
     others = set(MODALITIES) - set(names)
