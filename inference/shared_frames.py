@@ -39,7 +39,7 @@ class SharedFrames:
         if not plain or torch.is_grad_enabled() or pixel_values.device.type != "cpu":
             return self.forward(pixel_values=pixel_values, return_dict=return_dict, **requests)
         frames = pixel_values.contiguous()
-        keys = [blake2b(frame.view(-1).view(torch.uint8).numpy()).digest() for frame in frames]
+        keys = [blake2b(frame.view(-1).view(torch.uint8).numpy().data).digest() for frame in frames]
         known, form = dict(self.kept), ModelOutput
         if new := {key: place for place, key in enumerate(keys) if key not in known}:
             output = self.forward(pixel_values=frames[list(new.values())], return_dict=True)

@@ -27,7 +27,7 @@ class VideoProcessor(Protocol):
 
 
 class Processor(Protocol):
-    """What reading asks of a processor; every processor of this package is one."""
+    """What reading and judging ask of a processor; every processor of this package is one."""
 
     modalities: list[str]
     """Of "text", "audio", "video" and "physio", those that it takes."""
@@ -45,6 +45,10 @@ class Processor(Protocol):
     """How many after it."""
     turns_apart: bool
     """Whether each of these comes with all its modalities, by itself, rather than as text before the sample's own."""
+
+    def encode(self, samples: Sequence[dict[str, Any]]) -> Any:
+        """Model inputs of samples, a `BatchFeature` of tensors."""
+        ...
 
 
 def read_clip_for(
@@ -108,12 +112,19 @@ class _Forms(TypedDict):
 
 def _forms(processor: Processor) -> _Forms:
     """How many frames, of which size, and which sampling rate; faces are cut out of frames as stored."""
-    video = processor.video_processor if "video" in processor.modalities else None
+    video = processor.video_processor
+    whole = "video" in processor.modalities and not processor.crop_faces
     return {
-        "num_frames": 1 if video is None else video.num_frames,
-        "frame_size": None if video is None or processor.crop_faces else shorter_side(video.size),
+        "num_frames": frames_for(processor),
+        "frame_size": shorter_side(video.size) if video is not None and whole else None,
         "sampling_rate": processor.sampling_rate or 16_000,
     }
+
+
+def frames_for(processor: Processor) -> int:
+    """How many frames of a clip a processor takes; 1 of one that takes none."""
+    video = processor.video_processor
+    return video.num_frames if video is not None and "video" in processor.modalities else 1
 
 
 def stack_frames(processor: Processor, frames: Sequence[np.ndarray]) -> np.ndarray:
