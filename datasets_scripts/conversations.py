@@ -67,9 +67,9 @@ def turns_around(rows: Dataset, before: int, after: int = 0) -> Turns:
         )
     names = [name for name in ("recording", "dialogue") if name in rows.column_names]
     table = pd.DataFrame({name: rows[name] for name in [*names, "turn"]})
-    known = table[table[["dialogue", "turn"]].notna().all(axis=1)].sort_values("turn", kind="stable")
+    known = table.loc[table[["dialogue", "turn"]].notna().all(axis=1)].sort_values("turn", kind="stable")
     if (twice := known.duplicated([*names, "turn"], keep=False)).any():
-        pair = known[twice].sort_values([*names, "turn"]).index[:2]
+        pair = known.loc[twice].sort_values([*names, "turn"]).index[:2]
         first, second = (rows["key"][int(i)] for i in pair) if "key" in rows.column_names else pair
         place = known.loc[pair[0]]
         raise ValueError(

@@ -26,7 +26,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -106,7 +106,7 @@ class Target:
         if isinstance(value, dict):  # shares by label
             return [np.nan if value[name] is None else value[name] for name in self.labels]
         if all(isinstance(entry, int) for entry in value):  # ids of its labels
-            return np.isin(np.arange(len(self.labels)), value)
+            return np.isin(np.arange(len(self.labels)), value).tolist()
         return [np.nan if entry is None else entry for entry in value]
 
     def known(self, rows: "Dataset") -> np.ndarray:
@@ -318,8 +318,8 @@ def target_of(name: str, rows: "Dataset", column: str | None = None) -> Target:
         return Target(name, column, feature.names, SINGLE)
     if isinstance(feature, dict):
         return Target(name, column, list(feature), SINGLE, soft=True)
-    if isinstance(getattr(feature, "feature", None), ClassLabel):
-        return Target(name, column, feature.feature.names, MULTI)
+    if isinstance(entry := getattr(feature, "feature", None), ClassLabel):
+        return Target(name, column, entry.names, MULTI)
     if isinstance(feature, Value) and feature.dtype.startswith("float"):
         return Target(name, column, [name], REGRESSION)
     raise ValueError(f"column {column!r} holds {feature}: a target is a label, labels, a number, or shares by label.")
@@ -336,7 +336,7 @@ def known_values(values: np.ndarray, *, ids: bool = False, shares: bool = False)
     if ids:
         return values != UNKNOWN
     missing = np.isnan(values if values.ndim == 2 else values[:, None])
-    return ~(missing.any(axis=1) if shares else missing.all(axis=1))
+    return ~(np.any(missing, axis=1) if shares else np.all(missing, axis=1))
 
 
 def column_of(rows: "Dataset", name: str) -> "pa.Array":
@@ -346,7 +346,8 @@ def column_of(rows: "Dataset", name: str) -> "pa.Array":
 
 def _chunks(rows: "Dataset", name: str) -> "pa.ChunkedArray":
     """A column as it lies in its file."""
-    return rows.select_columns([name]).with_format("arrow")[:].column(name)
+    table = rows.select_columns([name]).with_format("arrow")[:]
+    return cast("pa.Table", table).column(name)
 
 
 def holds(rows: "Dataset", modality: str) -> np.ndarray:
@@ -428,6 +429,7 @@ def _stream(corpus: Corpus, buffer: int) -> "ShardStream":
             f"inputs.streaming: the rows were divided by {corpus.protocol}; streamed are the shards of a training "
             "split that is fixed: set it to false."
         )
+    assert corpus.prepared is not None
     return ShardStream(*corpus.prepared.shards("train"), np.asarray(train["shard_place"]), buffer)
 
 
@@ -498,7 +500,7 @@ def strictest(columns: Collection[str]) -> str:
     return "by_recording" if {"recording", "source_recording"} & set(columns) else "by_row"
 
 
-def _to_deal(corpus: Corpus, rows: "Dataset", split: SplitOptions) -> "tuple[pd.DataFrame, dict[str, object]]":
+def _to_deal(corpus: Corpus, rows: "Dataset", split: SplitOptions) -> "tuple[pd.DataFrame, dict[str, Any]]":
     """The columns that protocols go by, and how rows are dealt."""
     import pandas as pd
 
@@ -506,7 +508,7 @@ def _to_deal(corpus: Corpus, rows: "Dataset", split: SplitOptions) -> "tuple[pd.
     # texts as codes: of millions of rows they would fill the memory
     codes = {name: _chunks(rows, name).dictionary_encode().to_pandas() for name in columns}
     table = pd.DataFrame(codes, index=range(len(rows)))
-    options = {"folds": split.folds, "seed": split.seed}
+    options: dict[str, Any] = {"folds": split.folds, "seed": split.seed}
     label = _strata(corpus.targets[0], rows) if split.stratify else None
     if label is None:
         return table, options

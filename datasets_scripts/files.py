@@ -22,17 +22,18 @@ def rows_cached() -> Iterator[None]:
         OSError: the cache cannot be written, as on a full disk, naming it and the remedy.
         ValueError: else; what was raised by a builder of ours for bad input passes as it is.
     """
-    import datasets
+    from datasets import config
+    from datasets.exceptions import DatasetsError
 
     try:
         yield
-    except datasets.exceptions.DatasetsError as error:
+    except DatasetsError as error:
         cause: BaseException = error
         while (inner := cause.__cause__ or cause.__context__) is not None:
             cause = inner
         if isinstance(cause, OSError) and cause.filename is None:
             raise OSError(
-                f"{datasets.config.HF_DATASETS_CACHE}: rows cannot be kept there ({cause}); free space, or let "
+                f"{config.HF_DATASETS_CACHE}: rows cannot be kept there ({cause}); free space, or let "
                 "HF_DATASETS_CACHE name a folder on another disk"
             ) from error
         if isinstance(cause, FAULTS):

@@ -1,6 +1,6 @@
 """What a data set holds, before anything is trained on it: `affecthub inspect`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -102,7 +102,7 @@ def _participants(rows: Dataset) -> Iterator[tuple[str, str]]:
                 yield f"{name}s", f"{len(counts):,} ({each})"
 
 
-def _table(title: str, splits: Mapping[str, Dataset], of: object) -> str:
+def _table(title: str, splits: Mapping[str, Dataset], of: Callable[[Dataset], Iterable[tuple[str, str]]]) -> str:
     """A line a fact, a column a split; empty where there is nothing to say."""
     columns = {split: dict(of(rows)) for split, rows in splits.items() if len(rows)}
     names: Sequence[str] = list(dict.fromkeys(name for facts in columns.values() for name in facts))

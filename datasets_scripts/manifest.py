@@ -254,17 +254,17 @@ def summarise(manifest: pd.DataFrame, examples: int = 20) -> str:
         manifest: as `read_manifest` returns it.
         examples: how many records to list per status.
     """
-    rows = manifest[manifest.key.notna()]
+    rows = manifest.loc[manifest.key.notna()]
     present = f"{int(rows.video_present.sum())} with pictures, {int(rows.audio_present.sum())} with sound"
     lines = ["# Manifest", "", f"{len(rows)} rows ({present}) and {len(manifest) - len(rows)} stray files.", ""]
     lines += _status_table(manifest)
     lines += ["", "A record with several findings counts under the most severe.", ""]
     mended = rows.groupby("split", sort=False).mended_characters.sum()
     for split, count in mended.items() if mended.any() else ():
-        affected = (rows[rows.split == split].mended_characters > 0).sum()
+        affected = (rows.loc[rows.split == split].mended_characters > 0).sum()
         lines.append(f"- {split}: {count} Windows-1252 characters mended, in {affected} texts")
     for status in STATUSES:
-        group = manifest[manifest.status == status]
+        group = manifest.loc[manifest.status == status]
         if len(group) and status not in ("used", "not_checked"):
             lines += ["", f"## {status}: {len(group)}", "", *(f"- {line}" for line in _listing(group, examples))]
     return "\n".join(lines) + "\n"
@@ -283,8 +283,8 @@ def _status_table(manifest: pd.DataFrame) -> list[str]:
 
 def _listing(group: pd.DataFrame, examples: int) -> list[str]:
     """Key or file, findings and detail of the first records of a status."""
-    lines = []
-    for record in group.head(examples).itertuples():
-        name = record.file if pd.isna(record.key) else record.key
-        lines.append(f"`{name}`: {record.detail}" if record.detail else f"`{name}`")
+    lines, shown = [], group.head(examples)
+    for key, file, detail in zip(shown.key, shown.file, shown.detail, strict=True):
+        name = file if pd.isna(key) else key
+        lines.append(f"`{name}`: {detail}" if detail else f"`{name}`")
     return lines + ([f"and {len(group) - examples} more"] if len(group) > examples else [])

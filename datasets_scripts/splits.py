@@ -5,7 +5,7 @@ whether a new recording is, `leave_one_participant_out` and `grouped_k_fold` whe
 `evaluation.audit` says what a split lets through.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -173,7 +173,7 @@ def _apart(protocol: str, table: "pd.DataFrame") -> str:
 def _column(table: "pd.DataFrame", name: str, protocol: str) -> "pd.Series":
     if name not in table:
         raise ValueError(f"protocol {protocol!r} needs the column {name!r}; the rows have {', '.join(table.columns)}")
-    return table[name]
+    return table.loc[:, name]
 
 
 def _group(table: "pd.DataFrame", name: str, protocol: str) -> tuple[np.ndarray, np.ndarray]:
@@ -215,5 +215,5 @@ def _fixed(split: np.ndarray) -> list[Fold]:
     return [Fold(name, train, np.flatnonzero(split == name)) for name in names]
 
 
-def _numbered(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Fold]:
+def _numbered(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Fold]:
     return [Fold(str(number), train, held_out) for number, (train, held_out) in enumerate(pairs)]

@@ -11,8 +11,9 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
@@ -91,7 +92,7 @@ def too_large(place: object, name: str, found: str) -> ValueError:
 
 
 @contextmanager
-def open_file(path: Path, most: str | None = None) -> Iterator[BinaryIO]:
+def open_file(path: Path, most: str | None = None) -> Iterator[BufferedReader]:
     """A regular file, open to be read as bytes.
 
     Args:
@@ -178,7 +179,7 @@ def lines_of(path: Path, text: Iterable[str]) -> Iterator[str]:
         yield line
 
 
-def pieces_of(file: Iterable[str]) -> Iterator[str]:
+def pieces_of(file: TextIO) -> Iterator[str]:
     """Lines of an open text file; of one that is too long, a piece that is, so that it need not fit in memory."""
     most = limits().field_characters + 1
     return iter(lambda: file.readline(most), "")

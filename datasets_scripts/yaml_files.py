@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -24,7 +25,7 @@ PLAIN = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 """Tags of texts, and of `<<`, which stands for another mapping's keys."""
 
 
-def read_yaml(path: str | Path) -> dict[str, object]:
+def read_yaml(path: str | Path) -> dict[str, Any]:
     """A mapping of texts to plain values; an empty file holds none.
 
     Raises:
@@ -71,7 +72,7 @@ def _told(path: Path) -> Iterator[None]:
         line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         said = getattr(error, "problem", None) or getattr(error, "reason", None) or f"{error}"
         if begun := getattr(error, "context_mark", None):
-            said += f" {error.context} that begins in line {begun.line + 1}"
+            said += f" {getattr(error, 'context', None)} that begins in line {begun.line + 1}"
         raise ValueError(
             f"{path}{line}: no readable YAML: {said}; write `key: value` lines, indented by blanks, and a text that "
             "looks like something else in quotes."

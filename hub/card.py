@@ -148,7 +148,7 @@ class CardFacts:
     @property
     def unit(self) -> str:
         """What a row of the data is: "utterances", "clips", "images" or "frames"."""
-        return self.results["data"]["unit"]
+        return self.results["data"].get("unit", "utterances")
 
     @property
     def synthetic(self) -> bool:
@@ -308,7 +308,7 @@ def _card_data(facts: CardFacts, shown: CardFacts) -> ModelCardData:
         tags.append("multimodal")
     if facts.synthetic:
         tags.append("synthetic")
-    text_alone = tuple(facts.modalities) == ("text",)
+    widget: dict[str, Any] = {"widget": WIDGET} if tuple(facts.modalities) == ("text",) else {}
     return ModelCardData(
         model_name=facts.model_name,
         library_name="transformers",
@@ -318,10 +318,10 @@ def _card_data(facts: CardFacts, shown: CardFacts) -> ModelCardData:
         license=facts.license,
         base_model=facts.hub_base_models or None,
         datasets=[facts.dataset_id] if facts.dataset_id else None,
-        metrics=list(dict.fromkeys(METRICS[name].hub for name in facts.metrics if METRICS[name].hub)),
+        metrics=list(dict.fromkeys(hub for name in facts.metrics if (hub := METRICS[name].hub))),
         eval_results=_eval_results(shown) or None,
         inference=False,  # the hosted API runs no custom code: without this the page shows a widget that fails
-        **({"widget": WIDGET} if text_alone else {}),
+        **widget,
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, ProcessorMixin
+from transformers import PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from affecthub.hub.card import FACTS, is_as_rendered, read_facts, write_card
@@ -26,6 +26,7 @@ from affecthub.hub.publish import code_named_in, load_saved
 from affecthub.hub.remote_code import ENTRY, add_travelling_code
 from affecthub.inference.model_check import (
     CHECK_FILE,
+    Processor,
     check_files,
     check_finite,
     facts_of,
@@ -124,7 +125,7 @@ def check_code(folder: Path) -> None:
             )
 
 
-def made_batches(processor: ProcessorMixin, config: Any) -> tuple[dict[str, Inputs], dict[str, Inputs]]:
+def made_batches(processor: Processor, config: Any) -> tuple[dict[str, Inputs], dict[str, Inputs]]:
     """Modality -> model inputs of two made samples, a longer and a shorter one; and of the shorter one twice.
 
     What differs in size between the two batches is what differs between samples.
@@ -249,6 +250,7 @@ def write_graph(
             dynamo=True,
             verbose=False,
         )
+    assert program is not None
     told = {
         "weights": dict(weights),
         "modalities": {name: list(part) for name, part in long.items()},

@@ -5,6 +5,7 @@ code stands in a fence that its content cannot close.
 """
 
 import re
+from typing import Any
 
 _SPECIAL = re.compile(r"[\\`*\[\]|$~&<]|(?<!\w)_|_(?!\w)|^[#+=>-]")
 
@@ -20,7 +21,7 @@ def plain(text: str) -> str:
     return _SPECIAL.sub(lambda found: f"&#{ord(found.group())};", line)
 
 
-def all_plain(value: object) -> object:
+def all_plain(value: object) -> Any:
     """A JSON value whose texts, keys too, are `plain`."""
     if isinstance(value, str):
         return plain(value)

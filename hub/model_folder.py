@@ -107,7 +107,7 @@ def publishable(run: Finished) -> Finished:
     corpus, settings = run.corpus, json.loads(json.dumps(run.recipe.to_dict(), default=str))
     found = corpus.names()
     found["participant"] = [*found.get("participant", ()), *chain(*getattr(run.recipe.data, "raters", {}).values())]
-    said = {name: run.results[name] for name in ("data", "audit") if name in run.results}
+    said = {name: value for name, value in run.results.items() if name in ("data", "audit")}
     names = Pseudonyms(corpus.name).table(found, [said, settings, asdict(corpus.card)])
     roots = roots_of(settings)
     said = public_words(said, names, roots)
@@ -144,7 +144,7 @@ def card_facts(run: Finished, pictures: dict[str, str]) -> CardFacts:
     return CardFacts(
         model_name=f"affecthub-{recipe.name}".replace("_", "-"),
         architecture=model.config.model_type,
-        description=type(model).__doc__.strip().splitlines()[0],
+        description=(type(model).__doc__ or "").strip().partition("\n")[0],
         modalities=tuple(model.config.modalities),
         results=run.results,
         license=corpus.card.license,
@@ -157,7 +157,7 @@ def card_facts(run: Finished, pictures: dict[str, str]) -> CardFacts:
         dataset_id=corpus.card.hub_id,
         data=corpus.card,
         physio_size=getattr(model.config, "physio_size", 0),
-        parameters={key: value for key, value in run.results["model"].items() if isinstance(value, int)},
+        parameters={key: value for key, value in run.results.get("model", {}).items() if isinstance(value, int)},
         recipe_name=recipe.name,
         recipe=public_words(json.loads(json.dumps(_told(recipe), default=str)), run.names),
         authors=tuple(recipe.card.authors),

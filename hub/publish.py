@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import yaml
-from transformers import AutoModelForVideoClassification, AutoProcessor, PreTrainedModel, ProcessorMixin
+from transformers import AutoModelForVideoClassification, AutoProcessor, PreTrainedModel
 from transformers.dynamic_module_utils import get_relative_imports
 
 from affecthub.evaluation.private import roots_of
@@ -17,6 +17,7 @@ from affecthub.hub.push import Content, push, refuse_places, require_repo_id
 from affecthub.hub.space import space_files
 from affecthub.inference.model_check import (
     REMEDY,
+    Processor,
     check_example,
     check_export,
     check_files,
@@ -195,7 +196,7 @@ def check_model(folder: Path, *, trust_remote_code: bool = False) -> None:
             check_export(folder, name)
 
 
-def load_saved(folder: Path, *, trust_remote_code: bool = False) -> tuple[PreTrainedModel, ProcessorMixin]:
+def load_saved(folder: Path, *, trust_remote_code: bool = False) -> tuple[PreTrainedModel, Processor]:
     """Model and processor of a folder, on the CPU.
 
     Raises:

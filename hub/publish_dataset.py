@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -212,7 +213,7 @@ def _renamed(dataset: Dataset, naming: Mapping[str, str], pseudonyms: Pseudonyms
     for column, sort in naming.items():
         feature = dataset.features.get(column)
         if isinstance(feature, Value) and "string" in feature.dtype:
-            values = dataset.with_format("arrow")[:].column(column).to_pylist()
+            values = dataset.with_format(None)[column][:]
             changed = pa.array([value if value is None else pseudonyms.of(sort, value) for value in values])
             dataset = dataset.remove_columns([column]).add_column(column, changed, feature=feature)
     return dataset.select_columns(place)
@@ -222,14 +223,15 @@ def _search(dataset: Dataset, split: str, people: Mapping[str, str]) -> None:
     """ValueError for the first text that is a local path, or holds a token or, but for what was said, a name."""
     named = "|".join(map(re.escape, sorted(name for name in people if renamed(name, people) != name)))
     named = {"the name of a participant": rf"(?:^|\W)(?:{named})(?:$|\W)"} if named else {}
-    for batch in dataset.with_format("arrow").iter(BATCH):
+    for batch in cast(Iterator[pa.Table], dataset.with_format("arrow").iter(BATCH)):
         for name, column in zip(batch.column_names, batch.columns, strict=True):
             texts = column.combine_chunks()
             while pa.types.is_list(texts.type) or pa.types.is_large_list(texts.type):
-                texts = pc.list_flatten(texts)
+                texts = texts.flatten()
             patterns = FORBIDDEN if name == SPOKEN else FORBIDDEN | named
             for what, pattern in patterns.items() if pa.types.is_string(texts.type) else ():
-                if found := pc.sum(pc.match_substring_regex(texts, pattern)).as_py():
+                matches = pc.match_substring_regex(texts, pattern)  # pyright: ignore[reportAttributeAccessIssue]
+                if found := matches.true_count:
                     raise ValueError(
                         f"Column {name!r} of split {split!r} holds {what} ({found} of {len(texts)} texts): remove the "
                         "column or mend its values, then publish."
@@ -279,7 +281,7 @@ def _check_written(column: list, name: str) -> None:
             )
 
 
-def _unnamed(value: object) -> object:
+def _unnamed(value: Any) -> Any:
     """Media as `datasets` holds them, called by their suffix."""
     if isinstance(value, list):
         return [_unnamed(entry) for entry in value]
@@ -288,9 +290,10 @@ def _unnamed(value: object) -> object:
 
 def _bytes_of_files(dataset: Dataset, name: str) -> int:
     """Of the files that a media column still names by path."""
-    column = dataset.with_format("arrow")[name]
+    column: Any = dataset.with_format("arrow")[name]
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    paths = pc.struct_field(pc.list_flatten(column) if pa.types.is_list(column.type) else column, "path")
+    files = column.flatten() if pa.types.is_list(column.type) else column
+    paths = pc.struct_field(files, "path")  # pyright: ignore[reportAttributeAccessIssue]
     return sum(Path(path).stat().st_size for path in paths.to_pylist() if path)
 
 
@@ -301,7 +304,7 @@ def _label_counts(splits: Mapping[str, Dataset], name: str) -> dict[str, list[in
     return {label: [counts[split][index] for split in splits] for index, label in enumerate(names)}
 
 
-def _type_name(feature: object) -> str:
+def _type_name(feature: Any) -> str:
     """A column's type for a reader."""
     if isinstance(feature, Value):
         return feature.dtype

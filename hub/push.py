@@ -75,23 +75,23 @@ def push(
         ValueError: a file holds an access token, or the repository is public although `private` was asked for.
         OSError: as `publish_model`.
     """
-    api = HfApi(token=token or get_token())
-    if not api.token:
+    token = token or get_token()
+    if not token:
         raise OSError(f"{repo_id} was not published (no token of the Hub was found): {REMEDIES[401]}.")
-    refuse_tokens(files, api.token)
-    where = {"repo_id": repo_id, "repo_type": repo_type}
+    refuse_tokens(files, token)
+    api, sdk = HfApi(token=token), "gradio" if repo_type == "space" else None
     with _explained(repo_id):
-        sdk = {"space_sdk": "gradio"} if repo_type == "space" else {}
-        _persist(lambda: api.create_repo(**where, private=private, exist_ok=True, **sdk))
-        before = _persist(lambda: api.repo_info(**where))
+        _persist(lambda: api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True, space_sdk=sdk))
+        before = _persist(lambda: api.repo_info(repo_id, repo_type=repo_type))
         if private and not before.private:
             raise ValueError(f"{repo_id} exists and is public: ask for a public one, or choose another name.")
         if before.private and not private:
             logger.warning("%s exists and stays private; its settings on the Hub change that.", repo_id)
         commit = _persist(
             lambda: api.create_commit(
-                **where,
-                operations=_operations(files, {entry.rfilename for entry in api.repo_info(**where).siblings}),
+                repo_id,
+                _operations(files, set(api.list_repo_files(repo_id, repo_type=repo_type))),
+                repo_type=repo_type,
                 commit_message=message or f"Publish {repo_id.split('/')[1]} with affecthub",
                 parent_commit=before.sha,
             )
@@ -147,7 +147,7 @@ def _persist(ask: Callable[[], Answer]) -> Answer:
     return ask()
 
 
-def _worth_another_attempt(error: Exception) -> bool:
+def _worth_another_attempt(error: TransportError | HfHubHTTPError | JSONDecodeError) -> bool:
     """Whether it may pass, and huggingface_hub has not tried again by itself, as it does where files are uploaded."""
     if isinstance(error, JSONDecodeError):
         return True
@@ -170,7 +170,7 @@ def _explained(repo_id: str) -> Iterator[None]:
         raise OSError(f"{repo_id} was not published ({_reason(cause)}): {remedy}.") from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """The status and the Hub's own words, or what happened to the connection, in one line."""
     if isinstance(error, HfHubHTTPError):
         words = error.server_message or error.response.reason_phrase

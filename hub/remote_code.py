@@ -18,7 +18,7 @@ from affecthub.media.files import write_file
 
 ROOT = Path(__file__).resolve().parent.parent
 
-ENTRY = ("inference", Path(sys.modules[AffectRecognitionPipeline.__module__].__file__).stem)
+ENTRY = ("inference", AffectRecognitionPipeline.__module__.rpartition(".")[2])
 """Room and module of the pipeline."""
 
 HANDLER = "handler.py"
@@ -97,12 +97,17 @@ def requirements(folder: Path, also: Collection[str] = ()) -> list[str]:
     imported = {name for path in folder.glob("*.py") for name in _imported(path)} - (OPTIONAL - set(also))
     providers = packages_distributions()
     names = {distribution.lower() for name in imported for distribution in providers.get(name, ())}
-    declared = {re.match(r"[\w.-]+", entry)[0].lower(): entry.partition(";")[0] for entry in requires("affecthub")}
+    declared = {required(entry).lower(): entry.partition(";")[0] for entry in requires("affecthub") or ()}
     bounds = {
         name: re.sub(r">=[\d.]+", f">={OLDEST[name]}", entry) if name in OLDEST else entry
         for name, entry in declared.items()
     }
     return sorted(bounds[name].replace(name, name + EXTRAS.get(name, ""), 1) for name in names if name in bounds)
+
+
+def required(entry: str) -> str:
+    """Name of the library that an entry such as "numpy>=2,<3" requires."""
+    return re.split(r"[^\w.-]", entry, maxsplit=1)[0]
 
 
 def _imported(path: Path) -> set[str]:
@@ -111,7 +116,7 @@ def _imported(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.split(".")[0])
     return names - sys.stdlib_module_names
 

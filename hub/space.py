@@ -1,7 +1,6 @@
 """The Space: a page on which to try a published model, and the same page on one's own machine."""
 
 import json
-import re
 import tempfile
 from importlib.metadata import requires
 from pathlib import Path
@@ -12,6 +11,7 @@ from huggingface_hub.utils import validate_repo_id
 from affecthub.datasets_scripts.synthetic.clip import render_clip
 from affecthub.datasets_scripts.synthetic.plan import draw_split
 from affecthub.evaluation import emotion_colours
+from affecthub.hub.remote_code import required
 from affecthub.inference.model_check import explaining
 
 FILES = Path(__file__).resolve().parent / "space_files"
@@ -108,4 +108,4 @@ def _card(model_id: str) -> SpaceCard:
 
 def _requirements() -> list[str]:
     """`LIBRARIES` with this package's bounds."""
-    return [entry for entry in requires("affecthub") if re.match(r"[\w.-]+", entry)[0] in LIBRARIES]
+    return [entry for entry in requires("affecthub") or () if required(entry) in LIBRARIES]

@@ -12,8 +12,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from email.message import Message
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import av
 import av.error
@@ -49,8 +48,8 @@ def fetch(address: str, stack: ExitStack, limits: Limits) -> BinaryIO:
     Raises:
         MediaError: it is no such address, cannot be fetched, is cut off, or exceeds a limit.
     """
-    scheme = ADDRESS.fullmatch(address)[1].lower()
-    if scheme not in SCHEMES:
+    found = ADDRESS.fullmatch(address)
+    if found is None or found[1].lower() not in SCHEMES:
         raise MediaError(f"{address}: only http and https addresses are fetched; pass a path, or download it yourself")
     file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
     end = time.monotonic() + limits.download_seconds
@@ -93,10 +92,10 @@ def open_stream(address: str, stack: ExitStack, limits: Limits) -> HeldFile:
             opener = stack.enter_context(_Timed(time.monotonic() + limits.recording_seconds))
             response = stack.enter_context(opener.open(address, timeout=idle))
             options["protocol_whitelist"] = "none"
-            container = av.open(_Body(response), metadata_errors="replace", options=options)
+            container = av.open(_Body(response), "r", metadata_errors="replace", options=options)
         else:
             options |= {"protocol_whitelist": "rtsp,rtsps,rtp,srtp,tcp,tls", "rtsp_transport": "tcp"}
-            container = av.open(address, metadata_errors="replace", timeout=idle, options=options)
+            container = av.open(address, "r", metadata_errors="replace", timeout=idle, options=options)
     except (av.error.FFmpegError, OSError, ValueError, http.client.HTTPException) as error:
         if isinstance(error, MediaError):
             raise
@@ -196,7 +195,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects, but none that leads from outside into this machine's own network."""
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: object, code: int, msg: str, headers: Message, newurl: str
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
     ) -> urllib.request.Request | None:
         """As the base class; MediaError where it leads where it must not."""
         target = urllib.parse.urlsplit(newurl)
@@ -212,4 +217,4 @@ def _is_private(host: str | None) -> bool:
         found = socket.getaddrinfo(host, None)
     except (OSError, UnicodeError):
         return False
-    return any(not ipaddress.ip_address(entry[4][0].partition("%")[0]).is_global for entry in found)
+    return any(not ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_global for entry in found)

@@ -22,7 +22,7 @@ lets onnxruntime answer, where the folder carries an export.
 import base64
 import binascii
 import os
-from typing import Any
+from typing import Any, cast
 
 from transformers import pipeline
 
@@ -53,7 +53,8 @@ class EndpointHandler:
     def __init__(self, path: str = ""):
         try:
             backend = os.environ.get("AFFECTHUB_BACKEND", "torch")
-            self.pipeline = pipeline(model=path or ".", trust_remote_code=True, backend=backend)
+            loaded = pipeline(task=None, model=path or ".", trust_remote_code=True, backend=backend)
+            self.pipeline = cast(Any, loaded)  # of the folder's own class
         except (OSError, ImportError, ValueError):
             raise
         except Exception as error:  # whatever a library says of a broken file
@@ -133,8 +134,8 @@ def _decoded(inputs: object) -> bytes | dict[str, Any]:
         raise ValueError(f"inputs: {unknown!r:.200} are unknown; there are {list(KEYS)}.")
     found = {key: _file(key, value) if key in ENCODED else value for key, value in inputs.items()}
     for key in TURNS:
-        if isinstance(found.get(key), list):
-            found[key] = [_decoded(turn) for turn in found[key]]
+        if isinstance(turns := found.get(key), list):
+            found[key] = [_decoded(turn) for turn in turns]
     return found
 
 

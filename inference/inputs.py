@@ -4,7 +4,7 @@ import io
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -122,8 +122,8 @@ class Given:
     """uint8 (time, height, width, 3), RGB."""
     samples: np.ndarray | None = None
     """float32 (samples,), mono, in [-1, 1]."""
-    rate: int | None = None
-    """Hz, of `samples`."""
+    rate: int = 0
+    """Hz, of `samples`; 0 without any."""
     text: str | None = None
     lines: list[Line] = field(default_factory=list)
     """Subtitles, where there is no text."""
@@ -166,7 +166,7 @@ class Given:
             frames, audio = clip.frames, clip.audio
         if self.audio is not None and self.audio is not self.video:
             audio = read_clip_for(processor, self.audio, video=False).audio
-        if self.samples is not None:
+        if self.samples is not None and processor.sampling_rate is not None:
             audio = resample(self.samples, self.rate, processor.sampling_rate)
         return {"audio": audio, "video": frames}
 
@@ -191,10 +191,11 @@ class Given:
         seen, heard = Picture in kinds, Sound in kinds
         if self.video is not None and self.video is self.audio:
             return events_of(self.video, video=seen, audio=heard)
-        streams = [events_of(self.video, audio=False)] if seen else []
-        if heard:
-            samples = self.samples
-            streams.append(events_of(self.audio, video=False) if samples is None else sounds_of(samples, self.rate))
+        streams = [events_of(self.video, audio=False)] if seen and self.video is not None else []
+        if heard and self.samples is not None:
+            streams.append(sounds_of(self.samples, self.rate))
+        elif heard and self.audio is not None:
+            streams.append(events_of(self.audio, video=False))
         return merged(*streams)
 
 
@@ -319,12 +320,13 @@ def given_of(inputs: object, processor: Processor, stack: ExitStack, reading: Re
         frames, video = None, None if pictures is None else _source(pictures, stack, reading, notes)
     sound = _sound(inputs, video, stack, reading, notes)
     file = video or sound.get("audio")
-    subtitled = reading.subtitles and "text" in takes and "text" not in inputs and file is not None
+    lines_of = subtitles_for if reading.subtitles is True else reading.subtitles
+    wordless = "text" in takes and "text" not in inputs
     return Given(
         video=video,
         frames=frames,
         **sound,
-        lines=(subtitles_for if reading.subtitles is True else reading.subtitles)(file) if subtitled else [],
+        lines=lines_of(file) if lines_of and wordless and file is not None else [],
         text=_checked_text(inputs.get("text"), reading.limits),
         physio=_checked_physio(inputs.get("physio")),
         around=_around(inputs, processor, reading, notes),
@@ -344,7 +346,7 @@ def _around(inputs: dict[str, Any], processor: Processor, reading: Reading, note
     speaker = inputs.get("speaker")
     if not isinstance(speaker, str | None):
         raise ValueError(f"speaker={speaker!r:.60}: a string is needed, or nothing.")
-    found = {} if speaker is None else {"speaker": speaker}
+    found: dict[str, Any] = {} if speaker is None else {"speaker": speaker}
     for key, taken in (("history", processor.turns_before), ("following", processor.turns_after)):
         turns = inputs.get(key)
         if turns is None:
@@ -391,7 +393,7 @@ def _named(own: dict[str, Any]) -> str:
     return next((f"{own[name]!r:.60}" for name in ("text", "video", "audio") if isinstance(own.get(name), str)), "")
 
 
-def _stacked(frames: list[np.ndarray], processor: Processor) -> np.ndarray:
+def _stacked(frames: Sequence[np.ndarray], processor: Processor) -> np.ndarray:
     """A list of frames as one array; ValueError where it holds anything else."""
     if not frames or any(np.ndim(frame) != 3 for frame in frames):
         raise ValueError("frames: pass a list of uint8 (height, width, 3), at least one.")
@@ -451,7 +453,7 @@ def _source(value: object, stack: ExitStack, reading: Reading, notes: list[str])
     return held
 
 
-def _path_or_file(value: object, stack: ExitStack, reading: Reading) -> Path | BinaryIO:
+def _path_or_file(value: Any, stack: ExitStack, reading: Reading) -> Path | BinaryIO:
     """A path, or a binary file object, of whatever stands for a file."""
     if isinstance(value, bytes | bytearray | memoryview):
         return io.BytesIO(value)
@@ -461,7 +463,8 @@ def _path_or_file(value: object, stack: ExitStack, reading: Reading) -> Path | B
         if "\0" in str(value):
             raise ValueError(f"{value!r}: no path; it holds a null character.")
         return Path(value)
-    if callable(getattr(value, "read", None)) and not isinstance(value, io.TextIOBase) and value.seekable():
+    rewinds = getattr(value, "seekable", None)
+    if hasattr(value, "read") and not isinstance(value, io.TextIOBase) and callable(rewinds) and rewinds():
         return value
     raise ValueError(
         f"{type(value).__name__}: pass a path, an http(s) address, the bytes of a file, a file opened in binary mode "

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from math import ceil
@@ -24,13 +24,13 @@ import numpy as np
 from affecthub.inference.fetch import is_address, open_stream
 from affecthub.inference.inputs import FACES_NEEDED, Reading, Sample, check_windows
 from affecthub.inference.people import CROWD, follower_for, judge_each
-from affecthub.inference.pipeline_affect import AffectRecognitionPipeline, Answer, unjudged, verdict
+from affecthub.inference.pipeline_affect import AffectRecognitionPipeline, Answer, Task, unjudged, verdict
 from affecthub.media.container import HeldFile, MediaError, probe
 from affecthub.media.faults import FAULTS
-from affecthub.media.for_processor import windows_for
+from affecthub.media.for_processor import frames_for, windows_for
 from affecthub.media.forms import VERSION
 from affecthub.media.limits import Limits
-from affecthub.media.people import MOTION
+from affecthub.media.people import MOTION, Follower
 from affecthub.media.quality import Quality
 from affecthub.media.recent import Newest, Recent
 from affecthub.media.windows import (
@@ -129,7 +129,7 @@ class Live:
         if faces is None and self.quality.of_faces:
             raise ValueError(FACES_NEEDED)
         self.follower = None if faces is None else follower_for(pipe, faces)
-        self.frames = pipe.processor.video_processor.num_frames if Picture in self.kinds else 1
+        self.frames = frames_for(pipe.processor)
         looks = 0 if self.follower is None else ceil(self.window / (4 * MOTION))
         self.recent = Recent(self.window, max(self.frames, looks))
         self.status = Status()
@@ -137,7 +137,7 @@ class Live:
         self._before: dict[int | None, Answer] = {}
         """Person, or None -> the last answer with scores."""
 
-    def __iter__(self) -> Iterator[Answer]:
+    def __iter__(self) -> Generator[Answer, None, None]:
         """Answers with `latency`, s, until a file ends; of people as many at once as are in sight.
 
         Raises:
@@ -190,7 +190,8 @@ class Live:
 
     def _answers_about(self, newest: Newest) -> list[Answer]:
         span = (max(newest.end - self.window, newest.begin), newest.end + 1e-6)
-        answers = self._whole(newest, span) if self.follower is None else self._people(newest, span)
+        follower = self.follower
+        answers = self._whole(newest, span) if follower is None else self._people(follower, newest, span)
         answers = [self._smoothed(answer) for answer in answers]
         latency = time.monotonic() - newest.arrived
         self.status.latencies.append(latency)
@@ -206,18 +207,18 @@ class Live:
             return [unjudged(span, f"nothing{face}")]
         return self.pipe.judge([replace(sample, fault=self.quality.fault(window.frames, window.audio))])
 
-    def _people(self, newest: Newest, span: Span) -> list[Answer]:
+    def _people(self, follower: Follower, newest: Newest, span: Span) -> list[Answer]:
         for event in newest.events:
             if isinstance(event, Picture):
-                self.follower.look(event)
+                follower.look(event)
         rate = self.pipe.processor.sampling_rate or 16_000
         sounds = [event for event in newest.events if isinstance(event, Sound)]
         window = Window(*span, None, sound_within(sounds, span, rate))
-        people, most = self.follower.people(window, self.frames, rate), self.follower.most
-        crowd = [CROWD.format(most=most)] if self.follower.crowd > most else []
+        people, most = follower.people(window, self.frames, rate), follower.most
+        crowd = [CROWD.format(most=most)] if follower.crowd > most else []
         answers = judge_each(self.pipe, window, people, self.quality, {}, crowd)
-        if not people and self.follower.seen > float("-inf"):
-            answers[0]["not_judged"] += f" for {newest.end - self.follower.seen:.0f} s"
+        if not people and follower.seen > float("-inf"):
+            answers[0]["not_judged"] += f" for {newest.end - follower.seen:.0f} s"
         return answers
 
     def _smoothed(self, answer: Answer) -> Answer:
@@ -234,7 +235,7 @@ class Live:
         config = self.pipe.model.config
         fitted, keep = config.calibration or {}, np.exp((before["end"] - answer["end"]) / self.smoothing)
 
-        def of(task: object, new: Answer, old: Answer) -> Answer:
+        def of(task: Task, new: Answer, old: Answer) -> Answer:
             scores = {name: float(keep * old["scores"][name] + (1 - keep) * v) for name, v in new["scores"].items()}
             return verdict(task, scores, fitted.get(task.name))
 

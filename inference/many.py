@@ -92,7 +92,7 @@ def judge_all(
         with open(folder / FINISHED, "a", encoding="utf-8") as kept:
             for file, outcome in _judged(rest, loading, options, pipe, processes):
                 failed |= isinstance(outcome, str)
-                if not isinstance(outcome, str):
+                if file is not None and not isinstance(outcome, str):
                     line = {"input": file, "state": file_state(file), "answers": outcome}
                     print(json.dumps(line, ensure_ascii=False), file=kept, flush=True)
                 yield file, outcome
@@ -106,11 +106,15 @@ def _call(loading: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, A
     """What has to be the same for answers to be kept: the options, and the model with its files, where it is here."""
     model = Path(loading["model"])
     files = sorted(model.glob("*.safetensors")) + sorted(model.glob("*.json")) if model.is_dir() else []
-    told = {"model": str(model), "revision": loading["revision"], "files": [[f.name, *file_state(f)] for f in files]}
+    told = {
+        "model": str(model),
+        "revision": loading["revision"],
+        "files": [[f.name, *(file_state(f) or ())] for f in files],
+    }
     return told | {"options": {name: str(value) for name, value in options.items()}}
 
 
-def _finished(path: Path, call: dict[str, Any], files: Sequence[str]) -> dict[str, Outcome]:
+def _finished(path: Path, call: dict[str, Any], files: Sequence[str | None]) -> dict[str, Outcome]:
     """What an earlier, interrupted call of the same kind has finished, of files that are as they were."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
     whole = [json.loads(line) for line in lines if line.endswith("\n")]

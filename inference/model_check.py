@@ -9,13 +9,16 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel
 from transformers.utils import cached_file
+
+if TYPE_CHECKING:
+    from affecthub.inference.onnx_model import OnnxModel
 
 CHECK_FILE = "check.json"
 
@@ -38,6 +41,11 @@ class Processor(Protocol):
 
     def encode(self, samples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Model inputs of samples."""
+        ...
+
+    def part_for(self, modality: str) -> Any:
+        """What takes a modality."""
+        ...
 
 
 def check_files(folder: str | Path) -> None:
@@ -93,7 +101,7 @@ def check_finite(model: PreTrainedModel) -> None:
             )
 
 
-def check_example(model: PreTrainedModel, processor: Processor, folder: str | Path) -> None:
+def check_example(model: "PreTrainedModel | OnnxModel", processor: Processor, folder: str | Path) -> None:
     """ValueError when a model does not answer to the made sample as its folder states."""
     stated = read_check(Path(folder)).get("example")
     if stated is None:
@@ -110,7 +118,7 @@ def check_example(model: PreTrainedModel, processor: Processor, folder: str | Pa
 def check_loaded(model: PreTrainedModel) -> None:
     """The cheap part, of a model that was loaded: its files and its weights; errors as those of the parts."""
     name, revision = model.name_or_path, getattr(model.config, "_commit_hash", None)
-    if Path(name or "-").is_dir():
+    if name and Path(name).is_dir():
         check_files(name)
     elif name and (kept := cached_file(name, CONFIGS[0], revision=revision, **_QUIET)):
         cached_file(name, CHECK_FILE, revision=revision, **_QUIET)
@@ -136,7 +144,7 @@ def made_sample(processor: Processor) -> dict[str, Any]:
     return sample
 
 
-def answer_to_example(model: PreTrainedModel, processor: Processor) -> np.ndarray:
+def answer_to_example(model: "PreTrainedModel | OnnxModel", processor: Processor) -> np.ndarray:
     """Logits (outputs,) of the made sample."""
     training = model.training
     with torch.no_grad():

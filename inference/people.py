@@ -10,7 +10,7 @@ from typing import Any
 from affecthub.inference.inputs import Given, Reading, Sample, check_windows, given_of
 from affecthub.inference.pipeline_affect import AffectRecognitionPipeline, Answer, unjudged
 from affecthub.media.container import MediaError, probe
-from affecthub.media.for_processor import picture_size
+from affecthub.media.for_processor import frames_for, picture_size
 from affecthub.media.people import Follower, Person, people_in
 from affecthub.media.quality import Quality
 from affecthub.media.windows import Picture, Sound, Window, check_spans, spans_of
@@ -53,7 +53,7 @@ def judge_people(pipe: AffectRecognitionPipeline, inputs: object, reading: Readi
             given.events(kinds),
             spans_of(duration, window, hop),
             kinds,
-            pipe.processor.video_processor.num_frames,
+            frames_for(pipe.processor),
             pipe.processor.sampling_rate or 16_000,
         )
         for part, people in parts:

@@ -41,6 +41,7 @@ Calibration = dict[str, Any]
 class Task(Protocol):
     """What a configuration says of a task; this code does not import the model's."""
 
+    name: str
     labels: tuple[str, ...]
     problem_type: str
 
@@ -92,10 +93,10 @@ class AffectRecognitionPipeline(Pipeline):
     def __init__(self, model: PreTrainedModel | OnnxModel, *args, backend: str = "torch", **kwargs):
         if backend != "torch":
             revision = getattr(model.config, "_commit_hash", None)
-            model = OnnxModel.from_pretrained(model.name_or_path, model.config, backend, revision)
+            model = OnnxModel.from_pretrained(model.name_or_path or "", model.config, backend, revision)
         if isinstance(model, OnnxModel):
             kwargs["device"] = model.device
-        super().__init__(model, *args, **kwargs)
+        super().__init__(model, *args, **kwargs)  # pyright: ignore[reportArgumentType]
         check_loaded(self.model)
         self.model.eval()
         if (encoder := getattr(getattr(self.model, "base_model", None), "vision_model", None)) is not None:
@@ -129,15 +130,13 @@ class AffectRecognitionPipeline(Pipeline):
             ValueError: an input that is none, or that lacks everything the model takes.
         """
         reading = _reading(**{**self._preprocess_params, **self._sanitize_parameters(**parameters)[0]})
-        several = isinstance(inputs, list | GeneratorType)
-        if history is not None:
-            if several:
+        if isinstance(inputs, list | GeneratorType):
+            if history is not None:
                 raise ValueError("history belongs to one input: of several, put it into the dictionary of each.")
-            inputs = {**as_dictionary(inputs), "history": history}
-        answers = self._answers(inputs if several else [inputs], batch_size, reading)
-        if isinstance(inputs, list):
-            return list(answers)
-        return answers if several else next(answers)
+            answers = self._answers(inputs, batch_size, reading)
+            return list(answers) if isinstance(inputs, list) else answers
+        one = inputs if history is None else {**as_dictionary(inputs), "history": history}
+        return next(self._answers([one], batch_size, reading))
 
     def stream(
         self,
@@ -186,13 +185,17 @@ class AffectRecognitionPipeline(Pipeline):
             sounds: s from the beginning, and mono samples float32 (samples,) from then on, at the processor's
                 `sampling_rate`.
             window_seconds, hop_seconds: as in `stream`.
+
+        Raises:
+            ValueError: sounds for a model that takes none; windows as in a call.
         """
         window, hop = check_windows(self.processor, _reading(window_seconds, hop_seconds))
-        rate = self.processor.sampling_rate
         events = {}
         if frames is not None:
             events[Picture] = pictures_of(frames)
         if sounds is not None:
+            if (rate := self.processor.sampling_rate) is None:
+                raise ValueError(f"sounds: this model takes {self.processor.modalities}, no sound: leave them out.")
             events[Sound] = (Sound(time, samples, rate) for time, samples in sounds)
         spans = spans_of(None, window, hop)
         windows = windows_for(self.processor, merged(*events.values()), spans, set(events))
@@ -316,7 +319,7 @@ def _verdict(task: Task, logits: torch.Tensor, fitted: Calibration | None = None
 
 def verdict(task: Task, scores: dict[str, float], fitted: Calibration | None = None) -> Answer:
     """Label and scores of a task, from its scores."""
-    best = max(scores, key=scores.get)
+    best = max(scores, key=scores.__getitem__)
     if task.problem_type == "regression":
         return {"label": None, "scores": scores}
     if task.problem_type == "single_label_classification":

@@ -125,7 +125,7 @@ def is_synthetic(model: str, revision: str | None = None) -> bool:
     if card is None:
         return False
     with explaining(f"{model}: README.md"):
-        return "synthetic" in (ModelCard.load(card).data.tags or [])
+        return "synthetic" in (ModelCard.load(card).data.get("tags") or [])
 
 
 def judge(
@@ -155,10 +155,9 @@ def judge(
     """
     if transcribe is not None and "text" not in pipe.processor.modalities:
         raise ValueError(f"this model takes {pipe.processor.modalities}, no text: leave --transcribe out.")
-    local = file is not None and not is_address(file)
-    held = HeldFile(file, limits) if local else file
+    held = HeldFile(file, limits) if file is not None and not is_address(file) else file
     inputs = {"video": held, "text": text}
-    total = duration_of(held) if local else None
+    total = duration_of(held) if isinstance(held, HeldFile) else None
     with tqdm(
         total=total, desc=file, unit="s", disable=None, leave=False, bar_format="{l_bar}{bar}| {n:.0f} s"
     ) as bar:

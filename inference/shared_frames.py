@@ -14,7 +14,7 @@ from transformers.modeling_outputs import ModelOutput
 
 def digests(frames: Tensor) -> list[bytes]:
     """What tells frames (frames, ...) from one another: of the bytes of their pixels."""
-    return [blake2b(frame.view(-1).view(torch.uint8).numpy()).digest() for frame in frames.contiguous()]
+    return [blake2b(frame.view(-1).view(torch.uint8).numpy().data).digest() for frame in frames.contiguous()]
 
 
 class SharedFrames:

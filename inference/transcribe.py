@@ -1,6 +1,7 @@
 """What is said in a recording, where no subtitles say it: by a model of speech recognition that the caller names."""
 
 from functools import cache
+from typing import Any, cast
 
 from transformers import AutomaticSpeechRecognitionPipeline, pipeline
 
@@ -50,13 +51,15 @@ def transcribed(held: HeldFile, model: str) -> list[Line]:
         return lines
     asr = recogniser(model)
     stamps = True if asr.type == "seq2seq_whisper" else "word"
+    assert asr.feature_extractor is not None
     rate = asr.feature_extractor.sampling_rate
     again = HeldFile(held.source, held.limits)
     found, form = [], {"num_frames": 1, "frame_size": None, "sampling_rate": rate}
     for window in windows_of(events_of(again, video=False), spans_of(duration_of(again), PART, PART), {Sound}, **form):
         if window.audio is None or level(window.audio) < QUIET:
             continue
-        heard = asr({"raw": window.audio, "sampling_rate": rate}, return_timestamps=stamps)
+        said = asr({"raw": window.audio, "sampling_rate": rate}, return_timestamps=stamps)
+        heard = cast(dict[str, Any], said)  # of one input one, and not the list that its annotation says
         for chunk in heard["chunks"]:
             begin, end = chunk["timestamp"]
             if text := chunk["text"].strip():

@@ -69,9 +69,8 @@ def _planar(frame: av.AudioFrame) -> np.ndarray:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype.kind == "f":
         return samples
-    info = np.iinfo(samples.dtype)
-    half = (int(info.max) - int(info.min) + 1) / 2
-    return (samples - (half if info.min == 0 else 0.0)) / half
+    half = 2.0 ** (8 * samples.itemsize - 1)
+    return (samples - (half if samples.dtype.kind == "u" else 0.0)) / half
 
 
 def resample(samples: np.ndarray, rate: int, target_rate: int) -> np.ndarray:

@@ -204,8 +204,9 @@ def _stated(container: av.container.InputContainer, source: Source) -> MediaInfo
 
 def _start_of(stream: av.stream.Stream, container: av.container.InputContainer) -> float:
     """s from the beginning of the file, which is that of its first stream."""
-    own = None if stream.start_time is None else float(stream.start_time * stream.time_base)
-    return 0.0 if own is None else max(own - (container.start_time or 0) / av.time_base, 0.0)
+    if stream.start_time is None or stream.time_base is None:
+        return 0.0
+    return max(float(stream.start_time * stream.time_base) - (container.start_time or 0) / av.time_base, 0.0)
 
 
 def pixel_width(stream: av.video.stream.VideoStream) -> float:
@@ -280,12 +281,12 @@ def open_media(
         # titles in any encoding, because old ones are common and nothing here reads them.
         if isinstance(source, str | Path):
             container = av.open(
-                os.path.abspath(source), metadata_errors="replace", timeout=time_limit, options=options
+                os.path.abspath(source), "r", metadata_errors="replace", timeout=time_limit, options=options
             )
         else:
             source.seek(0)
             options["protocol_whitelist"] = "none"
-            container = av.open(source, metadata_errors="replace", timeout=time_limit, options=options)
+            container = av.open(source, "r", metadata_errors="replace", timeout=time_limit, options=options)
     except av.error.ExitError as error:
         raise MediaError(f"{name_of(source)}: {too_slow(time_limit)}") from error
     except (av.error.FFmpegError, OSError, MemoryError, ValueError) as error:
@@ -342,7 +343,7 @@ def check_file(source: str | Path | BinaryIO, limits: Limits | None = None) -> i
     return size
 
 
-def _fault(source: Source, error: Exception) -> str:
+def _fault(source: str | Path | BinaryIO, error: Exception) -> str:
     if not isinstance(error, av.error.InvalidDataError | av.error.EOFError):
         reason = getattr(error, "strerror", None) or error or type(error).__name__
         return f"cannot be opened ({reason}); check the path and its permissions"
@@ -366,8 +367,8 @@ def main_streams(
         MediaError: there is neither; or one states more pixels, channels or samples a second than the limits allow.
     """
     streams = [s for s in container.streams if s.codec_context and not s.disposition & COVER]
-    video = next((s for s in streams if s.type == "video"), None)
-    audio = next((s for s in streams if s.type == "audio"), None)
+    video = next((s for s in streams if isinstance(s, av.video.stream.VideoStream)), None)
+    audio = next((s for s in streams if isinstance(s, av.audio.stream.AudioStream)), None)
     if video is None and audio is None:
         kinds = ", ".join(s.type for s in container.streams) or "none"
         raise MediaError(

@@ -5,8 +5,9 @@ fill the cores.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import av.container
@@ -90,11 +91,14 @@ class _Window:
     def time(self, stamp: int, stream: av.stream.Stream) -> float:
         """A stream's time stamp in s from the beginning of the file."""
         base = stream.time_base
+        assert base is not None
         return stamp * base.numerator / base.denominator - self.origin  # a Fraction's product costs ten times more
 
     def shown_at(self, item: av.Packet | av.VideoFrame | av.AudioFrame, stream: av.stream.Stream) -> float:
         """When a packet or frame is presented, s from the beginning of the file."""
-        return self.time(item.pts if item.pts is not None else item.dts, stream)
+        stamp = item.pts if item.pts is not None else item.dts
+        assert stamp is not None
+        return self.time(stamp, stream)
 
     def holds(self, time: float) -> bool:
         """Whether a time lies in the window."""
@@ -108,7 +112,7 @@ class _Window:
     def _stated_span(self, stream: av.stream.Stream) -> tuple[float, float | None]:
         """Beginning and end of a stream in s by its own header, or by the tag that Matroska has in its place."""
         begin = 0.0 if stream.start_time is None else max(self.time(stream.start_time, stream), 0.0)
-        if stream.duration is not None:
+        if stream.duration is not None and stream.time_base is not None:
             return begin, begin + float(stream.duration * stream.time_base)
         clock = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", ""))
         if clock is None:
@@ -120,11 +124,18 @@ class _Window:
 class _Frames:
     """The frames of one stream in order of presentation; counts what fails, and frames inside the window."""
 
-    def __init__(self, stream: av.stream.Stream, packets: list[av.Packet], window: _Window, deadline: Deadline):
+    def __init__(
+        self,
+        stream: av.VideoStream | av.AudioStream,
+        packets: list[av.Packet],
+        window: _Window,
+        deadline: Deadline,
+    ):
         self.stream, self.packets, self.window, self.deadline = stream, packets, window, deadline
         self.bad = self.inside = 0
 
-    def __iter__(self) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
+    def __iter__(self) -> Iterator[tuple[float, Any]]:
+        """When a frame is shown, s from the beginning of the file, and the frame, of the stream's kind."""
         for packet in [*self.packets, None]:  # None: the decoder hands out what it still holds
             self.deadline.check()
             try:
@@ -191,8 +202,8 @@ def read_clip(
         durations = {}
         for stream in wanted:
             decoder = _Frames(stream, packets[stream.index], window, deadline)
-            if stream is picture:
-                frames, times, seconds = _read_frames(decoder, num_frames, frame_size, rng)
+            if isinstance(stream, av.VideoStream):
+                frames, times, seconds = _read_frames(decoder, pixel_width(stream), num_frames, frame_size, rng)
             else:
                 samples, seconds = _read_samples(decoder, sampling_rate)
             durations[stream] = seconds
@@ -261,7 +272,7 @@ def _window(container: av.container.InputContainer, start: float, max_seconds: f
 
 
 def _demux(
-    container: av.container.InputContainer, streams: list[av.stream.Stream], window: _Window, deadline: Deadline
+    container: av.container.InputContainer, streams: Sequence[av.stream.Stream], window: _Window, deadline: Deadline
 ) -> tuple[dict[int, list[av.Packet]], int]:
     """The packets of the window by stream index, and how often reading itself failed (it then ends there)."""
     if not streams:
@@ -294,25 +305,28 @@ def _demux(
 
 
 def _read_frames(
-    decoder: _Frames, num_frames: int, frame_size: int | None, rng: np.random.Generator | None
+    decoder: _Frames, width: float, num_frames: int, frame_size: int | None, rng: np.random.Generator | None
 ) -> tuple[np.ndarray | None, np.ndarray | None, float]:
-    """Frames uint8 (time, height, width, 3), their times float64 (time,) in s, and the seconds decoded."""
+    """Frames uint8 (time, height, width, 3), their times float64 (time,) in s, and the seconds decoded.
+
+    `width` is that of a pixel.
+    """
     window, stream = decoder.window, decoder.stream
     packets = [p for p in decoder.packets if not p.is_discard and window.holds(window.shown_at(p, stream))]
     if not packets:
         return None, None, 0.0
     last = max(packets, key=lambda packet: window.shown_at(packet, stream))
     first = min(window.shown_at(packet, stream) for packet in packets)
-    end = window.shown_at(last, stream) + float((last.duration or 0) * stream.time_base)
+    end = window.shown_at(last, stream) + float((last.duration or 0) * last.time_base)
     span = min(end, window.end) - first
     offsets = 0.5 if rng is None else rng.uniform(size=num_frames)
     targets = first + (np.arange(num_frames) + offsets) / num_frames * span
 
     images, times = [], []
     for time, frame in _on_show(decoder, targets):
-        if not times or time > times[-1]:
-            image = upright(frame, frame_size, images[0].shape[:2] if images else None, pixel_width(stream))
-        images.append(image)
+        new = not times or time > times[-1]
+        shape = images[0].shape[:2] if images else None
+        images.append(upright(frame, frame_size, shape, width) if new else images[-1])
         times.append(time)
     if not images:
         return None, None, 0.0
@@ -344,9 +358,9 @@ def upright(
     image = np.rot90(frame.to_ndarray(format="rgb24"), turns := round(frame.rotation / 90))
     height, width = image.shape[:2]
     if shape is None:
-        shape = square_shape(height, width, 1 / pixel_width if turns % 2 else pixel_width)
-        scale = frame_size / min(shape) if frame_size else 1.0
-        shape = max(round(shape[0] * scale), 1), max(round(shape[1] * scale), 1)
+        square = square_shape(height, width, 1 / pixel_width if turns % 2 else pixel_width)
+        scale = frame_size / min(square) if frame_size else 1.0
+        shape = max(round(square[0] * scale), 1), max(round(square[1] * scale), 1)
     if shape == (height, width):
         return image
     shrinks = shape[0] < height

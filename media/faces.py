@@ -137,7 +137,7 @@ def faces_in(frames: Iterable[np.ndarray]) -> tuple[list[np.ndarray], list[int]]
     """The chosen face of each frame, by the default detector, and which frames have one; the others are left out."""
     crops = [face_crop(frame, default_detector()) for frame in frames]
     seen = [place for place, face in enumerate(crops) if face is not None]
-    return [crops[place] for place in seen], seen
+    return [face for face in crops if face is not None], seen
 
 
 def choose_face(faces: Sequence[Face], min_confidence: float = MIN_CONFIDENCE) -> Face | None:

@@ -1,8 +1,8 @@
 """Decoding as a processor wants it: training, evaluation and prediction read a file the same way."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol, TypedDict
 
 import cv2
 import numpy as np
@@ -18,16 +18,16 @@ class VideoProcessor(Protocol):
 
     num_frames: int
     """Frames of a clip."""
-    size: dict[str, int | None]
+    size: Mapping[str, Any]
     """Pixels after resizing: shortest_edge, or height and width."""
-    crop_size: dict[str, int | None]
+    crop_size: Mapping[str, Any]
     """Pixels after cropping, likewise."""
     do_center_crop: bool
     """Whether it crops."""
 
 
 class Processor(Protocol):
-    """What reading asks of a processor; every processor of this package is one."""
+    """What reading and judging ask of a processor; every processor of this package is one."""
 
     modalities: list[str]
     """Of "text", "audio", "video" and "physio", those that it takes."""
@@ -45,6 +45,10 @@ class Processor(Protocol):
     """How many after it."""
     turns_apart: bool
     """Whether each of these comes with all its modalities, by itself, rather than as text before the sample's own."""
+
+    def encode(self, samples: Sequence[dict[str, Any]]) -> Any:
+        """Model inputs of samples, a `BatchFeature` of tensors."""
+        ...
 
 
 def read_clip_for(
@@ -84,7 +88,7 @@ def read_clip_for(
         rng=rng,
         **_forms(processor),
     )
-    if clip.frames is None or not processor.crop_faces:
+    if clip.frames is None or clip.frame_times is None or not processor.crop_faces:
         return clip
     frames, seen = _faces_of(processor, clip.frames)
     return replace(clip, frames=frames, frame_times=clip.frame_times[seen] if seen else None)
@@ -95,19 +99,32 @@ def windows_for(
 ) -> Iterator[Window]:
     """Windows of what a processor takes, of the same frames and samples as `read_clip_for`'s; see `windows_of`."""
     for window in windows_of(events, spans, kinds, **_forms(processor)):
-        faces = window.frames is not None and processor.crop_faces
-        yield replace(window, frames=_faces_of(processor, window.frames)[0]) if faces else window
+        if window.frames is not None and processor.crop_faces:
+            window = replace(window, frames=_faces_of(processor, window.frames)[0])
+        yield window
 
 
-def _forms(processor: Processor) -> dict[str, int | None]:
+class _Forms(TypedDict):
+    num_frames: int
+    frame_size: int | None
+    sampling_rate: int
+
+
+def _forms(processor: Processor) -> _Forms:
     """How many frames, of which size, and which sampling rate; faces are cut out of frames as stored."""
-    sees = "video" in processor.modalities
-    whole = sees and not processor.crop_faces
+    video = processor.video_processor
+    whole = "video" in processor.modalities and not processor.crop_faces
     return {
-        "num_frames": processor.video_processor.num_frames if sees else 1,
-        "frame_size": shorter_side(processor.video_processor.size) if whole else None,
+        "num_frames": frames_for(processor),
+        "frame_size": shorter_side(video.size) if video is not None and whole else None,
         "sampling_rate": processor.sampling_rate or 16_000,
     }
+
+
+def frames_for(processor: Processor) -> int:
+    """How many frames of a clip a processor takes; 1 of one that takes none."""
+    video = processor.video_processor
+    return video.num_frames if video is not None and "video" in processor.modalities else 1
 
 
 def stack_frames(processor: Processor, frames: Sequence[np.ndarray]) -> np.ndarray:
@@ -118,7 +135,7 @@ def stack_frames(processor: Processor, frames: Sequence[np.ndarray]) -> np.ndarr
         frames: uint8 (height, width, 3), at least one.
     """
     if len({frame.shape for frame in frames}) > 1:
-        height, width = _given_size(processor.video_processor)
+        height, width = picture_size(processor)
         frames = [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames]
     return np.stack(frames)
 
@@ -130,24 +147,21 @@ def pictures_for(processor: Processor, pictures: Sequence[np.ndarray]) -> np.nda
     return stack_frames(processor, pictures)
 
 
-def _faces_of(processor: Processor, frames: Sequence[np.ndarray]) -> tuple[np.ndarray | None, list[int]]:
+def _faces_of(processor: Processor, frames: Iterable[np.ndarray]) -> tuple[np.ndarray | None, list[int]]:
     """The face of each frame alone, None where none is seen, and the indices of the frames that have one."""
     crops, seen = faces_in(frames)
     return (stack_frames(processor, crops) if seen else None), seen
 
 
-def shorter_side(size: dict[str, int | None]) -> int:
+def shorter_side(size: Mapping[str, Any]) -> int:
     """Pixels of a frame's shorter side after the video processor's resizing; decoding to more would be waste."""
     return size["shortest_edge"] or min(size["height"], size["width"])
 
 
 def picture_size(processor: Processor) -> tuple[int, int]:
     """Height and width in px of a picture as the model sees it."""
-    return _given_size(processor.video_processor)
-
-
-def _given_size(video_processor: VideoProcessor) -> tuple[int, int]:
-    """Height and width of what a video processor gives."""
-    size = video_processor.crop_size if video_processor.do_center_crop else video_processor.size
+    video = processor.video_processor
+    assert video is not None
+    size = video.crop_size if video.do_center_crop else video.size
     edge = size["shortest_edge"]
     return (edge, edge) if edge else (size["height"], size["width"])

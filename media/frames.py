@@ -96,8 +96,9 @@ def _wanted(capture: cv2.VideoCapture, every: int, rate: float | None, start: in
 
 def _square(image: np.ndarray, pixel_width: float) -> np.ndarray:
     """An image (height, width, 3) in square pixels."""
-    height, width = (round(side) for side in square_shape(*image.shape[:2], pixel_width))
-    return image if (height, width) == image.shape[:2] else cv2.resize(image, (width, height))
+    stored: tuple[int, int] = image.shape[:2]
+    height, width = (round(side) for side in square_shape(*stored, pixel_width))
+    return image if (height, width) == stored else cv2.resize(image, (width, height))
 
 
 def shrink(image: np.ndarray, shorter_side: int) -> np.ndarray:

@@ -136,7 +136,7 @@ class Follower:
             num_frames: pictures of a person.
             rate: Hz of the sound.
         """
-        seen = []
+        seen: list[tuple[int, list[Sight], float | None]] = []
         for track in self.tracks:
             track.sights = [sight for sight in track.sights if sight.time >= window.start]
             track.motion = [entry for entry in track.motion if entry[0] >= window.start]

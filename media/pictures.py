@@ -24,8 +24,15 @@ def encode_image(image: np.ndarray, options: Sequence[int] = ()) -> bytes:
 
 
 def decode_image(content: bytes) -> np.ndarray:
-    """RGB uint8 (height, width, 3) of a JPEG's bytes."""
-    return cv2.cvtColor(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    """RGB uint8 (height, width, 3) of a JPEG's bytes.
+
+    Raises:
+        MediaError: they are none.
+    """
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if image is None:
+        raise MediaError(f"a stored picture of {len(content):,} bytes is damaged; prepare the data set again")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def read_image(path: str | Path) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Self
 
 import cv2
 import numpy as np
@@ -56,13 +55,13 @@ class Quality:
     """Degrees, at most, that a tracked head is turned aside."""
 
     @classmethod
-    def of(cls, values: "Quality | Mapping[str, float] | str | None") -> Self:
+    def of(cls, values: "Quality | Mapping[str, float] | str | None") -> "Quality":
         """From what a caller gives: some by name, or as "face_size=40,sound_level=-50".
 
         Raises:
             ValueError: there is none of that name, or the value is no number.
         """
-        if isinstance(values, cls):
+        if isinstance(values, Quality):
             return values
         found, names = {}, [field.name for field in fields(cls)]
         for name, value in (named(values) if isinstance(values, str) and values else values or {}).items():

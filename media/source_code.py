@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-PACKAGE = __package__.partition(".")[0]
+PACKAGE = __name__.partition(".")[0]
 
 
 def code_digest(*modules: ModuleType | str) -> str:
@@ -46,14 +46,15 @@ def _without_texts(tree: ast.Module) -> ast.Module:
 def _read(name: str) -> tuple[str, list[str]]:
     """A module's code without docstrings, and the modules of this package that it imports."""
     spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"{name}: no module with a source")
     tree = _without_texts(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
     imported = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imported += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            relative = "." * node.level + (node.module or "")
-            module = importlib.util.resolve_name(relative, spec.parent) if node.level else node.module
+            module = importlib.util.resolve_name("." * node.level + (node.module or ""), spec.parent)
             imported += [module, *(f"{module}.{alias.name}" for alias in node.names)]
     own = {m for m in imported if m.startswith(f"{PACKAGE}.") and _is_module(m)}
     return ast.dump(tree), sorted(own)

@@ -61,7 +61,7 @@ def _lines(source: HeldFile) -> list[Line]:
             if packet.pts is None or not packet.duration:
                 continue
             begin = float(packet.pts * packet.time_base) - origin * (len(container.streams) > 1)
-            said = " ".join(_text(part) for part in packet.decode() if getattr(part, "dialogue", None))
+            said = " ".join(_text(part) for part in packet.decode() if isinstance(part, AssSubtitle) and part.dialogue)
             held += len(said)
             if held > most:
                 raise MediaError(

@@ -10,7 +10,7 @@ import itertools
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import av
@@ -153,11 +153,12 @@ def _length(source: Source) -> float:
             container.close()
         return stated
     with container:
-        large = stated is not None and not missing and container.size > MEASURED
+        large = not missing and container.size > MEASURED
+        begin = max(0.0, (stated or 0.0) - BEFORE_END) if large else 0.0
         try:
-            measured = _measured(container, source, max(0.0, stated - BEFORE_END) if large else 0.0)
+            measured = _measured(container, source, begin)
         except MediaError:
-            if not large:
+            if not begin:
                 raise
             measured = _measured(container, source)
         guessed = bool(ESTIMATED & set(container.format.name.split(",")))
@@ -176,7 +177,8 @@ def _believable(container: av.container.InputContainer, stated: float, limits: L
     if not 0 < stated <= limits.recording_seconds or not container.format.name.startswith("mov"):
         return False
     begin = (container.start_time or 0) / av.time_base
-    ends = [float(entry.timestamp * s.time_base) for s in container.streams for entry in s.index_entries[-1:]]
+    streams = ((stream.time_base, stream.index_entries[-1:]) for stream in container.streams)
+    ends = [float(entry.timestamp * base) for base, entries in streams if base is not None for entry in entries]
     return bool(ends) and abs(max(ends) - begin - stated) <= max(1.0, 0.01 * stated)
 
 
@@ -221,15 +223,15 @@ def events_of(source: Source, *, video: bool = True, audio: bool = True, start: 
             frames, failed = _decoded(packet)
             bad += failed
             deadline.check()
-            for frame in frames:
-                moment = float(frame.pts * frame.time_base) - origin
+            for stamp, frame in frames:
+                moment = stamp - origin
                 if moment > limits.recording_seconds:
                     bad += 1
                     continue
                 if moment > furthest:
                     furthest = moment
                     deadline.renew()
-                if packet.stream is picture:
+                if isinstance(frame, av.VideoFrame):
                     with deadline.paused():
                         yield Picture(moment, frame, width)
                     continue
@@ -250,7 +252,7 @@ def events_of(source: Source, *, video: bool = True, audio: bool = True, start: 
 
 
 def _packets(
-    container: av.container.InputContainer, streams: list[av.stream.Stream], start: float, source: Source
+    container: av.container.InputContainer, streams: Sequence[av.stream.Stream], start: float, source: Source
 ) -> Iterator[av.Packet]:
     """Packets to the end of the file, or as far as it can be read."""
     try:
@@ -261,16 +263,16 @@ def _packets(
         warn(source, f"reading ended early ({error}); what came before was used")
 
 
-def _decoded(packet: av.Packet) -> tuple[list[av.VideoFrame | av.AudioFrame], int]:
-    """The frames that a packet completes, and how many failed, are damaged or have no time stamp."""
+def _decoded(packet: av.Packet) -> tuple[list[tuple[float, av.VideoFrame | av.AudioFrame]], int]:
+    """The frames that a packet completes, each with its stamp in s, and how many failed, are damaged or have none."""
     try:
         frames = packet.decode()
     except av.error.FFmpegError:
         return [], 1
     for frame in frames:
         frame.pts = frame.pts if frame.pts is not None else frame.dts
-    timed = [frame for frame in frames if frame.pts is not None]
-    return timed, len(frames) - len(timed) + sum(frame.is_corrupt for frame in timed)
+    timed = [(stamp, frame) for frame in frames if (stamp := frame.time) is not None]
+    return timed, len(frames) - len(timed) + sum(frame.is_corrupt for _, frame in timed)
 
 
 def sounds_of(samples: np.ndarray, rate: int) -> Iterator[Sound]:
@@ -405,7 +407,7 @@ class _OpenWindow:
         """The window as it is now."""
         self._show(float("inf"))
         audio = None
-        if self.heard:
+        if self.line is not None and self.heard:
             audio = np.clip(resample(self.line[: self.heard], self.rate, sampling_rate), -1.0, 1.0)
         frames = np.stack(self.images) if self.images else None
         return Window(*self.span, frames, audio if audio is not None and len(audio) else None)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 
 import av
+import av.error
 from PIL import ExifTags, Image
 
 _EXIF = {

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from datasets import Dataset, Features
@@ -72,7 +73,7 @@ def rows_of(folder: Path) -> dict[str, Dataset]:
     return {name: Dataset.from_file(str(path)) for name, path in files.items() if path.is_file()}
 
 
-def facts_of(rows: Dataset) -> dict:
+def facts_of(rows: Dataset) -> dict[str, Any]:
     """What was found out about rows that `rows_of` gave: feature_names, skipped, notes."""
     return json.loads(Path(rows.cache_files[0]["filename"]).with_name(FACTS).read_text(encoding="utf-8"))
 
@@ -85,7 +86,7 @@ def _build(plan: Plan, tables: Sequence[Opened], folder: Path) -> None:
     with _Output(tables, folder, features) as out, ThreadPoolExecutor(8) as pool:
         each = pool.map if plan.media else map  # looking at files waits on the disk more than on the processor
         for opened, rows in batches(tables, "reading rows"):
-            drafts = list(each(lambda item, o=opened: read_row(o, *item, plan, found), rows))
+            drafts = list(each(lambda item, o=opened: read_row(o, *item, plan=plan, survey=found), rows))
             for draft in drafts:
                 place_among_others(draft, found.readers, found, "key" in opened.reading.roles)
             out.write(drafts)

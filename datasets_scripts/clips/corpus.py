@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from affecthub.datasets_scripts.clips.targets import Kind
 from affecthub.datasets_scripts.corpus import AuditColumns, Corpus, DataCard, DataOptions, strictest, target_of
@@ -90,12 +90,16 @@ class Clips(DataOptions):
         from affecthub.datasets_scripts.clips.rows import ALL
 
         some = next(iter(splits.values()))
-        facts = facts or {"unit": _unit(some), "named_by_folder": not self._hub_id, **facts_of(some)}
+        known: Mapping[str, Any] = facts or {
+            "unit": _unit(some),
+            "named_by_folder": not self._hub_id,
+            **facts_of(some),
+        }
         columns = set(some.column_names)
         return Corpus(
-            name=self.name or facts.get("name") or Path(self.root).expanduser().resolve().stem,
-            named_by_folder=not self.name and facts.get("named_by_folder", False),
-            unit=facts["unit"],
+            name=self.name or known.get("name") or self.folder().expanduser().resolve().stem,
+            named_by_folder=not self.name and known.get("named_by_folder", False),
+            unit=known["unit"],
             splits=splits,
             crop_faces=self.crop_faces,
             targets=tuple(target_of(name, some) for name in self.targets),
@@ -111,11 +115,11 @@ class Clips(DataOptions):
                 citation=self.citation,
                 hub_id=self._hub_id,
                 language=tuple(self.language),
-                notes=tuple(facts.get("notes", ())),
+                notes=tuple(known.get("notes", ())),
             ),
             protocol=strictest(columns) if set(splits) == {ALL} else "fixed",
-            skipped=dict(facts.get("skipped", {})),
-            feature_names=tuple(facts["feature_names"]),
+            skipped=dict(known.get("skipped", {})),
+            feature_names=tuple(known["feature_names"]),
         )
 
     def manifest(self) -> str:

@@ -88,12 +88,13 @@ class Opened:
         if self.table.split or "split" not in cells:
             return self.table.split
         said = text_of(cells["split"])
-        if (said or "").lower() not in SPLIT_NAMES:
+        name = (said or "").lower()
+        if name not in SPLIT_NAMES:
             raise ValueError(
                 f"{self.where(number)}: the split is {said!r}; write train, validation or test in each row, or leave "
                 "the column out."
             )
-        return SPLIT_NAMES[said.lower()]
+        return SPLIT_NAMES[name]
 
 
 def open_tables(plan: Plan, store: Path) -> list[Opened]:

@@ -137,7 +137,7 @@ def look(found: Found, parts: Sequence[tuple[str, Named]], sound_apart: bool) ->
             _look_at_tracks(found, role, named, sound_apart)
     found.image_paths = pictures or None
     if spanned and found.duration is not None:
-        _within(found, start, end)
+        _within(found, found.duration, start, end)
     elif found.duration is not None:
         found.findings += duration_findings(found.duration, None)
     return found
@@ -163,9 +163,8 @@ def _look_at_tracks(found: Found, role: str, named: Named, sound_apart: bool) ->
     found.duration = min(lengths, default=None)
 
 
-def _within(found: Found, start: float, end: float) -> None:
-    """Hold a row's time against the length of its file."""
-    length = found.duration
+def _within(found: Found, length: float, start: float, end: float) -> None:
+    """Hold a row's time against the length of its file, s."""
     if start >= length:
         found.findings.append(("beyond_end", f"begins at {start:g} s of a file of {length:.3f} s"))
         found.video_path = found.audio_path = None

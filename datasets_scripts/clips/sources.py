@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from datasets import Audio, Dataset, DatasetDict, Image, List, Video, load_dataset, load_from_disk
 
@@ -124,7 +125,7 @@ def class_folders(folder: Path) -> list[Path]:
 def _class_batches(folder: Path) -> Iterator[list[Row]]:
     for place in class_folders(folder):
         files = (path for path in files_below(place) if is_medium(path))
-        rows = [{"file": path.relative_to(folder).as_posix(), "label": place.name} for path in files]
+        rows: list[Row] = [{"file": path.relative_to(folder).as_posix(), "label": place.name} for path in files]
         yield from (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
 
 
@@ -172,7 +173,7 @@ def _of_part(rows: Dataset, place: Path, split: str | None) -> Table:
     columns = list(rows.column_names)
 
     def batches() -> Iterator[list[Row]]:
-        for batch in rows.with_format(None).iter(BATCH):
+        for batch in cast(Iterator[dict[str, list]], rows.with_format(None).iter(BATCH)):
             yield [dict(zip(columns, cells, strict=True)) for cells in zip(*(batch[c] for c in columns), strict=True)]
 
     return Table(place, place, columns, batches, lambda: rows._fingerprint, split, kinds, labels)

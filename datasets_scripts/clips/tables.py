@@ -196,8 +196,12 @@ def _check_expansion(path: Path, out: int) -> None:
 
 def _characters(batch: pa.RecordBatch) -> int:
     """Of all texts of a batch that is read as a dictionary."""
-    found = [column for column in batch.columns if pa.types.is_dictionary(column.type)]
-    return sum(pc.sum(pc.utf8_length(column.dictionary).take(column.indices)).as_py() or 0 for column in found)
+    count = 0
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type):
+            lengths = pc.utf8_length(column.dictionary)  # pyright: ignore[reportAttributeAccessIssue]
+            count += pc.sum(lengths.take(column.indices)).as_py() or 0  # pyright: ignore[reportAttributeAccessIssue]
+    return count
 
 
 def _parquet_batches(path: Path) -> Iterator[list[Row]]:

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["label", "labels", "number", "shares"]
 """label: one class. labels: any number of them. number: a value on a scale. shares: how raters were divided."""
@@ -137,7 +137,8 @@ class TargetReader:
 
     def _looks_like(self) -> Kind:
         looks = set(self._first)
-        for kind, among in (("shares", {"shares"}), ("labels", {"labels", "label"}), ("label", {"label"})):
+        read_as: dict[Kind, set[str]] = {"shares": {"shares"}, "labels": {"labels", "label"}, "label": {"label"}}
+        for kind, among in read_as.items():
             if kind in looks and looks <= among:
                 return kind
         if "number" in looks and looks <= {"number", "whole"}:
@@ -232,7 +233,7 @@ def is_unknown(cell: object) -> bool:
     return cell is None or cell != cell or (isinstance(cell, str) and cell.strip().lower() in NOTHING)
 
 
-def number(cell: object, what: str) -> float:
+def number(cell: Any, what: str) -> float:
     """A cell as a finite number.
 
     Args:
@@ -257,7 +258,7 @@ def number(cell: object, what: str) -> float:
     return value
 
 
-def _look(value: object) -> str:
+def _look(value: Any) -> str:
     """What a cell looks like: a kind, or "whole" for a whole number, which may be a class or a value."""
     if isinstance(value, dict):
         return "shares"

@@ -165,7 +165,7 @@ def _face_coverage(signals: Signals, times: np.ndarray, window_ms: float) -> tup
     if not len(signals.sensor):
         return _within(times, window_ms, signals.spans().get("expressions")), np.zeros(len(times), bool)
     stamps = signals.sensor.time.to_numpy()
-    seen = signals.sensor[_sensor_columns(signals.sensor)].notna().any(axis=1).to_numpy()
+    seen = signals.sensor.loc[:, _sensor_columns(signals.sensor)].notna().any(axis=1).to_numpy()
     samples = _window_sums(stamps, np.ones(len(stamps)), times, window_ms)
     faces = _window_sums(stamps, seen.astype(float), times, window_ms)
     begun = _within(times, window_ms, (0.0, np.inf))  # a sample at 0 ms does not tell the second before it
@@ -203,21 +203,24 @@ def _expressions(signals: Signals, names: tuple[str, ...], times: np.ndarray, wi
     for name in signals.names() & {*names} if covered.any() else ():
         episodes = signals.expressions[signals.expressions.name == name]
         touched = _touches(episodes.onset.to_numpy(), episodes.offset.to_numpy(), times, window_ms)
-        values[covered, names.index(name)] = touched.any(axis=1)[covered]
+        values[covered, names.index(name)] = np.any(touched, axis=1)[covered]
     return values
 
 
 def sensor_scores(sensor: pd.DataFrame, name: str) -> pd.Series:
     """What an AFFDEX export says of an expression, -100..100, one a sample; NaN where it is unknown."""
-    unknown = pd.Series(np.nan, index=sensor.index)
-    valence = sensor.get("Valence", unknown)
+
+    def of(column: str) -> pd.Series:
+        return sensor.loc[:, column] if column in sensor else pd.Series(np.nan, index=sensor.index)
+
+    valence = of("Valence")
     derived = {
         "Positive Valence": valence,
         "Negative Valence": -valence,
         "Neutral Valence": (100.0 * (valence.abs() < SENSOR_THRESHOLD)).where(valence.notna()),
-        "Adaptive Engagement": sensor.get("Engagement", unknown),
+        "Adaptive Engagement": of("Engagement"),
     }
-    return derived.get(name, sensor.get(name, unknown))
+    return derived[name] if name in derived else of(name)
 
 
 def _from_sensor(sensor: pd.DataFrame, names: tuple[str, ...], times: np.ndarray, window_ms: float) -> np.ndarray:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any, cast
 
 import datasets
 import pandas as pd
@@ -107,17 +108,19 @@ class GenexBuilder(datasets.GeneratorBasedBuilder):
     `manifest.parquet` and `manifest.md` lie in `cache_dir`.
     """
 
+    config: GenexConfig
+
     VERSION = datasets.Version("1.0.0")
     BUILDER_CONFIG_CLASS = GenexConfig
     BUILDER_CONFIGS = [GenexConfig(name="frames", version=VERSION)]
     DEFAULT_CONFIG_NAME = "frames"
 
-    def __init__(self, *, data_dir: str | Path, detector: FaceDetector | None = None, **kwargs: object):
+    def __init__(self, *, data_dir: str | Path, detector: FaceDetector | None = None, **kwargs: Any):
         """`data_dir` is the study's folder; the cache is keyed by its content, by this code and by the detector."""
-        root = existing_folder(data_dir)
-        self.detector = detector
-        key = _fingerprint(root) + (type(detector).__name__ if detector else "")
-        super().__init__(data_dir=str(root), hash=key, **{"dataset_name": "genex"} | kwargs)
+        self.root, self.detector = existing_folder(data_dir), detector
+        key = _fingerprint(self.root) + (type(detector).__name__ if detector else "")
+        kwargs.setdefault("dataset_name", "genex")
+        super().__init__(data_dir=str(self.root), hash=key, **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(
@@ -127,7 +130,7 @@ class GenexBuilder(datasets.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
         # Everything is read here: an error raised while examples are generated would be wrapped.
-        root, study = Path(self.config.data_dir), Study(**self.config.study)
+        root, study = self.root, Study(**self.config.study)
         options, labels = FrameOptions(**self.config.frames), AlignOptions(**self.config.labels)
         tables = read_study_tables(root, study)
         recordings = find_recordings(root, study, tables)
@@ -138,6 +141,7 @@ class GenexBuilder(datasets.GeneratorBasedBuilder):
             for recording in recordings
             for row in frame_rows(recording, labels, options, detector, cache, tables.notes)
         ]
+        assert self._output_dir is not None
         write_study_manifest(tables.notes, Path(self._output_dir))
         for note in tables.notes:
             if note.finding in SEVERE:
@@ -177,7 +181,7 @@ def load_genex(
         FileNotFoundError: there is no such folder.
         ValueError: no recording has a frame of an annotated participant.
     """
-    return _prepared(root, study, frames, labels, detector, cache_dir).as_dataset(split="frames")
+    return _rows(_prepared(root, study, frames, labels, detector, cache_dir))
 
 
 def extract_study(
@@ -242,11 +246,15 @@ def _prepared(
     )
     with rows_cached():
         builder.download_and_prepare()
-    pictures = {Path(path).parent for path in builder.as_dataset(split="frames")["image_path"]}
+    pictures = {Path(path).parent for path in _rows(builder)["image_path"]}
     if not all((folder / COMPLETE).is_file() for folder in pictures):  # the rows outlived their pictures
         with rows_cached():
             builder.download_and_prepare(download_mode=datasets.DownloadMode.REUSE_CACHE_IF_EXISTS)
     return builder
+
+
+def _rows(builder: GenexBuilder) -> datasets.Dataset:
+    return cast(datasets.Dataset, builder.as_dataset(split="frames"))
 
 
 def _described(study: Study | str | Path | None) -> Study:

@@ -105,14 +105,17 @@ def _extract(path: Path, folder: Path, options: FrameOptions, detector: FaceDete
 
 def _folder_name(path: Path, options: FrameOptions, detector: FaceDetector | None) -> str:
     searched = type(detector).__name__ if options.crop_faces else None
-    key = [str(path.resolve()), *file_state(path), asdict(options), searched]
+    key = [str(path.resolve()), *(file_state(path) or ()), asdict(options), searched]
     info = probe(path)
     key += [value for value, usual in ((info.picture_start, 0.0), (info.pixel_width, 1.0)) if value != usual]
     return f"{path.stem}-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:10]}"
 
 
 def _store(frame: Frame, folder: Path, options: FrameOptions, detector: FaceDetector | None) -> StoredFrame:
-    face = choose_face(detector.detect(frame.image), options.min_confidence) if options.crop_faces else None
+    face = None
+    if options.crop_faces:
+        assert detector is not None
+        face = choose_face(detector.detect(frame.image), options.min_confidence)
     image = frame.image if face is None else crop(frame.image, crop_box(face.box, frame.image.shape, options.margin))
     name = f"{frame.index:07d}.jpg"
     write_image(folder / name, shrink(image, options.shorter_side))

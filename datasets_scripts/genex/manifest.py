@@ -72,8 +72,7 @@ def summarise_study(manifest: pd.DataFrame) -> str:
     lines = ["# Manifest of the study", ""]
     for finding, group in manifest.groupby("finding", sort=False):
         lines += [f"## {finding}: {group['count'].sum()}", "", FINDINGS[str(finding)] + ".", ""]
-        for row in group.itertuples(index=False):
-            reason = f": {row.detail}" if row.detail else ""
-            lines.append(f"- `{row.subject}` {row[2]}{reason}")
+        for subject, count, detail in zip(group["subject"], group["count"], group["detail"], strict=True):
+            lines.append(f"- `{subject}` {count}{f': {detail}' if detail else ''}")
         lines.append("")
     return "\n".join(lines)

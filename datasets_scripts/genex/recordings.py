@@ -116,8 +116,9 @@ def signals_of(tables: StudyTables, participant: str, stimulus: str, first: bool
     """
 
     def of(table: pd.DataFrame) -> pd.DataFrame:
-        rows = table[table.participant == participant]
-        return rows[(rows.stimulus.str.lower() == stimulus.lower()) | ((rows.stimulus == "") & first)]
+        rows = table.loc[table.participant == participant]
+        return rows.loc[(rows.stimulus.str.lower() == stimulus.lower()) | ((rows.stimulus == "") & first)]
 
     mentioned = frozenset(tables.expressions.name)
-    return Signals(*map(of, tables.events()), tables.attention.get(participant), mentioned)
+    expressions, fixations, peaks, sensor = map(of, tables.events())
+    return Signals(expressions, fixations, peaks, sensor, tables.attention.get(participant), mentioned)

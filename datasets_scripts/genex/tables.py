@@ -211,7 +211,7 @@ def _events(
         lines = ", ".join(str(line) for line, wrong in zip(table.lines, bad, strict=True) if wrong)
         detail = f"lines {shorten(lines, 60, placeholder='...')}: no name, no number, or an end before its beginning"
         notes.append(Note(table.path.name, "bad_row", int(bad.sum()), detail))
-    return _sorted(_once(rows[~bad], table.path.name, notes), columns[0], table.path.name, notes)
+    return _sorted(_once(rows.loc[~bad], table.path.name, notes), columns[0], table.path.name, notes)
 
 
 def _once(rows: pd.DataFrame, file: str, notes: list[Note]) -> pd.DataFrame:
@@ -220,12 +220,12 @@ def _once(rows: pd.DataFrame, file: str, notes: list[Note]) -> pd.DataFrame:
     if doubled.any():
         example = ", ".join(str(value) for value in rows[doubled].iloc[0] if value != "")
         notes.append(Note(file, "doubled_row", int(doubled.sum()), shorten(f"such as {example}", 200)))
-    return rows[~doubled]
+    return rows.loc[~doubled]
 
 
 def _sorted(rows: pd.DataFrame, time: str, file: str, notes: list[Note]) -> pd.DataFrame:
     group = [column for column in ("participant", "stimulus", "name") if column in rows]
-    backwards = int((rows.groupby(group)[time].diff() < 0).sum())
+    backwards = int(np.count_nonzero(rows.groupby(group)[time].diff() < 0))
     if backwards:
         notes.append(Note(file, "out_of_order", backwards, f"{time} is earlier than in the row before"))
     return rows.sort_values([*group, time], kind="stable", ignore_index=True)
@@ -247,7 +247,7 @@ def _expressions(table: Table | None, study: Study, notes: list[Note]) -> pd.Dat
     rows = _events(table, (ONSET, OFFSET), notes, interval=True, names=[name or "" for name in names])
     if never := [name for name in (*EXPRESSIONS, *TARGETS) if name not in names]:
         notes.append(Note(table.path.name, "never_mentioned", len(never), ", ".join(never)))
-    return rows[rows.name != ""]
+    return rows.loc[rows.name != ""]
 
 
 def _summary_attention(table: Table | None, notes: list[Note]) -> dict[str, float]:
@@ -276,7 +276,7 @@ def _sensors(paths: Sequence[Path], known: set[str], study: Study, notes: list[N
         first = rows[differing].iloc[0]
         detail = f"such as {first.participant} at {first.time:g} ms; are there two exports of one recording?"
         notes.append(Note("AFFDEX exports", "contradicted_sample", int(differing.sum()), detail))
-    return rows[~differing].reset_index(drop=True)
+    return rows.loc[~differing].reset_index(drop=True)
 
 
 def _sensor(path: Path, known: set[str], study: Study, notes: list[Note]) -> pd.DataFrame | None:
@@ -306,10 +306,10 @@ def _sensor(path: Path, known: set[str], study: Study, notes: list[Note]) -> pd.
         notes.append(
             Note(path.name, "bad_row", int(bad.sum()), "no time stamp, or no participant's name in or above it")
         )
-    own = own_rows(rows[columns], table.columns.get("EventSource", [""] * len(table)))
+    own = own_rows(rows.loc[:, columns], table.columns.get("EventSource", [""] * len(table)))
     if not own.all():
         notes.append(Note(path.name, "forward_filled", int((~own).sum()), "rows of other event sources"))
-    return _sorted(rows[own & ~bad], "time", path.name, notes)
+    return _sorted(rows.loc[own & ~bad], "time", path.name, notes)
 
 
 def _respondents(table: Table, known: set[str]) -> list[str]:
@@ -331,13 +331,13 @@ def own_rows(values: pd.DataFrame, sources: Sequence[str]) -> np.ndarray:
         values: the sensor's columns, one row an event.
         sources: `EventSource` of each row.
     """
-    sources = np.asarray(sources)
+    source = np.asarray(sources)
     filled = values.notna().any(axis=1).to_numpy()
     seen = values[filled].to_numpy()
     changed = np.zeros(len(values), bool)
     with np.errstate(invalid="ignore"):
         different = ~((seen[1:] == seen[:-1]) | (np.isnan(seen[1:]) & np.isnan(seen[:-1]))).all(axis=1)
     changed[np.flatnonzero(filled)] = np.concatenate([np.ones(min(1, len(seen)), bool), different])
-    counts = {source: int(changed[sources == source].sum()) for source in dict.fromkeys(sources.tolist())}
-    best = max(counts, key=counts.get)
-    return sources == best if counts[best] else np.ones(len(values), bool)
+    counts = {name: int(changed[source == name].sum()) for name in dict.fromkeys(source.tolist())}
+    best = max(counts, key=counts.__getitem__)
+    return source == best if counts[best] else np.ones(len(values), bool)

@@ -32,13 +32,13 @@ def add_colour_variants(
         raise ValueError(f"unknown variant {unknown[0]!r}; choose of {', '.join(COLOUR_VARIANTS)}")
     if set(frames["variant"]) != {"original"}:
         raise ValueError("the frames hold colour variants already; pass those of load_genex")
-    parts = [frames]
+    parts, pictures = [frames], dict(zip(frames["key"][:], frames["image_path"][:], strict=True))
     for variant in variants:
-        for row in tqdm(frames.select_columns(["key", "image_path"]), desc=variant, unit="frame"):
-            path = variant_path(Path(folder), row["key"], variant)
+        for key, original in tqdm(pictures.items(), desc=variant, unit="frame"):
+            path = variant_path(Path(folder), key, variant)
             if not path.is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_image(path, COLOUR_VARIANTS[variant](read_image(row["image_path"])))
+                write_image(path, COLOUR_VARIANTS[variant](read_image(original)))
         parts.append(_renamed(frames, Path(folder), variant))
     return datasets.concatenate_datasets(parts)
 

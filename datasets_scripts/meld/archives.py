@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import io
 import os
 import shutil
 import tarfile
@@ -10,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from tqdm.auto import tqdm
 
@@ -44,8 +45,9 @@ def unpack_archives(root: Path, clips: bool = True) -> list[Path]:
     found = named_below(root, {OUTER_ARCHIVE, *inner.values(), *needed.values()})
     absent = [split for split in CLIP_FOLDERS if not found[needed[split]]]
     made = []
-    if absent and found[OUTER_ARCHIVE] and not any(found[name] for name in inner.values()):
-        made.append(unpack(the_one(found[OUTER_ARCHIVE])))
+    whole = found[OUTER_ARCHIVE] if absent and not any(found[name] for name in inner.values()) else []
+    if outer := the_one(whole):
+        made.append(unpack(outer))
         found = named_below(root, {*inner.values(), *needed.values()})
     for split in absent:
         archive = the_one(found[inner[split]])
@@ -91,7 +93,7 @@ def _extract(archive: Path, folder: Path) -> None:
         with (
             open_file(archive) as raw,
             tqdm.wrapattr(raw, "read", total=archive.stat().st_size, desc=f"extracting {archive.name}") as counted,
-            gzip.open(counted) as plain,
+            gzip.open(cast(BinaryIO, counted)) as plain,
         ):
             bounded = _Bounded(archive, plain)
             with tarfile.open(fileobj=bounded, mode="r|") as tar, _impossible_told():
@@ -124,10 +126,10 @@ def _impossible_told() -> Iterator[None]:
         raise
 
 
-class _Bounded:
+class _Bounded(io.BufferedIOBase):
     """Reads what comes out of an archive; ValueError where that is more than its limits."""
 
-    def __init__(self, archive: Path, plain: BinaryIO):
+    def __init__(self, archive: Path, plain: gzip.GzipFile):
         self._archive, self._plain, self._bytes = archive, plain, 0
         self._size = archive.stat().st_size
 

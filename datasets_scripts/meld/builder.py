@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import datasets
 import pandas as pd
@@ -81,16 +82,18 @@ class MeldBuilder(datasets.GeneratorBasedBuilder):
     The last six exist in "multimodal" alone. `manifest.parquet` and `manifest.md` lie in `cache_dir`.
     """
 
+    config: MeldConfig
+
     VERSION = datasets.Version("1.0.0")
     BUILDER_CONFIG_CLASS = MeldConfig
     BUILDER_CONFIGS = [MeldConfig(name="multimodal", version=VERSION), MeldConfig(name="text", version=VERSION)]
     DEFAULT_CONFIG_NAME = "multimodal"
 
-    def __init__(self, *, data_dir: str | Path, hash: str | None = None, **kwargs: object):
+    def __init__(self, *, data_dir: str | Path, hash: str | None = None, **kwargs: Any):
         """`data_dir` is the folder; the cache is keyed by its content and by this code unless `hash` is given."""
-        root = existing_folder(data_dir)
-        name = {"dataset_name": "meld"} | kwargs
-        super().__init__(data_dir=str(root), hash=hash or _fingerprint(root), **name)
+        self.root = existing_folder(data_dir)
+        kwargs.setdefault("dataset_name", "meld")
+        super().__init__(data_dir=str(self.root), hash=hash or _fingerprint(self.root), **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
         media = _MEDIA_FEATURES if self.config.name == "multimodal" else {}
@@ -103,7 +106,7 @@ class MeldBuilder(datasets.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
         # Everything is read and checked here: an error raised while examples are generated would be wrapped.
-        root = Path(self.config.data_dir)
+        root = self.root
         splits = find_splits(root)
         utterances = {f.split: read_annotations(f.annotations, f.split) if f.annotations else [] for f in splits}
         multimodal = self.config.name == "multimodal"
@@ -114,10 +117,11 @@ class MeldBuilder(datasets.GeneratorBasedBuilder):
         _log_mended(utterances)
         # `datasets` renames the output folder when it is complete, and the manifest with it.
         everything = [record for found in records.values() for record in found]
+        assert self._output_dir is not None
         write_manifest(everything, Path(self._output_dir), _notes(utterances, self.config))
         return [
             datasets.SplitGenerator(
-                name=DATASET_SPLITS[s], gen_kwargs={"rows": _rows(u, records[s], root, multimodal)}
+                name=str(DATASET_SPLITS[s]), gen_kwargs={"rows": _rows(u, records[s], root, multimodal)}
             )
             for s, u in utterances.items()
             if u
@@ -156,7 +160,8 @@ def load_meld(
         FileNotFoundError: there is no such folder, or no table below it.
         ValueError: a table holds something wrong; the message names the file, the line, the value and the remedy.
     """
-    return _prepared(root, config, twin_policy, cache_dir, num_proc).as_dataset()
+    found = _prepared(root, config, twin_policy, cache_dir, num_proc).as_dataset()
+    return cast(datasets.DatasetDict, found)
 
 
 def meld_manifest(

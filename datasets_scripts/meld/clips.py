@@ -61,7 +61,7 @@ def choose_clips(
     for path in files_in(files.clips):
         name, match = path.relative_to(root).as_posix(), _CLIP.fullmatch(path.name)
         key = f"{files.split}/{match[2]}" if match else None
-        if key in keys:
+        if match and key in keys:
             candidates[key].append((bool(match[1]), name))
         elif path != files.annotations:
             strays.append(_stray(files.split, name, key))

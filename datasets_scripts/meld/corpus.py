@@ -41,7 +41,8 @@ class Meld(DataOptions):
         from affecthub.datasets_scripts.meld.builder import load_meld
 
         config = "text" if list(modalities) == ["text"] else "multimodal"
-        return dict(load_meld(self.folder(), config, twin_policy=self.twin_policy))
+        splits = load_meld(self.folder(), config, twin_policy=self.twin_policy)
+        return {str(name): rows for name, rows in splits.items()}
 
     def describe(self, splits: dict[str, "Dataset"], facts: Mapping | None = None) -> Corpus:
         """Utterances; the recordings are the series' episodes."""

@@ -5,7 +5,7 @@ import math
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +17,8 @@ from affecthub.media.faces import faces_in
 from affecthub.media.pictures import encode_image, read_picture
 from affecthub.media.processes import end_with_parent
 from affecthub.media.windows import Sound
+
+Result = TypeVar("Result")
 
 STATUSES = {
     "kept": "its frames, its sound, or both are there",
@@ -75,7 +77,7 @@ class PreparedClip:
     """What went wrong, also where the rest was kept."""
 
 
-def prepare_clip(row: Mapping[str, object], form: ClipForm) -> PreparedClip:
+def prepare_clip(row: Mapping[str, Any], form: ClipForm) -> PreparedClip:
     """Decode what a row names, and compress it: the span of its clip, or of two files; or its pictures.
 
     Args:
@@ -118,7 +120,7 @@ def prepare_clip(row: Mapping[str, object], form: ClipForm) -> PreparedClip:
     )
 
 
-def files_of(row: Mapping[str, object], modalities: Sequence[str]) -> dict[str, list[str]]:
+def files_of(row: Mapping[str, Any], modalities: Sequence[str]) -> dict[str, list[str]]:
     """File -> those of "audio" and "video" to read from it, for what is wanted of a row."""
     files: dict[str, list[str]] = {}
     for name in modalities:
@@ -127,7 +129,7 @@ def files_of(row: Mapping[str, object], modalities: Sequence[str]) -> dict[str, 
     return files
 
 
-def span_of(row: Mapping[str, object], longest: float) -> tuple[float, float]:
+def span_of(row: Mapping[str, Any], longest: float) -> tuple[float, float]:
     """s, where a row begins in its files, and how long it is at most."""
     start, end = row.get("clip_start") or 0.0, row.get("clip_end")
     return start, longest if end is None else min(end - start, longest)
@@ -136,7 +138,7 @@ def span_of(row: Mapping[str, object], longest: float) -> tuple[float, float]:
 def spread(paths: Sequence[str], count: int) -> list[str]:
     """At most so many of a row's pictures, uniformly spread."""
     places = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
-    return [paths[place] for place in places]
+    return [paths[int(place)] for place in places]
 
 
 def shrunk(picture: np.ndarray, shorter_side: int) -> np.ndarray:
@@ -209,7 +211,7 @@ class ReadingProcess:
         self._pool.terminate()
         self._pool.join()
 
-    def call(self, function: Callable[..., object], *arguments: object, **keywords: object) -> object:
+    def call(self, function: Callable[..., Result], *arguments: object, **keywords: object) -> Result:
         """What a function of a module returns, or raises; TimeoutError where that takes too long."""
         try:
             return self._pool.apply_async(function, arguments, keywords).get(self.time_limit)
@@ -231,7 +233,7 @@ class ClipReader(ReadingProcess):
         super().__init__(time_limit)
         self.form = form
 
-    def read(self, row: Mapping[str, object]) -> PreparedClip:
+    def read(self, row: Mapping[str, Any]) -> PreparedClip:
         """As `prepare_clip`, or "timed_out"."""
         try:
             return self.call(prepare_clip, {name: row.get(name) for name in SOURCES}, self.form)

@@ -42,7 +42,8 @@ def read_frames(process: ReadingProcess, rows: Sequence[dict]) -> Iterator[Prepa
     for path, group in groupby(rows, key=lambda row: row["recording_path"]):
         frames = list(group)
         spans = [(row["sound_start"], max(row["sound_start"], row["time_ms"] / 1000)) for row in frames]
-        sounds, status, fault = [None] * len(frames), "undecodable", ""
+        sounds: list[bytes | None] = [None] * len(frames)
+        status, fault = "undecodable", ""
         try:
             if frames[0]["audio_present"]:
                 sounds = process.call(prepare_sound, path, spans)
@@ -72,6 +73,8 @@ def prepare_sound(path: str, spans: Sequence[Span]) -> list[bytes | None]:
         MediaError: it cannot be opened.
     """
     rate = probe(path).audio_rate
+    if not rate:
+        return [None] * len(spans)
     events = events_of(path, video=False, start=spans[0][0] - PREROLL)
     windows = windows_of(events, spans, {Sound}, num_frames=1, frame_size=None, sampling_rate=rate)
     heard = (window.audio for window in islice(windows, len(spans)))

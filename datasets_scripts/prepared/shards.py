@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, cast
 
 import datasets
 import numpy as np
@@ -108,7 +109,7 @@ class Shard:
         self.note_path.unlink(missing_ok=True)
         features = {name: value for name, value in self.rows.features.items() if name not in PATHS}
         schema = datasets.Features(features | MEDIA).arrow_schema
-        rows, clips = list(self.rows), []
+        rows, clips = cast(list[dict[str, Any]], list(self.rows)), []
         for row, clip in zip(rows, read(rows), strict=True):
             clips.append(clip)
             row |= {"video_jpeg": clip.video, "audio_flac": clip.audio, "media_status": clip.status}
@@ -189,7 +190,7 @@ class Prepared:
     folder: Path
     manifest: dict
 
-    def splits(self, streamed: Collection[str] = ()) -> datasets.DatasetDict:
+    def splits(self, streamed: Collection[str] = ()) -> dict[str, datasets.Dataset]:
         """The rows, memory-mapped from the cache of `datasets`; columns as the builder's, and those of `MEDIA`.
 
         `video_path` and `audio_path` are no files: they name a row's shard, its content and the row's key, so that a
@@ -221,7 +222,7 @@ class Prepared:
             splits[split] = _with_paths(rows, paths, notes[split])
             if split in streamed:
                 splits[split] = splits[split].add_column("shard_place", np.arange(len(rows)))
-        return datasets.DatasetDict(splits)
+        return splits
 
     def shards(self, split: str) -> tuple[list[Path], list[int]]:
         """The files of a split, and the rows of each."""
@@ -254,9 +255,9 @@ class Prepared:
 
 def form_values(processor: Processor) -> dict[str, object]:
     """The values of a `ClipForm` that a processor decides; none where it takes neither frames nor sound."""
-    values = {}
-    if "video" in processor.modalities:
-        frames = processor.video_processor
+    values: dict[str, object] = {}
+    frames = processor.video_processor
+    if "video" in processor.modalities and frames is not None:
         values |= {"num_frames": frames.num_frames, "frame_size": shorter_side(frames.size)}
         values |= {"crop_faces": processor.crop_faces}
     if "audio" in processor.modalities:

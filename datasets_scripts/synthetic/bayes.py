@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+Numbers = Sequence[float] | np.ndarray
 
-def joint_probability(prior: Sequence[float], reliabilities: Sequence[float], cues: np.ndarray) -> np.ndarray:
+
+def joint_probability(prior: Numbers, reliabilities: Numbers, cues: np.ndarray) -> np.ndarray:
     """Return p(y, c_1, ..., c_M) for every class y, row by row.
 
     Args:
@@ -37,12 +39,12 @@ def joint_probability(prior: Sequence[float], reliabilities: Sequence[float], cu
     return prior * likelihood.prod(axis=1)
 
 
-def bayes_rule(prior: Sequence[float], reliabilities: Sequence[float], cues: np.ndarray) -> np.ndarray:
+def bayes_rule(prior: Numbers, reliabilities: Numbers, cues: np.ndarray) -> np.ndarray:
     """Return the most probable class for every row of `cues`, (rows, modalities) integers; arguments as above."""
     return joint_probability(prior, reliabilities, cues).argmax(axis=1)
 
 
-def bayes_accuracy(prior: Sequence[float], reliabilities: Sequence[float]) -> float:
+def bayes_accuracy(prior: Numbers, reliabilities: Numbers) -> float:
     """Return the accuracy of the Bayes rule, which no classifier can exceed in expectation.
 
     The sum over all cues of max_y p(y, cues) is exact: K ** M terms, 343 for seven classes and three modalities.

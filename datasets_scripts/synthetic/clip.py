@@ -3,6 +3,7 @@
 import io
 
 import av
+import av.container
 import numpy as np
 
 from affecthub.datasets_scripts.synthetic.face import draw_clip
@@ -58,7 +59,7 @@ def encode_clip(frames: np.ndarray, audio: np.ndarray | None, layout: str = "mon
         for frame in frames:
             container.mux(video.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
         container.mux(video.encode())
-        if sound is not None:
+        if sound is not None and audio is not None:
             _encode_audio(container, sound, audio, layout)
     return file.getvalue()
 

@@ -122,7 +122,8 @@ class _Pen:
         self.canvas = np.empty((_CANVAS, _CANVAS, 3), np.uint8)
         self.canvas[:] = look.background
         self.centre = centre
-        self.ink = tuple(int(0.45 * channel) for channel in look.skin)
+        red, green, blue = look.skin
+        self.ink = int(0.45 * red), int(0.45 * green), int(0.45 * blue)
 
     def points(self, points: np.ndarray) -> np.ndarray:
         return np.rint((np.asarray(points) + self.centre) * _CANVAS).astype(np.int32)

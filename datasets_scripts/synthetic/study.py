@@ -18,7 +18,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from affecthub.datasets_scripts.synthetic import study_tables as tables
-from affecthub.datasets_scripts.synthetic.face import EXPRESSIONS, SIZE, draw_face
+from affecthub.datasets_scripts.synthetic.face import EXPRESSIONS, SIZE, Look, draw_face
 from affecthub.datasets_scripts.synthetic.study_plan import (
     ATTENTION_RELIABILITY,
     EMOTION_RELIABILITY,
@@ -141,7 +141,7 @@ def render_recording(blocks: list[Block], seed: int) -> bytes:
     return file.getvalue()
 
 
-def _images(blocks: list[Block], look: object, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def _images(blocks: list[Block], look: Look, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Every frame of a recording, uint8 (64, 64, 3), RGB; each drawing is handed out for three frames."""
     room = np.empty((SIZE, SIZE, 3), np.uint8)
     room[:] = look.background

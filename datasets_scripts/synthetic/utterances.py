@@ -78,7 +78,7 @@ def _render(
         (corpus / folder).mkdir(parents=True, exist_ok=True)
     _render_clips(corpus, rows, parameters["seed"], num_workers)
     for trap in traps:
-        if trap.content is not None:
+        if trap.file is not None and trap.content is not None:
             write_file(corpus / trap.file, trap.content)
     _write_annotations(corpus, rows + [trap.row for trap in traps if trap.row], bool(traps))
     if traps:

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from functools import partial
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import gradio as gr
 import numpy as np
 from huggingface_hub import ModelCard
-from transformers import Pipeline, pipeline
+from transformers import pipeline
 
-if __package__:  # in the package that writes the Space, where they lie in rooms of theirs
+if __package__ or TYPE_CHECKING:  # in the package that writes the Space, where they lie in rooms of theirs
     from ...evaluation.emotion_colours import colours_of
     from .answer_page import Answer, details, mean_scores, score_table, verdict, written
 else:
@@ -112,6 +113,22 @@ Shown = tuple[gr.HTML | str, gr.HTML]
 """What the page shows of an answer: the verdict, and table, timeline and downloads."""
 
 
+class Judge(Protocol):
+    """What the page asks of the pipeline that travels with a model."""
+
+    model: Any
+    processor: Any
+    faults: tuple[type[Exception], ...]
+
+    def __call__(self, inputs: dict[str, Any]) -> Answer:
+        """Of a short clip."""
+        ...
+
+    def stream(self, inputs: dict[str, Any], *, limits: dict[str, float]) -> Iterator[Answer]:
+        """Of a long one, window by window."""
+        ...
+
+
 def open_page(model_id: str = MODEL_ID, examples: Path = EXAMPLES) -> gr.Blocks:
     """The page for a model: a repository on the Hub, or a folder.
 
@@ -123,7 +140,7 @@ def open_page(model_id: str = MODEL_ID, examples: Path = EXAMPLES) -> gr.Blocks:
         OSError: there is no such model, or it may not be read with this token.
         ValueError: the folder is no model with its pipeline.
     """
-    pipe = pipeline(model=model_id, trust_remote_code=True)
+    pipe = cast(Judge, pipeline(task=None, model=model_id, trust_remote_code=True))
     title = f"Emotion in a clip, as {name_of(model_id)} labels it"
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as page:
         gr.Markdown(introduction(model_id, title))
@@ -137,7 +154,7 @@ def open_page(model_id: str = MODEL_ID, examples: Path = EXAMPLES) -> gr.Blocks:
     return page.queue(max_size=WAITING, default_concurrency_limit=AT_ONCE)
 
 
-def clip_tab(pipe: Pipeline, examples: Path) -> None:
+def clip_tab(pipe: Judge, examples: Path) -> None:
     """A clip, or words, and the answer to it."""
     takes = pipe.processor.modalities
     with gr.Row():
@@ -163,7 +180,7 @@ def clip_tab(pipe: Pipeline, examples: Path) -> None:
     button.click(partial(judge, pipe), given, [said, more], api_visibility="private", show_progress_on=said)
 
 
-def camera_tab(pipe: Pipeline) -> None:
+def camera_tab(pipe: Judge) -> None:
     """The visitor's camera, and beside it what the model makes of the last seconds, again and again."""
     with gr.Row():
         with gr.Column(min_width=320):
@@ -199,7 +216,7 @@ def introduction(model_id: str, title: str) -> str:
         return INTRODUCTION.format(title=title, card=NO_CARD)
     card = ModelCard.load(folder / "README.md" if folder.is_dir() else model_id)
     link = "" if folder.is_dir() else CARD.format(model_id=model_id)
-    synthetic = SYNTHETIC if "synthetic" in (card.data.tags or []) else ""
+    synthetic = SYNTHETIC if "synthetic" in (card.data.get("tags") or []) else ""
     return INTRODUCTION.format(title=title, card=link) + synthetic
 
 
@@ -208,11 +225,10 @@ def clip_input(takes: list[str]) -> gr.Video | gr.Audio:
     if "video" in takes:
         options = gr.WebcamOptions(mirror=False)  # mirrored, the clip would be encoded anew
         return gr.Video(label="Clip", sources=["upload", "webcam"], elem_id="clip", webcam_options=options)
-    sources = ["upload", "microphone"]
-    return gr.Audio(label="Recording", sources=sources, type="filepath", visible="audio" in takes)
+    return gr.Audio(label="Recording", sources=["upload", "microphone"], type="filepath", visible="audio" in takes)
 
 
-def judge(pipe: Pipeline, clip: str | None, words: str | None, before: str | None = None) -> Iterator[Shown]:
+def judge(pipe: Judge, clip: str | None, words: str | None, before: str | None = None) -> Iterator[Shown]:
     """The pipeline's answer as the page shows it, again and again while a long clip is read.
 
     What cannot be read is answered with a sentence that says why, and whatever stood there before is hidden.
@@ -248,7 +264,7 @@ def judge(pipe: Pipeline, clip: str | None, words: str | None, before: str | Non
     yield shown(pipe, windows)
 
 
-def watch(pipe: Pipeline, picture: np.ndarray | None, seen: list[Seen]) -> tuple[str, list[Seen]]:
+def watch(pipe: Judge, picture: np.ndarray | None, seen: list[Seen]) -> tuple[str, list[Seen]]:
     """What the model makes of the last seconds of a camera, as HTML, and these seconds.
 
     Args:
@@ -281,7 +297,7 @@ def turn_of(line: str) -> dict[str, str]:
     return {"text": line.strip()}
 
 
-def shown(pipe: Pipeline, windows: list[Answer]) -> Shown:
+def shown(pipe: Judge, windows: list[Answer]) -> Shown:
     """An answer as the page shows it."""
     config = pipe.model.config
     scores, colours = mean_scores([window["scores"] for window in windows]), colours_of(list(windows[0]["scores"]))

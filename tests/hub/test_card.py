@@ -199,6 +199,11 @@ def test_absent_data_leaves_its_section_out(bare):
     assert data["model-index"][0]["results"][0]["dataset"]["type"] == "meld"
 
 
+def test_results_without_a_unit_are_of_utterances(bare):
+    del bare.results["data"]["unit"]
+    assert "120 test utterances" in render_card(bare).text
+
+
 def test_no_filler_and_nothing_private(full, bare, caplog):
     for facts in (full, bare):
         content = render_card(facts).content

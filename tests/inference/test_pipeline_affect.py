@@ -10,6 +10,7 @@ import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -395,6 +396,11 @@ def test_live_frames_and_sounds(pipe):
     assert all(answer["modalities"] == ["audio", "video"] for answer in answers)
 
 
+def test_live_sounds_for_a_model_that_takes_none(watcher):
+    with pytest.raises(ValueError, match=r"sounds: this model takes \['video'\], no sound: leave them out"):
+        watcher.live(sounds=[(0.0, np.zeros(16_000, np.float32))])
+
+
 def test_a_camera(watcher, clip):
     answers = list(watcher.live(camera_frames(str(clip)), window_seconds=10))
     assert [answer["modalities"] for answer in answers] == [["video"]]
@@ -468,6 +474,7 @@ def test_files_that_are_none(pipe, tmp_path, content, said):
         ({}, "nothing of what this model takes"),
         (7, "int: pass a path"),
         (io.StringIO("text"), "binary mode"),
+        (SimpleNamespace(read=lambda size: b""), "SimpleNamespace: pass a path"),
         ({"video": "a\0b.mp4"}, "null character"),
     ],
 )  # fmt: skip
