@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from .answers import Answers, joined, known_rows
 from .clusters import Clusters, clustered, people_apart, usual_clusters
@@ -136,14 +135,14 @@ def _missing(runs: Sequence[Run], split: str) -> list[str]:
     protocol = first.facts["protocol"].partition(",")[0]
     if protocol.startswith("fixed") or split != "test" or "key" not in first.table.column_names:
         return []
-    every = pc.unique(pa.concat_arrays([pc.unique(run.predictions.table["key"]) for run in runs]))
-    judged = pa.concat_arrays([pc.unique(run.predictions.of(split).table["key"]) for run in runs])
-    lacking = len(every) - len(pc.unique(judged))
+    every = pa.concat_arrays([run.predictions.table["key"].unique() for run in runs]).unique()
+    judged = pa.concat_arrays([run.predictions.of(split).table["key"].unique() for run in runs]).unique()
+    lacking = len(every) - len(judged)
     if not lacking:
         return []
     count = runs[0].recipe["split"].get("folds")
     if protocol == "leave_one_participant_out":
-        count = len(pc.unique(first.table["participant"]))
+        count = len(first.table["participant"].unique())
     gone = sorted(set(range(count or 0)) - {run.fold for run in runs})
     names = f"fold{'s' if len(gone) > 1 else ''} {', '.join(map(str, gone))} of {count}" if gone else "some folds"
     return [f"without {names}: {lacking:,} of {len(every):,} rows are judged by no model"]
@@ -154,8 +153,9 @@ def _leaks(runs: Sequence[Run], split: str) -> list[str]:
     known: dict[str, int] = {}
     for run in runs:
         if "train" in run.predictions.splits and split != "train" and run.predictions.column("key") is not None:
-            learned = run.predictions.of("train").table["key"]
-            count = pc.sum(pc.is_in(run.predictions.of(split).table["key"].drop_null(), learned)).as_py()
+            learned = set(run.predictions.of("train").table["key"].to_pylist())
+            judged = run.predictions.of(split).table["key"].drop_null().to_pylist()
+            count = sum(key in learned for key in judged)
             if count:
                 known[f"{run.folder.name}: {count:,} rows that judge are rows that it learned from: train anew"] = 1
         for row in run.results.get("audit", []):

@@ -96,7 +96,8 @@ class Predictions:
         """The rows of a split; ValueError where there is none of this name."""
         if split not in self.splits:
             raise ValueError(f"there are no predictions of a split {split!r}; those there are: {self.splits}.")
-        return Predictions(self.table.filter(pc.equal(self.table["split"], split)), self.facts)
+        rows = pc.equal(self.table["split"], split)  # pyright: ignore[reportAttributeAccessIssue] - made at import
+        return Predictions(self.table.filter(rows), self.facts)
 
     def take(self, rows: np.ndarray) -> "Predictions":
         """Rows by their places, or by a mask."""
