@@ -181,7 +181,7 @@ def _of_seed(model: Model, runs: Sequence[Run], split: str, task: str | None, by
     ]
     facts = parts[0][0].predictions.facts
     rows = Predictions(pa.concat_tables(tables, promote_options="permissive"), facts)
-    ratios = [_test_to_train(run, split) for run, _, _ in parts]
+    ratios = [ratio for run, _, _ in parts if (ratio := _test_to_train(run, split)) is not None]
     keys = _keys(model, rows, split)
     pool = Pool(
         *(model.name, facts["data"], task or next(iter(facts["tasks"])), split, keys),
@@ -189,7 +189,7 @@ def _of_seed(model: Model, runs: Sequence[Run], split: str, task: str | None, by
         clusters=clustered(rows, by),
         answers={runs[0].seed: joined([answers for _, _, answers in parts])},
         participants=rows.column("participant"),
-        test_to_train=None if None in ratios else float(np.mean(ratios)),
+        test_to_train=float(np.mean(ratios)) if len(ratios) == len(parts) else None,
     )
     return pool.take(np.argsort(keys, kind="stable"))
 

@@ -143,7 +143,7 @@ def _for_others(report: dict[str, Any], models: Sequence[Model]) -> dict[str, An
     runs = [run for model in models for run in model.runs]
     study, called = runs[0].predictions.facts["data"], report["data"]["name"]
     found = {
-        sort: [name for run in runs for name in run.predictions.column(sort) if name is not None]
+        sort: [name for run in runs for name in run.predictions.table[sort].drop_null().to_pylist()]
         for sort in SORTS
         if all(sort in run.predictions.table.column_names for run in runs)
     }
@@ -220,7 +220,7 @@ def _learning_curves(
 
 def _chosen(model: Model, kind: Kind, metric: str | None) -> str:
     """By which a target is judged: what was asked for, else what chose the epoch, else the first that curves show."""
-    wanted = metric or model.recipe["training"].get("best_metric")
+    wanted = metric or model.recipe["training"].get("best_metric", "")
     return wanted if wanted in metrics_of(kind) else main_metric(kind)
 
 
@@ -287,7 +287,7 @@ def of_card(report: Mapping[str, Any], place: int) -> CardPart:
 
 def _places(rows: Predictions, pool: Pool) -> np.ndarray:
     """Where the rows of a pool are in a table, in the pool's order."""
-    place = {str(key): i for i, key in enumerate(rows.column("key"))}
+    place = {str(key): i for i, key in enumerate(rows.table["key"].to_pylist())}
     return np.array([place[str(key)] for key in pool.keys])
 
 
@@ -343,9 +343,9 @@ def _lead(models: Sequence[Mapping[str, Any]], compared: Comparison | None) -> l
                 + (f"; the baseline {metric.shown(usual)}" if usual is not None else "")
                 + "."
             )
-    return lines + [
-        f"{verdict(pair, METRICS[compared['metric']])}." for pair in (compared["pairs"] if compared else ())
-    ]
+    if compared is not None:
+        lines += [f"{verdict(pair, METRICS[compared['metric']])}." for pair in compared["pairs"]]
+    return lines
 
 
 def _advice(models: Sequence[Mapping[str, Any]], worse: set[str]) -> dict[str, list[str]]:
