@@ -175,10 +175,9 @@ def _model(
     for task, facts in rows.tasks.items():
         try:
             pool = pooled(model, split, task)
+            tasks[task] = _task(model, rows, pool, _chosen(model, facts["kind"], metric), measures)
         except ValueError as error:
             unsaid.append(f"{model.name}, {task}: {error}")
-            continue
-        tasks[task] = _task(model, rows, pool, _chosen(model, facts["kind"], metric), measures)
     if not tasks:
         raise ValueError(f"There is nothing to judge: {'; '.join(unsaid)}")
     if first.history is None:
@@ -227,8 +226,11 @@ def _chosen(model: Model, kind: Kind, metric: str | None) -> str:
 def _task(
     model: Model, rows: Predictions, pool: Pool, metric: str, measures: Mapping[str, Measured] | None = None
 ) -> dict[str, Any]:
-    """What there is to say of one target of a model."""
+    """What there is to say of one target of a model; ValueError where the metric is not defined for its rows."""
     first, kind = model.runs[0], pool.first.kind
+    of_kind = {name: figures(pool, one) for name, one in metrics_of(kind).items()}
+    if "value" not in of_kind[metric]:
+        raise ValueError(f"{METRICS[metric].name} is not defined for these rows: choose another --metric.")
     groups = by_group(rows, pool.task, metric, measures)
     by_sort = {
         sort: [group for group in groups if group["by"] == sort] for sort in dict.fromkeys(g["by"] for g in groups)
@@ -240,7 +242,7 @@ def _task(
         "kind": kind,
         "split": pool.split,
         "metric": metric,
-        "figures": {name: figures(pool, one) for name, one in metrics_of(kind).items()},
+        "figures": of_kind,
         "baseline": _baselines(stated),
         "report": scores_of(pool.first) | kept,
         "notes": list(pool.notes),
