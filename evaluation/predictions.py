@@ -116,8 +116,9 @@ class Predictions:
 
     def logits(self, task: str, subset: Sequence[str] | None = None) -> np.ndarray:
         """Raw outputs (rows, outputs); of a subset of the modalities NaN in the rows that hold none of them."""
-        whole = subset is None or set(subset) == set(self.facts["modalities"])
-        name = f"logits.{task}" if whole else f"logits.{task}.{'+'.join(subset)}"
+        name = f"logits.{task}"
+        if subset is not None and set(subset) != set(self.facts["modalities"]):
+            name = f"{name}.{'+'.join(subset)}"
         return _numbers(self.table[name], self.width(task))
 
     def answers(self, task: str, subset: Sequence[str] | None = None) -> Answers:
@@ -217,7 +218,10 @@ def _check_columns(path: Path, found: Predictions) -> None:
             given = given.removeprefix("fixed_size_").partition("[")[0]
         nulls = column.null_count and name not in nullable
         as_wanted = given == expected and not nulls
-        lengths = pc.list_value_length(column).drop_null().unique().to_pylist() if width and as_wanted else []
+        lengths = []
+        if width and as_wanted:
+            found_lengths = pc.list_value_length(column)  # pyright: ignore[reportAttributeAccessIssue] - likewise
+            lengths = found_lengths.drop_null().unique().to_pylist()
         if not as_wanted or set(lengths) - {width}:
             found_there = f"{given} of {' and '.join(map(str, sorted(lengths)))}" if lengths else given
             raise ValueError(

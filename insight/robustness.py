@@ -7,13 +7,13 @@ it likewise; the same draws are made for every model.
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import cv2
 import numpy as np
 import torch
 
-from affecthub.evaluation.answers import from_outputs, known_rows
+from affecthub.evaluation.answers import Calibration, from_outputs, known_rows
 from affecthub.evaluation.bootstrap import Draws, interval
 from affecthub.evaluation.metrics import METRICS, main_metric, metrics_of
 from affecthub.insight.opened import OpenedRun, inputs_of, usable
@@ -192,7 +192,7 @@ def write_robustness(run: OpenedRun, most: int = ROWS, metric: str | None = None
     if not rows.any():
         raise ValueError(f"{run.corpus.name}: no {run.split} row has a known {task.name}: nothing can be judged.")
     clusters = run.clusters(samples, kept).take(rows)
-    fitted: Mapping[str, Any] = run.model.config.calibration or {}
+    fitted = cast("Mapping[str, Calibration]", run.model.config.calibration or {})
     calibration = fitted.get(task.name)
 
     def figures(each: Disturbance | None, level: float) -> LevelFigures:
