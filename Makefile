@@ -22,8 +22,8 @@ docs: ## build the documentation as a site, build/site; a broken link is an erro
 lint: ## ruff: lint and format check
 	python3 run.py lint
 
-types: ## pyright over the rooms; it comes by npm, and takes a minute or more
-	.venv/bin/python -m pyright $(or $(ROOMS),modeling processing inference affecthub)
+types: ## pyright over all rooms; it comes by npm, and takes minutes
+	python3 run.py types
 
 format: ## ruff: mend what can be mended
 	.venv/bin/ruff check --fix .

@@ -18,6 +18,7 @@ COMMANDS = {
     "train": [ACCELERATE],
     "test": [["python", "-m", "pytest", "-n", "2", "--dist", "loadfile"]],
     "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."]],
+    "types": [["pyright"]],
     "docs": [["mkdocs", "build", "--strict"]],
     "setup": [],
 }

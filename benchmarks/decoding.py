@@ -15,6 +15,7 @@ import time
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when NumPy is loaded
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import av
@@ -60,7 +61,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _extracted_sound(clip: Path, path: Path) -> Path:
     with av.open(clip) as container:
         parts = [frame.to_ndarray() for frame in container.decode(audio=0)]
-        soundfile.write(path, np.concatenate(parts, axis=1).T, container.streams.audio[0].rate)
+        samples = np.concatenate(parts, axis=1).T
+        soundfile.write(path, samples, container.streams.audio[0].rate)  # pyright: ignore[reportArgumentType]
     return path
 
 
@@ -112,16 +114,12 @@ def _pyav(path: Path) -> list[np.ndarray]:
 
 
 def _torchcodec(path: Path) -> list[np.ndarray]:
-    from torchcodec.decoders import VideoDecoder
-
-    decoder = VideoDecoder(path, num_ffmpeg_threads=1, dimension_order="NHWC")
+    decoder = import_module("torchcodec.decoders").VideoDecoder(path, num_ffmpeg_threads=1, dimension_order="NHWC")
     return list(decoder.get_frames_at(uniform_indices(len(decoder), FRAMES).tolist()).data.numpy())
 
 
 def _decord(path: Path) -> list[np.ndarray]:
-    from decord import VideoReader
-
-    reader = VideoReader(str(path), num_threads=1)
+    reader = import_module("decord").VideoReader(str(path), num_threads=1)
     return list(reader.get_batch(uniform_indices(len(reader), FRAMES)).asnumpy())
 
 

@@ -15,9 +15,11 @@ from pathlib import Path
 import torch
 from measure import Goal, parser_of, ratio, report, table
 from torch.utils.data import DataLoader
-from transformers import ProcessorMixin, set_seed
+from transformers import set_seed
 
 from affecthub.datasets_scripts.corpus import Corpus, load_corpus
+from affecthub.modeling.modeling_trimodal import TrimodalModel
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 from affecthub.training.augmentation import SpecAugment
 from affecthub.training.clips import ClipDataset
 from affecthub.training.collator import Collator
@@ -26,6 +28,7 @@ from affecthub.training.encoder_cache.entries import prune
 from affecthub.training.encoder_cache.run import use_encoder_cache
 from affecthub.training.from_recipe import build_model, build_processor
 from affecthub.training.recipe import Recipe, load_recipe
+from affecthub.training.samples import SampleDataset
 from affecthub.training.trainer import AffectTrainer, make_trainer
 
 CACHED, PLAIN, PASS, HEAD = "affecthub, from an empty cache", "encoding in every epoch", "one encoder pass", "the head"
@@ -102,11 +105,13 @@ def recipe_of(folder: Path, clips: int, epochs: int, quick: bool) -> Recipe:
 
 
 def prepared(
-    recipe: Recipe, corpus: Corpus, processor: ProcessorMixin, folder: Path
-) -> tuple[AffectTrainer, dict[str, ClipDataset]]:
+    recipe: Recipe, corpus: Corpus, processor: OptionalPartsProcessor, folder: Path
+) -> tuple[AffectTrainer, dict[str, SampleDataset]]:
     """A fresh Trainer, and its samples."""
     set_seed(0)
-    data = {name: ClipDataset(corpus.splits[name], corpus.targets, processor) for name in ("train", "validation")}
+    data: dict[str, SampleDataset] = {
+        name: ClipDataset(corpus.splits[name], corpus.targets, processor) for name in ("train", "validation")
+    }
     model = build_model(recipe, corpus, processor)
     return make_trainer(model, recipe, folder / "run", corpus, data["train"], data["validation"]), data
 
@@ -121,9 +126,10 @@ def read_seconds(trainer: AffectTrainer) -> float:
 
 
 @torch.no_grad()
-def pass_seconds(trainer: AffectTrainer, data: dict[str, ClipDataset]) -> float:
+def pass_seconds(trainer: AffectTrainer, data: dict[str, SampleDataset]) -> float:
     """s that a plain loop takes to decode and encode every sample once."""
     trunk = trainer.model.eval().base_model
+    assert isinstance(trunk, TrimodalModel)
     begin = time.perf_counter()
     for samples in data.values():
         collator = Collator(samples.processor, SpecAugment())

@@ -27,17 +27,20 @@ import soundfile
 import torch
 from decoding import pixels
 from measure import Goal, parser_of, ratio, report, table, time_paired
-from pipeline_overhead import QUICK, make_pipeline
+from pipeline_overhead import QUICK, make_parts
 from sample_media import repeat_clip, write_clip
+from transformers import PreTrainedModel
 
 from affecthub.hub.export import export_onnx
 from affecthub.inference.onnx_model import OnnxModel
 from affecthub.inference.pipeline_affect import AffectRecognitionPipeline
+from affecthub.inference.shared_frames import SharedFrames
 from affecthub.media.container import HeldFile
 from affecthub.media.decode import read_clip
 from affecthub.media.for_processor import windows_for
 from affecthub.media.windows import Picture, Sound, events_of, spans_of
 from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtractor
+from affecthub.processing.processing_trimodal import TrimodalProcessor
 
 WINDOW = 5.0
 HOPS = {"windows end to end": WINDOW, "windows by halves over one another": WINDOW / 2}
@@ -50,19 +53,21 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser_of(__doc__, rounds=5).parse_args(arguments)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    pipe = make_pipeline(QUICK if options.quick else {})
-    pipe.processor.feature_extractor = LogMelFeatureExtractor(normalization="fixed", trim_db=None)
+    sound = LogMelFeatureExtractor(normalization="fixed", trim_db=None)
+    model, processor = make_parts(QUICK if options.quick else {}, sound)
+    pipe = AffectRecognitionPipeline(model, processor=processor, device="cpu")
     clips, rounds = (4, 1) if options.quick else (10, options.rounds)
     with tempfile.TemporaryDirectory() as name:
         one = write_clip(Path(name) / "one.mp4", size=(160, 96) if options.quick else (640, 360))
         clip, wav = repeat_clip(one, Path(name) / "clip.mp4", clips), Path(name) / "sound.wav"
         whole = read_clip(clip, max_seconds=3.0 * clips + 1, num_frames=1, frame_size=64, sampling_rate=16_000)
+        assert whole.audio is not None
         soundfile.write(wav, whole.audio, 16_000, subtype="FLOAT")
         length = len(whole.audio) / 16_000
         candidates, apart = {}, {}
-        pipes = (
-            {"PyTorch": pipe} if options.quick else {"PyTorch": pipe, "int8": _exported(pipe, Path(name) / "model")}
-        )
+        pipes = {"PyTorch": pipe}
+        if not options.quick:
+            pipes["int8"] = _exported(model, processor, Path(name) / "model")
         for (backend, each), (overlap, hop) in product(pipes.items(), HOPS.items()):
             spans = list(spans_of(length, WINDOW, hop))
             masks = [_encoded(pipe, window.frames, window.audio) for window in _windows(pipe, clip, spans)]
@@ -86,13 +91,13 @@ def main(arguments: list[str] | None = None) -> None:
     report(title, table(times, next(iter(candidates))), goals, options.output, times=times, notes=factors)
 
 
-def _exported(pipe: AffectRecognitionPipeline, folder: Path) -> AffectRecognitionPipeline:
+def _exported(model: PreTrainedModel, processor: TrimodalProcessor, folder: Path) -> AffectRecognitionPipeline:
     """The same model with 8-bit integers."""
-    pipe.model.save_pretrained(folder)
-    pipe.processor.save_pretrained(folder)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
     export_onnx(folder, int8=True)
-    model = OnnxModel.from_pretrained(folder, pipe.model.config, "onnx-int8")
-    return AffectRecognitionPipeline(model, processor=pipe.processor)
+    exported = OnnxModel.from_pretrained(folder, model.config, "onnx-int8")
+    return AffectRecognitionPipeline(exported, processor=processor)
 
 
 def _ours(pipe: AffectRecognitionPipeline, clip: Path, hop: float) -> list[list[float]]:
@@ -111,14 +116,16 @@ def _encoded(pipe: AffectRecognitionPipeline, frames: np.ndarray, audio: np.ndar
 @torch.inference_mode()
 def _scores(pipe: AffectRecognitionPipeline, batch: dict) -> list[float]:
     """Of one window by itself: what ours remembers of the one before is forgotten."""
-    memory = pipe.model if isinstance(pipe.model, OnnxModel) else pipe.model.base_model.vision_model.forward
+    whole = isinstance(pipe.model, OnnxModel)
+    memory = pipe.model if whole else pipe.model.base_model.get_submodule("vision_model").forward
+    assert isinstance(memory, OnnxModel | SharedFrames)
     memory.kept.clear()
     return pipe.model(**batch, output_modality_logits=True).logits[0].softmax(-1).tolist()
 
 
 def _chain(pipe: AffectRecognitionPipeline, clip: Path, wav: Path, spans: list, batches: list) -> list[list[float]]:
     """Scores of each window; of ready batches the masks alone are used."""
-    found, count = [], pipe.processor.video_processor.num_frames
+    found, count = [], batches[0]["pixel_values_videos"].shape[1]
     capture = cv2.VideoCapture(str(clip))
     rate = capture.get(cv2.CAP_PROP_FPS)
     for (start, end), masks in zip(spans, batches, strict=True):

@@ -24,7 +24,7 @@ import psutil
 import torch
 from measure import parser_of, ratio, report, time_paired
 from sklearn.metrics import accuracy_score, f1_score
-from transformers import PreTrainedModel, ProcessorMixin
+from transformers import PreTrainedModel
 
 from affecthub.architectures import architecture_named
 from affecthub.hub.export import export_onnx
@@ -32,12 +32,14 @@ from affecthub.inference.model_check import made_sample
 from affecthub.inference.onnx_model import BACKENDS
 from affecthub.inference.pipeline_affect import AffectRecognitionPipeline
 from affecthub.inference.predict import load_pipeline
+from affecthub.modeling.modeling_trimodal import TrimodalForVideoClassification
 from affecthub.processing.feature_extraction_log_mel import LogMelFeatureExtractor
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 from affecthub.processing.processing_frame import FrameProcessor
 from affecthub.processing.processing_trimodal import TrimodalProcessor
 from affecthub.processing.video_processing_clip_frames import square_frames
 
-Built = tuple[PreTrainedModel, ProcessorMixin]
+Built = tuple[PreTrainedModel, OptionalPartsProcessor]
 
 TRAIN_ROWS = 1000
 STEPS = 300
@@ -56,9 +58,9 @@ def main(arguments: list[str] | None = None) -> None:
     cases |= {"8 frames, ViT-B/16": lambda: frames_model(quick)}
     for name, build in cases.items():
         with tempfile.TemporaryDirectory() as folder:
-            sizes = save(Path(folder), *build())
-            pipes, grown = open_all(folder)
-            sample = input_of(pipes["torch"].processor)
+            model, processor = build()
+            sizes, sample = save(Path(folder), model, processor), input_of(processor)
+            pipes, grown = open_all(folder, sample)
             found = time_paired(
                 {each: lambda p=p, s=sample: p(s) for each, p in pipes.items()}, rounds, time.process_time
             )
@@ -75,7 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
                     }
                 )
             if rows and name.startswith("text"):
-                notes = judged(pipes, rows["validation"][: 20 if quick else None])
+                notes = judged(pipes, rows["validation"].iloc[: 20 if quick else None])
             print(pd.DataFrame(lines[-3:]).to_string(index=False), notes, flush=True)
             del pipes
     report("a model exported to ONNX", pd.DataFrame(lines), [], options.output, times=times, notes=notes)
@@ -91,11 +93,11 @@ def text_model(rows: dict[str, pd.DataFrame]) -> Built:
     model = classes.classifier_class.from_encoders_pretrained(encoder, modalities=["text"], **named)
     processor = TrimodalProcessor.from_encoders_pretrained(encoder, audio=False)
     if rows:
-        learn(model, processor, rows["train"][:TRAIN_ROWS])
+        learn(model, processor, rows["train"].iloc[:TRAIN_ROWS])
     return model, processor
 
 
-def learn(model: PreTrainedModel, processor: ProcessorMixin, rows: pd.DataFrame) -> None:
+def learn(model: TrimodalForVideoClassification, processor: OptionalPartsProcessor, rows: pd.DataFrame) -> None:
     """Train what follows the frozen encoder."""
     model.eval()
     vectors = []
@@ -104,9 +106,10 @@ def learn(model: PreTrainedModel, processor: ProcessorMixin, rows: pd.DataFrame)
         present = batch.pop("text_present").bool()
         with torch.no_grad():
             vectors.append(model.trimodal.encode_text(**batch, present=present)[0])
+    ids = model.config.label2id or {}
     inputs = {
         "text_features": torch.cat(vectors),
-        "labels": torch.tensor([model.config.label2id[label] for label in rows["Emotion"]]),
+        "labels": torch.tensor([ids[label] for label in rows["Emotion"]]),
     }
     head = [p for name, p in model.named_parameters() if "text_model" not in name]
     optimizer = torch.optim.AdamW(head, lr=1e-3)
@@ -133,7 +136,7 @@ def frames_model(quick: bool) -> Built:
     return classes.classifier_class(classes.config_class(vision_config=vision)), FrameProcessor(square_frames(224, 8))
 
 
-def save(folder: Path, model: PreTrainedModel, processor: ProcessorMixin) -> dict[str, int]:
+def save(folder: Path, model: PreTrainedModel, processor: OptionalPartsProcessor) -> dict[str, int]:
     """Save and export a model; backend -> bytes of its file."""
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
@@ -141,20 +144,20 @@ def save(folder: Path, model: PreTrainedModel, processor: ProcessorMixin) -> dic
     return {backend: path.stat().st_size for backend, path in zip(BACKENDS, paths, strict=True)}
 
 
-def open_all(folder: str) -> tuple[dict[str, AffectRecognitionPipeline], dict[str, int]]:
+def open_all(folder: str, sample: dict[str, object]) -> tuple[dict[str, AffectRecognitionPipeline], dict[str, int]]:
     """Backend -> its pipeline, and by how many bytes the process grew by it and its first answer."""
     process, pipes, grown = psutil.Process(), {}, {}
     for backend in BACKENDS:
         gc.collect()
         before = process.memory_info().rss
         pipes[backend] = load_pipeline(folder, backend=backend, device="cpu")
-        pipes[backend](input_of(pipes[backend].processor))
+        pipes[backend](sample)
         gc.collect()
         grown[backend] = process.memory_info().rss - before
     return pipes, grown
 
 
-def input_of(processor: ProcessorMixin) -> dict[str, object]:
+def input_of(processor: OptionalPartsProcessor) -> dict[str, object]:
     """A line of text, 3 s of noise, or eight frames of it."""
     sample = made_sample(processor)
     if "text" in sample:
@@ -166,7 +169,7 @@ def input_of(processor: ProcessorMixin) -> dict[str, object]:
 
 def read_meld(path: Path) -> pd.DataFrame:
     """Rows of MELD's annotation."""
-    return pd.read_csv(path)[["Utterance", "Emotion"]]
+    return pd.read_csv(path).loc[:, ["Utterance", "Emotion"]]
 
 
 def judged(pipes: dict[str, AffectRecognitionPipeline], rows: pd.DataFrame) -> dict[str, str]:

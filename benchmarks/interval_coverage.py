@@ -44,7 +44,7 @@ Study = Callable[[np.random.Generator, np.ndarray], Answers]
 
 def main(arguments: list[str] | None = None) -> None:
     """Draw the studies and print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=300, help="default: 300")
     parser.add_argument("--quick", action="store_true", help="few studies: only to see that it runs")
     parser.add_argument("--output", type=Path, help="write the figures here, as JSON")
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     found = pd.DataFrame([row for study in STUDIES for people in PEOPLE for row in coverage(study, people, studies)])
     goals = [
         goal
-        for row in found[found["people"] > min(PEOPLE)].to_dict("records")
+        for row in found.loc[found["people"] > min(PEOPLE)].to_dict("records")
         for goal in (
             Goal(f"coverage, {row['figure']}, {row['people']} people", row["by people, %"], at_least=93),
             Goal(f"coverage, {row['figure']}, {row['people']} people", row["by people, %"], at_most=97),

@@ -43,6 +43,8 @@ def reconstruct(video: Path, positive: Sequence[int] = (0, 2)) -> tuple[pd.DataF
         float32 (rows, 1, 3, height, width), normalised.
     """
     originals = read_clip(video, num_frames=FRAMES, audio=False).frames
+    if originals is None:
+        raise SystemExit(f"{video}: it holds no pictures; pass a video of a person.")
     changes = {"original": lambda image: image} | COLOUR_VARIANTS
     frames = [change(image) for change in changes.values() for image in originals]
     participants = np.repeat([f"P{number}" for number in range(len(changes))], FRAMES)
@@ -98,7 +100,7 @@ def accuracy(
         epochs: passes over the training side.
         seed: of the folds and the network.
     """
-    config = config or FrameCnnConfig(num_labels=1)
+    config = config or FrameCnnConfig(id2label={0: "positive"})
     folds = make_folds(protocol, rows.drop(columns="source_recording"), seed=seed)
     labels = rows["label"].to_numpy()
     return float(np.concatenate([fold_correct(fold, frames, labels, config, epochs, seed) for fold in folds]).mean())
@@ -106,7 +108,7 @@ def accuracy(
 
 def main() -> None:
     """Print the audit of both splits, and their accuracies over several labelings of the five "participants"."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
     parser.add_argument("video", type=Path)
     parser.add_argument("--labelings", type=int, default=10, help="of the ten ways to call two of the five positive")
     parser.add_argument("--protocol", choices=("by_row", "by_recording"), nargs="*", help="default: both")

@@ -41,14 +41,14 @@ class Goal:
         return f"{self.what}: {self.value:.3g} (goal: {bound}) {'met' if self.met else 'MISSED'}"
 
 
-def parser_of(doc: str, rounds: int) -> argparse.ArgumentParser:
+def parser_of(doc: str | None, rounds: int) -> argparse.ArgumentParser:
     """The options that every benchmark has: --rounds, --quick and --output.
 
     Args:
-        doc: the script's docstring; its first line is the help's.
+        doc: the script's docstring, whose first line is the help's; None: Python was told to drop it.
         rounds: default of --rounds.
     """
-    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser = argparse.ArgumentParser(description=doc and doc.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=rounds, help=f"default: {rounds}")
     parser.add_argument("--quick", action="store_true", help="small and once: only to see that it runs")
     parser.add_argument("--output", type=Path, help="write the figures here, as JSON")
@@ -100,7 +100,7 @@ def table(times: Times, ours: str, unit: str = "ms") -> pd.DataFrame:
     )
 
 
-def machine() -> dict[str, str | int | float]:
+def machine() -> dict[str, str | int | float | None]:
     """What the figures were measured on, and how busy it was (load: processes that wanted a core, last minute)."""
     return {
         "cpu": _cpu(),

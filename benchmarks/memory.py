@@ -32,7 +32,7 @@ SIZE = (160, 90)
 
 def main() -> None:
     """Measure every length, or, as the child of such a run, judge one file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
     parser.add_argument("--of", nargs="+", choices=COMMANDS, default=list(COMMANDS), help="default: both")
     parser.add_argument("--minutes", type=int, nargs="+", default=MINUTES, help=f"default: {MINUTES}")
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")
@@ -52,7 +52,7 @@ def main() -> None:
     figures = pd.DataFrame(rows).groupby(["of", "minutes"], sort=False, as_index=False).median().round(1)
     goals = []
     for name in options.of:
-        peaks = figures["peak MiB"][figures["of"] == name]
+        peaks = figures["peak MiB"].loc[figures["of"] == name]
         growth = float(peaks.max() / peaks.iloc[0])
         goals.append(Goal(f"{name}: largest peak over that of the shortest video", growth, at_most=1.1))
     report("memory, by length of the video", figures, goals, options.output)
@@ -83,9 +83,9 @@ def _measure(command: list[str], folder: Path) -> dict[str, float]:
     """s and peak memory of a command of Python, whose caches are empty."""
     peaks: dict[int, float] = {}
     environment = os.environ | {name: tempfile.mkdtemp(dir=folder) for name in ("AFFECTHUB_CACHE", "HF_HOME")}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet = subprocess.DEVNULL
     begin = time.perf_counter()
-    with subprocess.Popen([sys.executable, *command], env=environment, **quiet) as process:
+    with subprocess.Popen([sys.executable, *command], env=environment, stdout=quiet, stderr=quiet) as process:
         while process.poll() is None:
             for pid in _family(process.pid):
                 peaks[pid] = max(peaks.get(pid, 0.0), _highest(pid))

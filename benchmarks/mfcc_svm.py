@@ -9,6 +9,7 @@ too, by which a recipe chooses its epoch; a second column says what it reaches w
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import librosa
 import numpy as np
@@ -34,7 +35,7 @@ C = 10.0
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the balanced accuracy of every fold, their mean and their standard deviation."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
     parser.add_argument("root", help="folder or table of the recordings")
     parser.add_argument("--target", default="label", help="column of the label (default: label)")
     parser.add_argument("--folds", type=int, default=5)
@@ -82,7 +83,7 @@ def balanced_accuracy(parts: dict[str, tuple[np.ndarray, np.ndarray]], learn: Se
 def statistics(path: str) -> np.ndarray:
     """Mean and standard deviation over time of 20 MFCCs and 40 mel bands in dB: (120,)."""
     samples, _ = librosa.load(path, sr=RATE, duration=SECONDS)
-    settings = {"sr": RATE, "n_fft": 1024, "hop_length": 256}
+    settings: dict[str, Any] = {"sr": RATE, "n_fft": 1024, "hop_length": 256}
     mel = librosa.power_to_db(librosa.feature.melspectrogram(y=samples, n_mels=40, **settings))
     cepstrum = librosa.feature.mfcc(y=samples, n_mfcc=20, **settings)
     return np.concatenate([figure for frames in (cepstrum, mel) for figure in (frames.mean(1), frames.std(1))])

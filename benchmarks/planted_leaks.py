@@ -29,7 +29,13 @@ Change = Callable[[np.ndarray], np.ndarray]
 
 def jpeg(quality: int) -> Change:
     """Compressed by JPEG."""
-    return lambda image: cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
+
+    def change(image: np.ndarray) -> np.ndarray:
+        decoded = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
+        assert decoded is not None
+        return decoded
+
+    return change
 
 
 def cut(share: float, right: float = 0.5, down: float = 0.5) -> Change:
@@ -141,7 +147,10 @@ def read(path: str) -> np.ndarray:
     try:
         return read_picture(path)
     except MediaError:
-        return read_clip(path, num_frames=5, audio=False).frames[2]
+        frames = read_clip(path, num_frames=5, audio=False).frames
+    if frames is None:
+        raise SystemExit(f"{path}: it holds no pictures; pass pictures and videos.")
+    return frames[2]
 
 
 def photographs(paths: Sequence[str]) -> dict[str, np.ndarray]:
@@ -173,10 +182,11 @@ def of_recordings(videos: Sequence[str]) -> None:
     """Print, of each kind, the recordings of which a copy of at least one frame is found in the video it is from."""
     frames, places = [], []  # of each frame its video and second
     for number, path in enumerate(videos):
-        for second in range(int(probe(path).duration)):
+        for second in range(int(probe(path).duration or 0)):
             clip = read_clip(path, num_frames=5, start=float(second), max_seconds=1.0, audio=False)
-            frames += [fitted(frame) for frame in clip.frames]
-            places += [(number, second)] * 5
+            if clip.frames is not None:
+                frames += [fitted(frame) for frame in clip.frames]
+                places += [(number, second)] * 5
     known = [
         (place, signed) for place, frame in zip(places, frames, strict=True) if (signed := frame_signature(frame))
     ]
@@ -219,18 +229,18 @@ def main() -> None:
     clean = clean_frames(photos.values())
     signed = [frame_signature(frame) for frame in clean]
     others = [signature for signature in signed if signature]
-    known = [frame_signature(frame) for frame in frames.values()]
-    if blank := [name for name, signature in zip(frames, known, strict=True) if signature is None]:
+    known = {name: signature for name, frame in frames.items() if (signature := frame_signature(frame))}
+    if blank := [name for name in frames if name not in known]:
         print(f"nothing to recognise in {', '.join(blank)}")
     print(f"{len(frames)} frames\n| kind | found |\n|---|---:|")
     for kind, change in KINDS.items():
-        copies = [frame_signature(np.ascontiguousarray(change(frame))) for frame in frames.values()]
-        pairs = [(i, copy) for i, copy in enumerate(copies) if copy and known[i]]
-        places = [i for i, signature in enumerate(known) if signature]
-        matches = nearest_frames([known[i] for i in places] + others, [copy for _, copy in pairs])
+        copies = {name: frame_signature(np.ascontiguousarray(change(frames[name]))) for name in known}
+        pairs = [(name, copy) for name, copy in copies.items() if copy]
+        places = list(known)
+        matches = nearest_frames([*known.values(), *others], [copy for _, copy in pairs])
         right = [
-            duplicate and near < len(places) and places[near] == i
-            for (i, _), near, duplicate in zip(pairs, matches.nearest, matches.duplicate, strict=True)
+            duplicate and near < len(places) and places[near] == name
+            for (name, _), near, duplicate in zip(pairs, matches.nearest, matches.duplicate, strict=True)
         ]
         print(f"| {kind} | {sum(right)} of {len(frames)} |")
     halves = [others[::2], others[1::2]]

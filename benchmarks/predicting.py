@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from measure import Goal, Times, parser_of, ratio, report, table
-from pipeline_overhead import QUICK, make_pipeline
+from pipeline_overhead import QUICK, make_parts
 from sample_media import write_clip
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,8 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     times: Times = {}
     with tempfile.TemporaryDirectory() as name:
         folder, (size, seconds) = Path(name), (((160, 96), 1) if options.quick else ((640, 360), 3))
-        pipe = make_pipeline(QUICK if options.quick else {})
-        for part in (pipe.model, pipe.processor):
+        for part in make_parts(QUICK if options.quick else {}):
             part.save_pretrained(folder / "model")
         clip = write_clip(folder / "clip.mp4", seconds=seconds, size=size)
         for kind, count in (("few", max(COUNTS)), ("all", clips + max(COUNTS))):

@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.stream import Stream
 
 FPS = 25
 AUDIO_RATE = 48_000
@@ -61,13 +62,14 @@ def repeat_clip(source: Path, target: Path, times: int) -> Path:
     Where the sound of two copies overlaps, by the codec's padding, the later packet is left out.
     """
     with av.open(target, "w") as container:
-        streams: list[av.stream.Stream] = []
+        streams: list[Stream] = []
         latest: dict[int, int] = {}
         for number in range(times):
             with av.open(source) as one:
+                assert one.duration is not None
                 streams = streams or [container.add_stream_from_template(stream) for stream in one.streams]
                 for packet in one.demux():
-                    if packet.dts is None:  # FFmpeg's mark for the end of a stream
+                    if packet.dts is None or packet.pts is None:  # FFmpeg's mark for the end of a stream
                         continue
                     index = packet.stream.index
                     shift = round(number * one.duration / av.time_base / packet.time_base)

@@ -8,6 +8,7 @@ base size, for a GPU. On a CPU one thread computes, and time is that of the proc
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from measure import Times, parser_of, report, table, time_paired
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="*", choices=list(SWITCHES)[1:], help="these switches; default: all")
     options = parser.parse_args(arguments)
     layers, rows, side = (TINY, 2, 32) if options.quick else (BASE, 32, 224) if options.base else (SMALL, 8, 96)
-    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     chosen = [PLAIN, *(list(SWITCHES)[1:] if options.only is None else options.only)]
     batch = {name: values.to(device) for name, values in batch_of(rows, side).items()}
     steps = {name: step_of(model_of(name, layers, side, device), batch) for name in chosen}
@@ -123,7 +124,8 @@ def peak_bytes(step: Callable[[], object], device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device) - before
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         step()
-    changes = [event for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]
+    assert profiled.profiler is not None and profiled.profiler.kineto_results is not None
+    changes: list[Any] = [event for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]
     held = torch.tensor([event.nbytes() for event in sorted(changes, key=lambda event: event.start_ns())])
     return int(held.cumsum(0).max())
 

@@ -25,7 +25,7 @@ LABELS = ("joy", "anger", "calm")
 
 def main() -> None:
     """Measure every length, or, as the child of such a run, read one table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
     parser.add_argument("--output", type=Path, help="write the figures here, as JSON")
     parser.add_argument("--one", type=Path, help="read this table, and print the peaks")

@@ -49,6 +49,6 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def api_page(room: str) -> str:
     """What a room says of itself, and its modules with their public names."""
     paths = sorted(path for path in (ROOT / room).rglob("*.py") if (path.parent / "__init__.py").is_file())
-    says = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8")))
+    says = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8"))) or ""
     dotted = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths if path.stem[0] != "_"]
     return "\n\n".join([f"# affecthub.{room}", says, *(f"::: affecthub.{module}" for module in dotted)]) + "\n"

@@ -6,7 +6,7 @@ cannot tell, the weighted F1 then weighs by the predictions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -90,7 +90,7 @@ class Answers:
 def joined(parts: Sequence[Answers]) -> Answers:
     """Answers of one kind as one, in their order."""
     first = parts[0]
-    arrays = {
+    arrays: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("references", "predictions", "probabilities")
         if getattr(first, name) is not None
@@ -228,7 +228,20 @@ def _as_kind(answers: Answers, thresholds: ArrayLike) -> Answers:
     return answers
 
 
-def constant(answers: Answers, train_references: ArrayLike) -> tuple[Answers, dict[str, object]]:
+class Usual(TypedDict, total=False):
+    """What is usual in the training rows, by the kind."""
+
+    majority_label: str
+    """Of one label, and of shares."""
+    majority_labels: list[str]
+    """Of several labels; often none."""
+    training_mean: float
+    """Of a number."""
+    training_shares: dict[str, float]
+    """Of shares, by label."""
+
+
+def constant(answers: Answers, train_references: ArrayLike) -> tuple[Answers, Usual]:
     """The same rows, each answered by what is usual in the TRAINING rows, and what that is.
 
     It is the most frequent label (of equals, the one with the lowest id), those that more than half of the rows have,
@@ -268,7 +281,7 @@ def constant(answers: Answers, train_references: ArrayLike) -> tuple[Answers, di
     given = {
         "predictions": np.broadcast_to(share, answers.references.shape),
         "probabilities": np.broadcast_to(share, answers.references.shape),
-        "modes": (answers.modes[0], np.full(len(answers.modes[0]), usual)),
+        "modes": (answers.pairs[0], np.full(len(answers.pairs[0]), usual)),
     }
     named = {label: float(of) for label, of in zip(labels, share, strict=True)}
     return replace(answers, **given), {"majority_label": labels[usual], "training_shares": named}
@@ -340,7 +353,7 @@ def _marks(name: str, values: ArrayLike, labels: Sequence[str]) -> np.ndarray:
 def _shares(name: str, values: ArrayLike, labels: Sequence[str]) -> np.ndarray:
     """float64 (rows, labels), all NaN where any is; ValueError with the first row that does not sum to 1."""
     values = _table(name, values, labels, "which sum to 1")
-    known = ~np.isnan(values).any(axis=1)
+    known = known_rows("soft", values)
     bad = known & ~(np.isclose(values.sum(axis=1), 1, atol=1e-3) & (values >= 0).all(axis=1))
     if bad.any():
         row = int(np.argmax(bad))

@@ -133,7 +133,7 @@ def _check_sides(train: pd.DataFrame, held_out: pd.DataFrame, columns: AuditColu
 def _shared(train: pd.DataFrame, held_out: pd.DataFrame, column: str) -> pd.Series:
     """Value that is on both sides -> its held-out rows, the most frequent first; empty cells match nothing."""
     values = held_out[column].dropna()
-    return values[values.isin(set(train[column].dropna()))].value_counts()
+    return values.loc[values.isin(train[column].dropna().tolist())].value_counts()
 
 
 def _overlap(check: str, severity: Severity, shared: pd.Series, sides: Sides, of: str, remedy: str) -> Finding | None:
@@ -187,7 +187,7 @@ def _spelled_twice(sides: Sides) -> Finding | None:
         known.setdefault(plain_name(name), []).append(name)
     twice = {name: known[plain_name(name)] for name in names[1] - names[0] if plain_name(name) in known}
     rows = sides.held_out[participant].map(lambda name: twice[name][0] if name in twice else None, na_action="ignore")
-    shared = sides.held_out[participant][rows.notna()].value_counts()
+    shared = sides.held_out[participant].loc[rows.notna()].value_counts()
     shared.index = [f"{name} = {twice[name][0]}" for name in shared.index]
     remedy = "write each participant's name in one way, in the tables or by the study's settings, and split again"
     return _overlap("participant_spelled_twice", "warning", shared, sides, "participants, otherwise spelled,", remedy)
@@ -223,14 +223,15 @@ def _same_text(sides: Sides) -> Finding | None:
     text = sides.columns.text
     if text is None:
         return None  # not every data set has words; the column's absence needs no remedy
-    bare = [
+    known, asked = (
         side[[text]].assign(bare=side[text].map(bare_text, na_action="ignore"))
         for side in (sides.train, sides.held_out)
-    ]
-    spaced = bare[1].dropna().drop_duplicates("bare").set_index("bare")[text]
-    shared = _shared(*bare, "bare")
-    shared.index = spaced[shared.index].str.strip()
-    long = shared[[len(value.split()) >= LONG_TEXT for value in shared.index]]
+    )
+    spaced = asked.dropna().drop_duplicates("bare").set_index("bare")[text]
+    shared = _shared(known, asked, "bare")
+    texts = spaced.loc[shared.index].str.strip()
+    shared.index = texts
+    long = shared.loc[[len(value.split()) >= LONG_TEXT for value in texts]]
     remedy = "leave the repeated rows out of one side, or report the figures without them too"
     if long.empty:
         return _overlap("same_text", "note", shared, sides, f"texts, all under {LONG_TEXT} words,", remedy)
@@ -250,11 +251,11 @@ def _labels_from_participant(
 def _label_from_participant(rows: pd.DataFrame, participant: str, label: str, shared: bool) -> Finding | None:
     """Severe where people are on both sides, so that recognising them is enough; else each person is one sample."""
     counts = rows.groupby([participant, label]).size()  # not a crosstab: a label may have a value for every row
-    counts = counts[counts.groupby(level=0).transform("sum") >= MIN_ROWS]
-    total, majority = int(counts.sum()), int(counts.groupby(level=1).sum().max()) if len(counts) else 0
+    counts = counts.loc[counts.groupby(level=0).transform("sum").ge(MIN_ROWS)]
+    total, majority = int(counts.sum()), int(counts.groupby(level=1).agg("sum").max()) if len(counts) else 0
     if majority == total:  # nobody has rows enough, or there is one label: nothing to know
         return None
-    best = counts.groupby(level=0).max()
+    best = counts.groupby(level=0).agg("max")
     strength = (int(best.sum()) - majority) / (total - majority)
     if strength < MIN_LAMBDA:
         return None

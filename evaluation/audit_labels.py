@@ -47,9 +47,9 @@ def telling_features(table: pd.DataFrame, columns: AuditColumns, names: Sequence
     """
     if columns.features is None:
         return None
-    rows = table[table[columns.features].notna()]
+    rows = table.loc[table[columns.features].notna()]
     size = 4 * len(names)
-    rows = rows[rows[columns.features].map(len) % size == 0] if size else rows.iloc[:0]
+    rows = rows.loc[rows[columns.features].map(len) % size == 0] if size else rows.iloc[:0]
     if len(rows) < MIN_TRACK:
         return None
     values = np.stack([np.frombuffer(value[-size:], np.float32) for value in rows[columns.features]])
@@ -64,7 +64,7 @@ def telling_features(table: pd.DataFrame, columns: AuditColumns, names: Sequence
             best, lags = _strength(values, said, groups)
             found += [
                 (best[i], f"{target} from {names[i]}{_late(lags[i])} (rank correlation {best[i]:.2f})")
-                for i in np.flatnonzero(_stands_out(best))
+                for i in np.flatnonzero(_stands_out(best)).tolist()
             ]
     if not found:
         return None
@@ -132,7 +132,7 @@ def _mean(ranks: np.ndarray) -> np.ndarray:
 
 def _stands_out(best: np.ndarray) -> np.ndarray:
     """Which features tell a target and are alone in that, bool (features,)."""
-    spread = max(median_abs_deviation(best, scale="normal"), 0.02)
+    spread = max(median_abs_deviation(best, scale="normal"), 0.02)  # pyright: ignore[reportArgumentType]
     alone = (best >= TELLING) & (best >= np.median(best) + OUTSTANDING * spread) & (len(best) >= 4)
     return alone | (best >= CERTAIN)
 

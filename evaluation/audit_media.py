@@ -59,9 +59,10 @@ def _same_sound(sides: Sides) -> tuple[Finding | None, np.ndarray]:
         needs = "clips with sound on both sides; all are without, or too short"
         return unchecked("same_sound", needs), differ
     matches = nearest_sounds(known, asked)
+    originals = places[matches.nearest]
     same = matches.error <= (COMPUTED_ERROR if sides.synthetic else MAX_ERROR)
     differ[rows] = ~same
-    found = same.nonzero()[0]
+    found = np.flatnonzero(same).tolist()
     if not len(found):
         return None, differ
     blank = len(sides.held_out) - len(rows)
@@ -71,7 +72,7 @@ def _same_sound(sides: Sides) -> tuple[Finding | None, np.ndarray]:
     )
     heard = zip(found[:EXAMPLES], matches.seconds[found], matches.error[found], strict=False)
     examples = [
-        f"{sides.pair(rows[i], places[matches.nearest[i]])} ({seconds:.1f} s, {error:.0%} of the bits differ)"
+        f"{sides.pair(rows[i], originals[i])} ({seconds:.1f} s, {error:.0%} of the bits differ)"
         for i, seconds, error in heard
     ]
     return Finding("same_sound", sides.severity(len(found)), len(found), message, examples, _REMEDY), differ
@@ -85,12 +86,13 @@ def _near_duplicates(sides: Sides, differ: np.ndarray) -> Finding | None:
     if not known or not asked:
         return unchecked("near_duplicate_frames", "frames with a picture on both sides; all are absent or flat")
     matches = nearest_frames(known, asked)
+    originals = places[matches.nearest]
     least = DRAWN_CORRELATION if sides.synthetic else MIN_CORRELATION
     found = np.flatnonzero(matches.correlation >= least)
     if not len(found):
         return None
-    reason = _has_reason(sides, rows[found], places[matches.nearest[found]], differ)
-    told = found if reason.all() else found[~reason]
+    reason = _has_reason(sides, rows[found], originals[found], differ)
+    told: list[int] = (found if reason.all() else found[~reason]).tolist()
     count, others, blank = len(told), len(found) - len(told), len(sides.held_out) - len(rows)
     message = (
         f"{sides.share(count, len(rows), 'frames')} show what a {sides.known} frame shows, perhaps in other "
@@ -101,8 +103,7 @@ def _near_duplicates(sides: Sides, differ: np.ndarray) -> Finding | None:
     if _shown_to_all(sides, known, places, np.unique(matches.nearest[found])):
         message += "; and so do the training side's own people: a screen that all of them saw, or one under many names"
     examples = [
-        f"{sides.pair(rows[i], places[matches.nearest[i]])} (correlation {matches.correlation[i]:.3f})"
-        for i in told[:EXAMPLES]
+        f"{sides.pair(rows[i], originals[i])} (correlation {matches.correlation[i]:.3f})" for i in told[:EXAMPLES]
     ]
     remedy = (
         "leave the copies out of one side, or give them one recording and split by it; accept it by name where all "

@@ -89,7 +89,7 @@ class Draws:
     @cached_property
     def _totals(self) -> dict[str, np.ndarray]:
         """All sums of the kind, in one pass."""
-        parts = {"rows": np.ones(len(self.answers))} | of_each_row(self.answers)
+        parts: dict[str, np.ndarray] = {"rows": np.ones(len(self.answers))} | of_each_row(self.answers)
         columns = {name: part if part.ndim == 2 else part[:, None] for name, part in parts.items()}
         table = np.concatenate(list(columns.values()), axis=1).astype(np.float64)
         if self.groups is not None:
@@ -231,7 +231,7 @@ def of_each_row(answers: Answers) -> dict[str, np.ndarray]:
         moments = {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
         return {"absolute_error": abs(error), "squared_error": error**2, **moments}
     if answers.kind == "soft":
-        distance = jensenshannon(references, predictions, base=2, axis=1)
+        distance = jensenshannon(references, predictions, base=2, axis=1)  # pyright: ignore[reportCallIssue]
         divergence, among = rel_entr(references, predictions).sum(axis=1), entr(references).sum(axis=1)
         losses = {"log_loss": divergence + among, "squared_error": ((references - predictions) ** 2).sum(axis=1)}
         return {"divergence": divergence, "distance": np.nan_to_num(distance), "among_raters": among, **losses}
@@ -287,7 +287,7 @@ def interval(values: np.ndarray, confidence: float = 0.95, groups: int | None = 
         return None
     tail = (1 - confidence) / 2
     if groups is not None:
-        tail = norm.cdf(np.sqrt(groups / (groups - 1)) * t.ppf(tail, groups - 1))
+        tail = float(norm.cdf(np.sqrt(groups / (groups - 1)) * t.ppf(tail, groups - 1)))
     return np.nanquantile(values, [tail, 1 - tail]).tolist()
 
 

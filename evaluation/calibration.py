@@ -67,6 +67,7 @@ def _temperature(answers: Answers, logits: np.ndarray) -> float:
 
 
 def _thresholds(answers: Answers) -> list[float]:
+    assert answers.probabilities is not None
     said, true = (np.atleast_2d(part.T).T for part in (answers.probabilities, answers.references))
     return [_threshold(*pair, both=answers.kind == "binary") for pair in zip(said.T, true.T, strict=True)]
 

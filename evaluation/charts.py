@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -15,6 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 STROKES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -22,7 +26,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 INK = "#010203"
 """Stands for the page's own colour of text until the chart is written."""
 
-STYLE = {
+STYLE: "dict[RcKeyType, Any]" = {
     "svg.fonttype": "none",
     "svg.hashsalt": "affecthub",  # the same chart has the same bytes
     "font.family": "sans-serif",
@@ -33,9 +37,12 @@ STYLE = {
     "grid.alpha": 0.25,
     "axes.prop_cycle": cycler(color=COLOURS) + cycler(linestyle=STROKES) + cycler(marker=MARKERS),
     "lines.markersize": 4,
-    **dict.fromkeys(
-        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color"), INK
-    ),
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": INK,
 }
 
 Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from datasets import Dataset
@@ -69,15 +70,16 @@ def sign_clips(rows: Dataset, modalities: Sequence[str], stream: ShardStream | N
     """
     code = code_digest(__name__)
     places = [_place(row, modalities, code) for row in _sources(rows)]
-    kept = {place: _kept(place) for place in places if place}
-    missing = sorted({place: i for i, place in enumerate(places) if place and kept[place] is None}.values())
+    kept = {place: found for place in set(places) if place and (found := _kept(place))}
+    asked = {place: i for i, place in enumerate(places) if place and place not in kept}
+    missing = {i: place for place, i in asked.items()}
 
     def look(item: tuple[int, dict]) -> tuple[int, Signatures]:
-        return item[0], _look(item[1], modalities, places[item[0]])
+        return item[0], _look(item[1], modalities, missing[item[0]])
 
-    looked = _in_threads(look, _read(rows, missing, stream))
+    looked = _in_threads(look, _read(rows, sorted(missing), stream))
     for index, signatures in tqdm(looked, total=len(missing), desc="looking at clips", unit="clip", delay=SLOW):
-        kept[places[index]] = signatures
+        kept[missing[index]] = signatures
     return [kept[place] if place else Signatures() for place in places]
 
 
@@ -101,7 +103,7 @@ def file_digests(sides: Sequence[Sequence[Dataset]], modalities: Sequence[str]) 
     return [[_row_digest(row, list(files_of(row, modalities)), digests) for row in side] for side in rows]
 
 
-def _row_digest(row: Mapping[str, object], paths: Sequence[str], digests: Mapping[str, str | None]) -> str | None:
+def _row_digest(row: Mapping[str, Any], paths: Sequence[str], digests: Mapping[str, str | None]) -> str | None:
     known = [digests.get(path) for path in paths]
     return f"{known} {row.get('clip_start')} {row.get('clip_end')}" if known and None not in known else None
 
@@ -121,7 +123,7 @@ def _in_threads(function: Callable, items: Iterable) -> Iterator:
 def _sources(rows: Dataset) -> Iterator[dict]:
     """Of each row, the columns that say where its clip lies."""
     names = [name for name in SOURCES if name in rows.column_names]
-    return iter(rows.select_columns(names)) if names else ({} for _ in range(len(rows)))
+    return cast("Iterator[dict]", iter(rows.select_columns(names))) if names else ({} for _ in range(len(rows)))
 
 
 def _read(rows: Dataset, indices: Sequence[int], stream: ShardStream | None) -> Iterator[tuple[int, dict]]:
@@ -132,7 +134,7 @@ def _read(rows: Dataset, indices: Sequence[int], stream: ShardStream | None) -> 
     return ((index, rows[index] | content) for index, content in held)
 
 
-def _place(row: Mapping[str, object], modalities: Sequence[str], code: str) -> Path | None:
+def _place(row: Mapping[str, Any], modalities: Sequence[str], code: str) -> Path | None:
     """Where it is kept what a row's clip shows; None where there is nothing to look at."""
     files, picture = files_of(row, modalities), _picture(row, modalities)
     paths = [*files, *([picture] if picture else [])]
@@ -144,7 +146,7 @@ def _place(row: Mapping[str, object], modalities: Sequence[str], code: str) -> P
     return cache_root() / "audit" / name[:2] / f"{name[2:34]}.json"
 
 
-def _picture(row: Mapping[str, object], modalities: Sequence[str]) -> str | None:
+def _picture(row: Mapping[str, Any], modalities: Sequence[str]) -> str | None:
     """The middle one of a row's pictures."""
     paths = row.get("image_paths") if "video" in modalities else None
     return paths[len(paths) // 2] if paths else None
@@ -166,7 +168,7 @@ def _kept(place: Path) -> Signatures | None:
     return Signatures(**values | decoded)
 
 
-def _look(row: Mapping[str, object], modalities: Sequence[str], place: Path) -> Signatures:
+def _look(row: Mapping[str, Any], modalities: Sequence[str], place: Path) -> Signatures:
     """What a row's clip shows, kept unless something could not be read."""
     found = (_of_content if "media_status" in row else _of_files)(row, modalities)
     if found.fault is None:
@@ -177,14 +179,21 @@ def _look(row: Mapping[str, object], modalities: Sequence[str], place: Path) -> 
     return found
 
 
-def _of_files(row: Mapping[str, object], modalities: Sequence[str]) -> Signatures:
+def _of_files(row: Mapping[str, Any], modalities: Sequence[str]) -> Signatures:
     """Of a clip, of two files, or of pictures; what can be read of them."""
     frame, samples, faults, picture = None, None, [], _picture(row, modalities)
     start, seconds = span_of(row, LONGEST)
     for path, names in files_of(row, modalities).items():
-        kinds = {"video": "video" in names, "audio": "audio" in names}
         try:
-            clip = read_clip(path, num_frames=1, sampling_rate=RATE, start=start, max_seconds=seconds, **kinds)
+            clip = read_clip(
+                path,
+                num_frames=1,
+                sampling_rate=RATE,
+                start=start,
+                max_seconds=seconds,
+                video="video" in names,
+                audio="audio" in names,
+            )
         except MediaError as error:
             faults.append(str(error))
             continue
@@ -198,7 +207,7 @@ def _of_files(row: Mapping[str, object], modalities: Sequence[str]) -> Signature
     return Signatures(_shown(frame), _heard(samples), moving, fault="; ".join(faults) or None)
 
 
-def _of_content(row: Mapping[str, object], modalities: Sequence[str]) -> Signatures:
+def _of_content(row: Mapping[str, Any], modalities: Sequence[str]) -> Signatures:
     """Of a prepared row; features that stand for frames or sound are not compared."""
     if row["media_status"] not in ("kept", "none"):
         fault = f"{row['key']}: {row['media_status']} when the data were prepared; see their manifest"

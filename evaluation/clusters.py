@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 
 from .predictions import Predictions
 
@@ -77,9 +76,9 @@ def people_apart(predictions: Predictions, split: str) -> bool:
         return True
     if "train" not in predictions.splits or "participant" not in predictions.table.column_names:
         return False
-    judged, learned = (pc.unique(predictions.of(name).table["participant"]) for name in (split, "train"))
-    shared = pc.any(pc.is_in(judged.drop_null(), learned)).as_py()
-    return bool(len(judged.drop_null()) and len(learned.drop_null())) and not shared
+    columns = (predictions.of(name).table["participant"] for name in (split, "train"))
+    judged, learned = (set(column.unique().drop_null().to_pylist()) for column in columns)
+    return bool(judged and learned) and judged.isdisjoint(learned)
 
 
 def clustered(rows: Predictions, by: str) -> Clusters:

@@ -107,10 +107,7 @@ def compare(
         raise ValueError(f"{found.name} is not defined for {', '.join(undefined)}: choose another --metric.")
     draws = [resampled(pool, found, seed=seed, resamples=resamples) for pool in pools] if len(pools) > 1 else []
     places = list(itertools.combinations(range(len(pools)), 2))
-    pairs = [
-        _pair(pools[i], pools[j], found, draws[i] - draws[j], {"seed": seed, "exchanges": exchanges})
-        for i, j in places
-    ]
+    pairs = [_pair(pools[i], pools[j], found, draws[i] - draws[j], seed, exchanges) for i, j in places]
     for pair, corrected in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
         pair["p_holm"] = corrected
         if corrected < LEVEL:
@@ -225,8 +222,8 @@ def permutation(one: Pool, other: Pool, metric: Metric, *, seed: int, exchanges:
 
     def drawing(pair: tuple[Answers, Answers], of_second: bool) -> Callable[[np.ndarray], Draws]:
         def draw(rows: np.ndarray) -> Draws:
-            parts = [_ranked(part.take(rows)) if metric.ranks else part.take(rows) for part in pair]
-            return Exchanges(*parts, seed, exchanges, clusters[rows], units, of_second=of_second)
+            first, second = (_ranked(part.take(rows)) if metric.ranks else part.take(rows) for part in pair)
+            return Exchanges(first, second, seed, exchanges, clusters[rows], units, of_second=of_second)
 
         return draw
 
@@ -272,11 +269,19 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def _pair(one: Pool, other: Pool, metric: Metric, draws: np.ndarray, options: dict[str, int]) -> Pair:
+def _pair(one: Pool, other: Pool, metric: Metric, draws: np.ndarray, seed: int, exchanges: int) -> Pair:
     """All but the correction. `draws` are resamples of the difference."""
     number, observed = len(one.clusters), _mean(by_seed(one, metric)) - _mean(by_seed(other, metric))
-    p, exact = permutation(one, other, metric, **options)
-    pair: Pair = {"first": one.name, "second": other.name, "difference": observed, "p": p, "exact": exact}
+    p, exact = permutation(one, other, metric, seed=seed, exchanges=exchanges)
+    pair: Pair = {
+        "first": one.name,
+        "second": other.name,
+        "difference": observed,
+        "p": p,
+        "p_holm": p,
+        "exact": exact,
+        "better": None,
+    }
     if number > 1 and (ends := interval(draws, groups=None if one.clusters.by == "row" else number)):
         pair["interval"] = ends
         spread = np.nanstd(draws) * number / np.sqrt(number - 1)
@@ -288,7 +293,7 @@ def _pair(one: Pool, other: Pool, metric: Metric, draws: np.ndarray, options: di
     differences = (by_fold(one, metric) - by_fold(other, metric)).ravel()
     if one.test_to_train and (tested := resampled_t(differences[np.isfinite(differences)], one.test_to_train)):
         pair["resampled_t"] = tested
-    return pair | {"better": None}
+    return pair
 
 
 def _ranked(answers: Answers) -> Answers:

@@ -38,6 +38,7 @@ PAIR_HEAD = ["pair", "difference", "95 % interval", "p", "p (Holm)", "d_z", "McN
 
 
 def _model_line(model: Figures, metric: Metric) -> list[str]:
+    assert "value" in model  # else there is no comparison
     folds = f"{metric.shown(model['mean_of_folds'])}" if "mean_of_folds" in model else ""
     folds += f" ({metric.shown(model['spread_of_folds'])})" if "spread_of_folds" in model else ""
     spread = f"{metric.shown(model['spread'])} ({len(model['by_seed'])})" if "spread" in model else ""

@@ -5,6 +5,7 @@ The eight differ by at least 25 (CIE76) to readers of all colours and to those w
 2.2, 1.4.11). Wherever they stand, the label stands too, or another stroke.
 """
 
+import itertools
 from collections.abc import Sequence
 
 BY_EMOTION = {
@@ -32,7 +33,8 @@ def colours_of(labels: Sequence[str]) -> dict[str, str]:
     Args:
         labels: all that a model tells apart, in the order of their ids, so that none changes its colour with its rank.
     """
-    named = {label: BY_EMOTION.get(SAME.get(label.lower(), label.lower())) for label in labels}
-    free = [colour for colour in BY_EMOTION.values() if colour not in named.values()] or list(BY_EMOTION.values())
-    others = [label for label, colour in named.items() if colour is None]
-    return named | {label: free[place % len(free)] for place, label in enumerate(others)}
+    words = {label: SAME.get(label.lower(), label.lower()) for label in labels}
+    named = {label: BY_EMOTION[word] for label, word in words.items() if word in BY_EMOTION}
+    free = [colour for colour in BY_EMOTION.values() if colour not in named.values()] or BY_EMOTION.values()
+    others = itertools.cycle(free)
+    return {label: named.get(label) or next(others) for label in words}

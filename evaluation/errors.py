@@ -92,14 +92,16 @@ def worst_rows(predictions: Predictions, task: str, count: int = 20) -> list[Wor
     """
     references, kind = predictions.references(task), predictions.tasks[task]["kind"]
     places = np.flatnonzero(known_rows(kind, references))
-    answers = predictions.answers(task) if len(places) else None
+    if not len(places):
+        return []
+    answers = predictions.answers(task)
     losses = row_losses(kind, references, predictions.logits(task))[places]
     keys, people = predictions.column("key"), predictions.column("participant")
     rows: list[WorstRow] = []
-    for known in np.argsort(-losses, kind="stable"):
+    for known in np.argsort(-losses, kind="stable").tolist():
         truth, said = in_words(answers, known)
         if truth != said:
-            row = places[known]
+            row = int(places[known])
             whom = None if people is None else people[row]
             key = str(row if keys is None else keys[row])
             rows.append({"key": key, "participant": whom, "truth": truth, "said": said, "loss": float(losses[known])})
@@ -132,7 +134,7 @@ def confused_pairs(predictions: Predictions, task: str, count: int = 10) -> list
     report = scores_of(predictions.answers(task))
     if "confusion_matrix" not in report:
         return []
-    matrix, labels = np.array(report["confusion_matrix"]), report["labels"]
+    matrix, labels = np.array(report["confusion_matrix"]), predictions.tasks[task]["labels"]
     wrong = matrix * ~np.eye(len(matrix), dtype=bool)
     order = np.argsort(-wrong, axis=None, kind="stable")[: min(count, int((wrong > 0).sum()))]
     return [
@@ -220,7 +222,9 @@ def _groups(predictions: Predictions, task: str) -> Iterator[tuple[str, str, np.
 def _by_measure(predictions: Predictions, measures: Mapping[str, Measured]) -> Iterator[tuple[str, str, np.ndarray]]:
     """Likewise, by what was measured of the rows."""
     keys = predictions.column("key") if measures else None
-    for name, measure in measures.items() if keys is not None else ():
+    if keys is None:
+        return
+    for name, measure in measures.items():
         values = np.array([measure["rows"].get(str(key), np.nan) for key in keys])
         yield from _spans(name, values, measure["unit"])
 

@@ -8,6 +8,7 @@ draws whole clusters of the pool, the same for all seeds.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NotRequired, TypedDict
 
 import numpy as np
@@ -115,9 +116,9 @@ def figures(pool: Pool, metric: Metric, *, seed: int = 0, resamples: int = RESAM
         resamples: how many.
     """
     seeds, folds = by_seed(pool, metric), by_fold(pool, metric).mean(axis=1)
+    value = float(np.mean(list(seeds.values())))
     found: Figures = {
         "model": pool.name,
-        "value": float(np.mean(list(seeds.values()))),
         "by_seed": _finite({str(name): value for name, value in seeds.items()}),
         "by_fold": _finite(dict(zip(map(str, np.unique(pool.folds)), folds.tolist(), strict=True))),
         "by_participant": by_participant(pool, metric),
@@ -125,14 +126,16 @@ def figures(pool: Pool, metric: Metric, *, seed: int = 0, resamples: int = RESAM
         "rows": len(pool),
         "notes": list(pool.notes),
     }
-    draws, number = {"seed": seed, "resamples": resamples}, len(pool.clusters)
-    if pool.clusters.by == "row":
-        found["interval"] = interval(resampled(pool, metric, **draws))
-    else:
-        found["interval"] = interval(resampled(pool, metric, **draws), groups=number) if number > 1 else None
-        found["interval_by_row"] = interval(resampled(pool, metric, **draws, by_row=True))
-    if len(seeds) > 1:
-        found["spread"] = float(np.std(list(seeds.values()), ddof=1))
+    if np.isfinite(value):
+        found["value"] = value
+        if len(seeds) > 1:
+            found["spread"] = float(np.std(list(seeds.values()), ddof=1))
+    draws, number = partial(resampled, pool, metric, seed=seed, resamples=resamples), len(pool.clusters)
+    rows_alone = pool.clusters.by == "row"
+    if (rows_alone or number > 1) and (ends := interval(draws(), groups=None if rows_alone else number)):
+        found["interval"] = ends
+    if not rows_alone and (ends := interval(draws(by_row=True))):
+        found["interval_by_row"] = ends
     defined = folds[np.isfinite(folds)]
     if len(folds) > 1 and len(defined):
         found["mean_of_folds"] = float(np.mean(defined))
@@ -141,7 +144,7 @@ def figures(pool: Pool, metric: Metric, *, seed: int = 0, resamples: int = RESAM
     if 0 < len(defined) < len(folds):
         undefined = np.unique(pool.folds)[~np.isfinite(folds)]
         found["notes"].append(f"{metric.name} is not defined in fold {', '.join(map(str, undefined))}")
-    return {name: value for name, value in found.items() if value is not None and value == value}
+    return found
 
 
 def _finite(values: dict[str, float]) -> dict[str, float]:
@@ -163,7 +166,7 @@ def by_participant(pool: Pool, metric: Metric) -> dict[str, ParticipantFigure]:
         return {}
     known = np.flatnonzero(pool.participants != None)  # noqa: E711 - by element
     own = pool.take(known)
-    names, ids = np.unique(own.participants.astype(str), return_inverse=True)
+    names, ids = np.unique(pool.participants[known].astype(str), return_inverse=True)
 
     def draw(answers: Answers) -> Callable[[np.ndarray], Draws]:
         return lambda rows: Each(answers.take(rows), groups=ids[rows], units=len(names))

@@ -230,7 +230,7 @@ def _projection(view: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     for right, down in product((0, 1), repeat=2):  # bilinear
         weights = (x % 1 if right else 1 - x % 1) * (y % 1 if down else 1 - y % 1)
         sampled[np.arange(len(places)), y.astype(int) + down, x.astype(int) + right] += weights
-    waves = dct(np.eye(16), norm="ortho", axis=0)[:COEFFICIENTS]
+    waves = np.asarray(dct(np.eye(16), norm="ortho", axis=0))[:COEFFICIENTS]
     orders = np.arange(COEFFICIENTS)
     weighted = np.kron(waves, waves) * np.hypot(orders[:, None], orders).reshape(-1, 1)
     return (weighted @ sampled.reshape(len(places), -1))[1:].astype(np.float32)
@@ -288,7 +288,7 @@ def _laid_over(known: np.ndarray, asked: np.ndarray, view: tuple[np.ndarray, np.
     middle, start = _warped(known, _MIDDLE), _matrix(view, COMPARED, GRID)
     for blur in _BLURS:
         try:
-            _, matrix = cv2.findTransformECC(middle, asked, start.copy(), cv2.MOTION_AFFINE, _STEPS, None, blur)
+            _, matrix = cv2.findTransformECC(middle, asked, start.copy(), cv2.MOTION_AFFINE, _STEPS, None, blur)  # pyright: ignore[reportCallIssue, reportArgumentType]
             break
         except cv2.error:  # it does not converge
             continue

@@ -88,7 +88,7 @@ def prior_outputs(kind: Kind, train_references: np.ndarray, labels: int) -> np.n
 
 def _shapley(name: str, names: list[str], worth: dict[frozenset[str], np.ndarray]) -> np.ndarray:
     """The value of one modality (draws,), of what each subset is worth (draws,)."""
-    others, total = [other for other in names if other != name], 0.0
+    others, total = [other for other in names if other != name], np.zeros_like(worth[frozenset()])
     for size in range(len(names)):
         weight = factorial(size) * factorial(len(names) - size - 1) / factorial(len(names))
         for subset in map(frozenset, itertools.combinations(others, size)):

@@ -167,7 +167,7 @@ def learned_finding(
                 [tables[split] for split in before if split in tables], getattr(columns, what)
             )
             if of:
-                more = tables[name][getattr(columns, what)].isin(of).to_numpy() & ~known
+                more = tables[name][getattr(columns, what)].isin(list(of)).to_numpy() & ~known
                 known_by[what] = known_by.get(what, 0) + int(more.sum())
     if not rows and not any(known_by.values()):
         return None
@@ -184,7 +184,7 @@ def _known_groups(
     learned: LearnedFrom, tables: Mapping[str, pd.DataFrame], digests: Mapping[str, Kinds], column: str | None
 ) -> set:
     """People or recordings of which the model learned from some row."""
-    return _groups([table[learned.knows(digests[name], ["train"])] for name, table in tables.items()], column)
+    return _groups([table.loc[learned.knows(digests[name], ["train"])] for name, table in tables.items()], column)
 
 
 def _groups(tables: Iterable[pd.DataFrame], column: str | None) -> set:

@@ -16,15 +16,19 @@ from .pools import difference, pooled
 from .runs import Model, Run
 
 
-class Step(TypedDict):
+class Learned(TypedDict):
+    """How many learned, the mean of the runs."""
+
+    participants: NotRequired[float]
+    """Absent where nothing is known of them."""
+    rows: float
+
+
+class Step(Learned):
     """A share of those who learn."""
 
     share: float
     """0..1"""
-    participants: NotRequired[float]
-    """That learned, the mean of the runs; absent where nothing is known of them."""
-    rows: float
-    """Likewise."""
     value: float
     """The figure, by the rule of `figures`."""
     interval: NotRequired[list[float]]
@@ -82,13 +86,20 @@ def learning_curve(family: Sequence[Model], split: str, task: str | None, metric
     steps = []
     for model, pool in zip(family, pools, strict=True):
         figure = figures(pool, METRICS[metric], seed=seed)
-        kept = {name: figure[name] for name in ("value", "interval", "spread") if name in figure}
-        steps.append(Step(share=model.share, **_learned(model.runs), **kept))
+        if "value" not in figure:
+            raise ValueError(f"{METRICS[metric].name} is not defined for {model.name}: choose another --metric.")
+        step: Step = {"share": model.share, **_learned(model.runs), "value": figure["value"]}
+        if "interval" in figure:
+            step["interval"] = figure["interval"]
+        if "spread" in figure:
+            step["spread"] = figure["spread"]
+        steps.append(step)
     larger, smaller = (resampled(pool, METRICS[metric], seed=seed) for pool in (pools[-1], pools[-2]))
     gain: Gain = {"value": steps[-1]["value"] - steps[-2]["value"], "helps": False}
     number = len(pools[-1].clusters)
     if number > 1 and (ends := interval(larger - smaller, groups=number)):
-        gain |= {"interval": ends, "helps": ends[1] < 0 if METRICS[metric].lower_is_better else ends[0] > 0}
+        gain["interval"] = ends
+        gain["helps"] = ends[1] < 0 if METRICS[metric].lower_is_better else ends[0] > 0
     return {
         "model": family[-1].name,
         "task": pools[-1].task,
@@ -99,13 +110,13 @@ def learning_curve(family: Sequence[Model], split: str, task: str | None, metric
     }
 
 
-def _learned(runs: Sequence[Run]) -> dict[str, float]:
-    """How many rows and participants learned, the mean of some runs."""
+def _learned(runs: Sequence[Run]) -> Learned:
     parts = [run.predictions.of("train") for run in runs if "train" in run.predictions.splits]
     if not parts:  # the training rows were not asked
         return {"rows": float(np.mean([run.results["data"]["splits"]["train"] for run in runs]))}
     people = [part.column("participant") for part in parts]
-    found = {"rows": float(np.mean([len(part) for part in parts]))}
-    if any(column is None or None in column for column in people):
-        return found
-    return {"participants": float(np.mean([len(np.unique(column)) for column in people]))} | found
+    rows = float(np.mean([len(part) for part in parts]))
+    counts = [len(np.unique(column)) for column in people if column is not None and None not in column]
+    if len(counts) < len(people):
+        return {"rows": rows}
+    return {"participants": float(np.mean(counts)), "rows": rows}

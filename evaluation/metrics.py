@@ -131,7 +131,8 @@ def _variances(draws: Draws) -> tuple[np.ndarray, np.ndarray]:
     """Of references and predictions, each (draws,); 0 where there is nothing but rounding."""
     both = [(draws.mean(name), draws.mean(square)) for name, square in (("x", "xx"), ("y", "yy"))]
     found = [(square - mean**2, square) for mean, square in both]
-    return tuple(np.where(variance > 1e-12 * square, variance, 0) for variance, square in found)
+    x, y = (np.where(variance > 1e-12 * square, variance, 0) for variance, square in found)
+    return x, y
 
 
 def _covariance(draws: Draws) -> np.ndarray:
@@ -149,43 +150,39 @@ def _ccc(draws: Draws) -> np.ndarray:
     return np.where(x * y > 0, _ratio(2 * _covariance(draws), x + y + shift, 0), 0)
 
 
-ONE = ("single_label", "binary", "soft")
+ONE: tuple[Kind, ...] = ("single_label", "binary", "soft")
 """Kinds of which a row has one label; of shares it is their mode."""
 
-CLASSES = (*ONE, "multi_label")
+CLASSES: tuple[Kind, ...] = (*ONE, "multi_label")
 """Kinds that are told by probabilities."""
-
-RANKING = {"pooled": False, "ranks": True}
-"""Of metrics for which nothing but the order of the probabilities counts."""
 
 METRICS: dict[str, Metric] = {
     # Kullback & Leibler 1951; both measures of shares are those of Uma et al. 2021, "Learning from Disagreement"
     "kl_divergence": Metric(
-        *("KL divergence", lambda draws: draws.mean("divergence"), ("soft",)),
-        unit="nats",
+        "KL divergence",
+        lambda draws: draws.mean("divergence"),
+        ("soft",),
+        "nats",
         lower_is_better=True,
         ablation=("soft",),
     ),
     # Endres & Schindelin 2003: the root of the divergence, to the base of 2
     "js_distance": Metric(
-        *("Jensen-Shannon distance", lambda draws: draws.mean("distance"), ("soft",)),
-        unit="0 to 1",
-        lower_is_better=True,
+        "Jensen-Shannon distance", lambda draws: draws.mean("distance"), ("soft",), "0 to 1", lower_is_better=True
     ),
     # an element is one label of one row; with rare labels, answering "none" comes near 1: look at the baseline
     "element_accuracy": Metric(
-        *("element accuracy", lambda draws: _ratio(draws.total("right"), draws.total("known")), ("multi_label",)),
-        unit=PERCENT,
+        "element accuracy",
+        lambda draws: _ratio(draws.total("right"), draws.total("known")),
+        ("multi_label",),
+        PERCENT,
         hub="accuracy",
         ablation=("multi_label",),
         curve=False,
     ),
     # rows whose known labels are all right
     "exact_match": Metric(
-        *("exact match", lambda draws: draws.mean("exact"), ("multi_label",)),
-        unit=PERCENT,
-        hub="exact_match",
-        curve=False,
+        "exact match", lambda draws: draws.mean("exact"), ("multi_label",), PERCENT, hub="exact_match", curve=False
     ),
     "accuracy": Metric("accuracy", _accuracy, ONE, PERCENT, hub="accuracy", ablation=ONE),
     "balanced_accuracy": Metric("balanced accuracy", _balanced_accuracy, ONE, PERCENT, curve=False),
@@ -196,10 +193,22 @@ METRICS: dict[str, Metric] = {
     "kappa": Metric("Cohen's kappa", _kappa, ("single_label",), hub="cohen_kappa"),
     # of several labels, and of each against all others: the mean over labels
     "auc": Metric(
-        "AUC-ROC", area_under_roc, ("binary", "single_label", "multi_label"), PERCENT, hub="roc_auc", **RANKING
+        "AUC-ROC",
+        area_under_roc,
+        ("binary", "single_label", "multi_label"),
+        PERCENT,
+        hub="roc_auc",
+        pooled=False,
+        ranks=True,
     ),
     "average_precision": Metric(
-        *("average precision", average_precision, ("binary", "multi_label"), PERCENT), curve=False, **RANKING
+        "average precision",
+        average_precision,
+        ("binary", "multi_label"),
+        PERCENT,
+        curve=False,
+        pooled=False,
+        ranks=True,
     ),
     # of shares, the mean over raters; less the divergence among them it is the KL divergence
     "nll": Metric("NLL", _loss("log_loss"), CLASSES, "nats", lower_is_better=True, curve=False),
@@ -211,19 +220,26 @@ METRICS: dict[str, Metric] = {
         "ECE (L2, debiased)", calibration_error, CLASSES, PERCENT, lower_is_better=True, curve=False, pooled=False
     ),
     "aurc": Metric(
-        *("area under risk-coverage", area_under_risk, ("single_label", "binary"), PERCENT),
+        "area under risk-coverage",
+        area_under_risk,
+        ("single_label", "binary"),
+        PERCENT,
         lower_is_better=True,
         curve=False,
         pooled=False,
     ),
     "mae": Metric(
-        *("MAE", lambda draws: draws.mean("absolute_error"), ("regression",)),
+        "MAE",
+        lambda draws: draws.mean("absolute_error"),
+        ("regression",),
         lower_is_better=True,
         hub="mae",
         ablation=("regression",),
     ),
     "rmse": Metric(
-        *("RMSE", lambda draws: np.sqrt(draws.mean("squared_error")), ("regression",)),
+        "RMSE",
+        lambda draws: np.sqrt(draws.mean("squared_error")),
+        ("regression",),
         lower_is_better=True,
         curve=False,
     ),
@@ -239,9 +255,9 @@ def metrics_of(kind: Kind) -> dict[str, Metric]:
     return {name: metric for name, metric in METRICS.items() if kind in metric.kinds}
 
 
-def main_metric(kind: Kind) -> str | None:
-    """The one by which a kind of target is judged where nothing is said: the first that curves show; None: none."""
-    return next((name for name, metric in metrics_of(kind).items() if metric.curve), None)
+def main_metric(kind: Kind) -> str:
+    """The one by which a kind of target is judged where nothing is said: the first that curves show."""
+    return next(name for name, metric in metrics_of(kind).items() if metric.curve)
 
 
 def metric_logged(key: str) -> Metric | None:

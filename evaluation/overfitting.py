@@ -67,9 +67,11 @@ def overfitting(
         found["gap"] = splits["validation"]["loss"] / splits["train"]["loss"] - 1
         found["overfits"] = found["gap"] > LARGE_GAP
     column = f"eval_{metric}"
-    if history is not None and column in history and history[column].notna().any():
-        values = history.dropna(subset=[column]).set_index("epoch")[column]
-        best = values.idxmax() if direction_of(metric) == "max" else values.idxmin()
-        found |= {"best_epoch": int(best), "last_epoch": int(values.index[-1])}
-        found |= {"best_figure": float(values[best]), "last_figure": float(values.iloc[-1])}
+    if history is None or metric is None or column not in history:
+        return found
+    values = history.set_index("epoch").loc[:, column].dropna()
+    if len(values):
+        best = values.argmax() if direction_of(metric) == "max" else values.argmin()
+        found.update(best_epoch=int(values.index[best]), last_epoch=int(values.index[-1]))
+        found.update(best_figure=float(values.iloc[best]), last_figure=float(values.iloc[-1]))
     return found

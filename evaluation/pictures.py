@@ -106,11 +106,11 @@ def plot_scores(scores: Scores, path: str | Path, title: str, *, synthetic: bool
         title: of the picture.
         synthetic: say in the title that the data are.
     """
-    if scores["kind"] == "multi_label":
-        return plot_labels(scores, path, title, synthetic=synthetic)
     if scores["kind"] == "regression":
         return plot_agreement(scores, path, title, synthetic=synthetic)
-    return plot_confusion(scores["confusion_matrix"], scores["labels"], path, title, synthetic=synthetic)
+    if "confusion_matrix" in scores and "labels" in scores:
+        return plot_confusion(scores["confusion_matrix"], scores["labels"], path, title, synthetic=synthetic)
+    return plot_labels(scores, path, title, synthetic=synthetic)
 
 
 def plot_labels(scores: Scores, path: str | Path, title: str, *, synthetic: bool = False) -> Path:
@@ -122,12 +122,13 @@ def plot_labels(scores: Scores, path: str | Path, title: str, *, synthetic: bool
         title: of the picture.
         synthetic: say in the title that the data are.
     """
+    assert "per_class" in scores and "per_class" in scores["baseline"]
     per_class, baseline = scores["per_class"], scores["baseline"]["per_class"]
     figure = Figure(figsize=(8.5, 1.6 + 0.3 * len(per_class)), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(per_class))
     axes.barh(places, [100 * of["f1"] for of in per_class.values()], height=0.7, label="F1 of the model")
-    for place, of in zip(places, per_class.values(), strict=True):
+    for place, of in enumerate(per_class.values()):
         axes.text(101, place, percent(of["f1"]), va="center", fontsize=8)
     strokes = [100 * of["f1"] for of in baseline.values()]
     axes.vlines(strokes, places - 0.42, places + 0.42, colors="black", linewidth=2, label="F1 of its majority")
@@ -146,6 +147,7 @@ def plot_agreement(scores: Scores, path: str | Path, title: str, *, synthetic: b
         title: of the picture.
         synthetic: say in the title that the data are.
     """
+    assert "points" in scores and "training_mean" in scores["baseline"]
     points = np.array(scores["points"])
     ends = [points.min(), points.max()]
     figure = Figure(figsize=(5.2, 5.2), layout="constrained")
@@ -170,7 +172,8 @@ def plot_reliability(scores: Scores, path: str | Path, title: str, *, synthetic:
         title: of the picture.
         synthetic: say in the title that the data are.
     """
-    curve = scores.get("coverage")
+    assert "reliability" in scores
+    curve = scores.get("coverage", [])
     figure = Figure(figsize=(9.6 if curve else 5.2, 4.8), layout="constrained")
     axes, *beside = np.ravel(figure.subplots(1, 2 if curve else 1))
     axes.plot([0, 1], [0, 1], color="black", linewidth=1, label="calibrated")
@@ -302,7 +305,9 @@ def plot_timeline(
     """
     names = list(answers[0]["scores"])
     means = {name: float(np.mean([answer["scores"][name] for answer in answers])) for name in names}
-    drawn = [name for name in names if name in sorted(names, key=means.get, reverse=True)[:TIMELINE_LABELS]]
+    drawn = [
+        name for name in names if name in sorted(names, key=lambda name: means[name], reverse=True)[:TIMELINE_LABELS]
+    ]
     colours, strokes = colours_of(names), dict(zip(names, itertools.cycle(STROKES), strict=False))
     note = f"the {len(drawn)} highest of {len(names)} labels" if len(drawn) < len(names) else ""
     if len(answers) == 1:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from .answers import Answers, joined, known_rows
 from .clusters import Clusters, clustered, people_apart, usual_clusters
@@ -136,14 +135,14 @@ def _missing(runs: Sequence[Run], split: str) -> list[str]:
     protocol = first.facts["protocol"].partition(",")[0]
     if protocol.startswith("fixed") or split != "test" or "key" not in first.table.column_names:
         return []
-    every = pc.unique(pa.concat_arrays([pc.unique(run.predictions.table["key"]) for run in runs]))
-    judged = pa.concat_arrays([pc.unique(run.predictions.of(split).table["key"]) for run in runs])
-    lacking = len(every) - len(pc.unique(judged))
+    every = pa.concat_arrays([run.predictions.table["key"].unique() for run in runs]).unique()
+    judged = pa.concat_arrays([run.predictions.of(split).table["key"].unique() for run in runs]).unique()
+    lacking = len(every) - len(judged)
     if not lacking:
         return []
     count = runs[0].recipe["split"].get("folds")
     if protocol == "leave_one_participant_out":
-        count = len(pc.unique(first.table["participant"]))
+        count = len(first.table["participant"].unique())
     gone = sorted(set(range(count or 0)) - {run.fold for run in runs})
     names = f"fold{'s' if len(gone) > 1 else ''} {', '.join(map(str, gone))} of {count}" if gone else "some folds"
     return [f"without {names}: {lacking:,} of {len(every):,} rows are judged by no model"]
@@ -154,8 +153,9 @@ def _leaks(runs: Sequence[Run], split: str) -> list[str]:
     known: dict[str, int] = {}
     for run in runs:
         if "train" in run.predictions.splits and split != "train" and run.predictions.column("key") is not None:
-            learned = run.predictions.of("train").table["key"]
-            count = pc.sum(pc.is_in(run.predictions.of(split).table["key"].drop_null(), learned)).as_py()
+            learned = set(run.predictions.of("train").table["key"].to_pylist())
+            judged = run.predictions.of(split).table["key"].drop_null().to_pylist()
+            count = sum(key in learned for key in judged)
             if count:
                 known[f"{run.folder.name}: {count:,} rows that judge are rows that it learned from: train anew"] = 1
         for row in run.results.get("audit", []):
@@ -181,7 +181,7 @@ def _of_seed(model: Model, runs: Sequence[Run], split: str, task: str | None, by
     ]
     facts = parts[0][0].predictions.facts
     rows = Predictions(pa.concat_tables(tables, promote_options="permissive"), facts)
-    ratios = [_test_to_train(run, split) for run, _, _ in parts]
+    ratios = [ratio for run, _, _ in parts if (ratio := _test_to_train(run, split)) is not None]
     keys = _keys(model, rows, split)
     pool = Pool(
         *(model.name, facts["data"], task or next(iter(facts["tasks"])), split, keys),
@@ -189,7 +189,7 @@ def _of_seed(model: Model, runs: Sequence[Run], split: str, task: str | None, by
         clusters=clustered(rows, by),
         answers={runs[0].seed: joined([answers for _, _, answers in parts])},
         participants=rows.column("participant"),
-        test_to_train=None if None in ratios else float(np.mean(ratios)),
+        test_to_train=float(np.mean(ratios)) if len(ratios) == len(parts) else None,
     )
     return pool.take(np.argsort(keys, kind="stable"))
 

@@ -15,7 +15,7 @@ and says in its metadata, as JSON, what it is of: `PredictionFacts`.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -52,10 +52,9 @@ class TaskFacts(TypedDict):
     """What the model's configuration makes of the logits; absent: it was not calibrated."""
 
 
-class PredictionFacts(TypedDict):
-    """What a file of predictions is of."""
+class RunFacts(TypedDict):
+    """Of which run a file of predictions is."""
 
-    version: int
     data: str
     synthetic: bool
     unit: str
@@ -64,6 +63,12 @@ class PredictionFacts(TypedDict):
     modalities: list[str]
     subsets: list[list[str]]
     """Of the modalities, which the model was also asked with in one split, smallest first; never all of them."""
+
+
+class PredictionFacts(RunFacts):
+    """What a file of predictions is of."""
+
+    version: int
     tasks: dict[str, TaskFacts]
     """The main one first."""
 
@@ -96,7 +101,8 @@ class Predictions:
         """The rows of a split; ValueError where there is none of this name."""
         if split not in self.splits:
             raise ValueError(f"there are no predictions of a split {split!r}; those there are: {self.splits}.")
-        return Predictions(self.table.filter(pc.equal(self.table["split"], split)), self.facts)
+        rows = pc.equal(self.table["split"], split)  # pyright: ignore[reportAttributeAccessIssue] - made at import
+        return Predictions(self.table.filter(rows), self.facts)
 
     def take(self, rows: np.ndarray) -> "Predictions":
         """Rows by their places, or by a mask."""
@@ -110,8 +116,9 @@ class Predictions:
 
     def logits(self, task: str, subset: Sequence[str] | None = None) -> np.ndarray:
         """Raw outputs (rows, outputs); of a subset of the modalities NaN in the rows that hold none of them."""
-        whole = subset is None or set(subset) == set(self.facts["modalities"])
-        name = f"logits.{task}" if whole else f"logits.{task}.{'+'.join(subset)}"
+        name = f"logits.{task}"
+        if subset is not None and set(subset) != set(self.facts["modalities"]):
+            name = f"{name}.{'+'.join(subset)}"
         return _numbers(self.table[name], self.width(task))
 
     def answers(self, task: str, subset: Sequence[str] | None = None) -> Answers:
@@ -143,14 +150,14 @@ class Predictions:
 
 
 def predictions_of(
-    parts: Mapping[str, Mapping[str, pa.Array]], tasks: Mapping[str, TaskFacts], **facts: object
+    parts: Mapping[str, Mapping[str, pa.Array]], tasks: Mapping[str, TaskFacts], **facts: Unpack[RunFacts]
 ) -> Predictions:
     """One table of what was answered to each split.
 
     Args:
         parts: split -> column -> values; a column that a split lacks is null there.
         tasks: what is told of a row, the main one first.
-        facts: the rest of `PredictionFacts`.
+        facts: of which run.
     """
     tables = [pa.table({"split": pa.repeat(split, _rows(columns)), **columns}) for split, columns in parts.items()]
     table = pa.concat_tables(tables, promote_options="permissive")
@@ -211,7 +218,10 @@ def _check_columns(path: Path, found: Predictions) -> None:
             given = given.removeprefix("fixed_size_").partition("[")[0]
         nulls = column.null_count and name not in nullable
         as_wanted = given == expected and not nulls
-        lengths = pc.list_value_length(column).drop_null().unique().to_pylist() if width and as_wanted else []
+        lengths = []
+        if width and as_wanted:
+            found_lengths = pc.list_value_length(column)  # pyright: ignore[reportAttributeAccessIssue] - likewise
+            lengths = found_lengths.drop_null().unique().to_pylist()
         if not as_wanted or set(lengths) - {width}:
             found_there = f"{given} of {' and '.join(map(str, sorted(lengths)))}" if lengths else given
             raise ValueError(
@@ -226,9 +236,10 @@ def list_column(values: np.ndarray, rows: np.ndarray | None = None, total: int |
     Args:
         values: numbers.
         rows: at which of the column's rows they stand; None: they are all.
-        total: rows of the column; the others are null.
+        total: rows of the column, of which the others are null; None: as many as there are numbers.
     """
     values = values.reshape(len(values), -1)
+    total = len(values) if total is None else total
     held = np.ones(len(values), bool) if rows is None else np.isin(np.arange(total), rows)
     values = values if rows is None else values[np.argsort(rows)]
     ends = np.cumsum([0, *(held * values.shape[1])], dtype=np.int32)

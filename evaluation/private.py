@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ..media.files import cache_root
 
@@ -188,7 +189,7 @@ def without_places(recipe: object, key: str = "") -> object:
 def roots_of(recipe: object) -> list[str]:
     """The paths of this machine that a recipe names, as they stand there and absolute, and the home folder."""
 
-    def places(value: object, key: str = "") -> Iterator[str]:
+    def places(value: Any, key: str = "") -> Iterator[str]:
         if isinstance(value, dict | list):
             for name, entry in value.items() if isinstance(value, dict) else (("", entry) for entry in value):
                 yield from places(entry, name)
@@ -217,7 +218,7 @@ def without_paths(text: str, roots: Sequence[str] = ()) -> str:
     return TOKENS.sub(TOKEN, PATHS.sub(LOCAL_PATH, text))
 
 
-def public_words(value: object, names: Mapping[str, str], roots: Sequence[str] = ()) -> object:
+def public_words(value: object, names: Mapping[str, str], roots: Sequence[str] = ()) -> Any:
     """A JSON value whose texts, keys too, hold pseudonyms instead of names, and neither paths nor tokens."""
     if isinstance(value, str):
         return without_paths(renamed(value, names), roots)

@@ -23,7 +23,7 @@ def area_under_roc(draws: Draws) -> np.ndarray:
     groups the pairs of each two groups are counted once, whatever is drawn.
     """
     if draws.groups is not None and draws.units <= FEW_GROUPS:
-        return _area_by_groups(draws)
+        return _area_by_groups(draws, draws.groups)
 
     def ranked(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
         below = negatives.sum(axis=1, keepdims=True) - negatives.cumsum(axis=1)
@@ -46,9 +46,9 @@ def average_precision(draws: Draws) -> np.ndarray:
     return _mean_over_labels(draws, ranked)
 
 
-def _area_by_groups(draws: Draws) -> np.ndarray:
+def _area_by_groups(draws: Draws, groups: np.ndarray) -> np.ndarray:
     """`area_under_roc` of draws of groups (draws,)."""
-    tables = [_pairs(*label, draws.groups, draws.units) for label in _labels(draws.answers)]
+    tables = [_pairs(*label, groups, draws.units) for label in _labels(draws.answers)]
     if not tables:
         return np.full(1, np.nan)
     found = [[] for _ in tables]
@@ -139,4 +139,5 @@ class _Ranking:
         both = counts * self.positive, counts * self.negative
         if len(self.starts) == len(self.order):
             return both
-        return tuple(np.add.reduceat(part, self.starts, axis=1) for part in both)
+        positives, negatives = (np.add.reduceat(part, self.starts, axis=1) for part in both)
+        return positives, negatives

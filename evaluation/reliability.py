@@ -27,6 +27,7 @@ def confidences(answers: Answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         The probabilities; 1 where it is true, 0 where not (of shares, how many raters said so); ids of the rows.
     """
     said, references = answers.probabilities, answers.references
+    assert said is not None
     rows = np.arange(len(answers))
     if answers.kind in ("binary", "multi_label"):
         known = ~np.isnan(references)
@@ -104,6 +105,7 @@ class _BySureness:
 
     def __init__(self, answers: Answers):
         said = answers.probabilities
+        assert said is not None
         of_label = np.column_stack([1 - said, said]) if answers.kind == "binary" else said
         sure = of_label[np.arange(len(answers)), answers.predictions]
         self.order = np.argsort(-sure, kind="stable")

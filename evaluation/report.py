@@ -143,7 +143,7 @@ def _for_others(report: dict[str, Any], models: Sequence[Model]) -> dict[str, An
     runs = [run for model in models for run in model.runs]
     study, called = runs[0].predictions.facts["data"], report["data"]["name"]
     found = {
-        sort: [name for run in runs for name in run.predictions.column(sort) if name is not None]
+        sort: [name for run in runs for name in run.predictions.table[sort].drop_null().to_pylist()]
         for sort in SORTS
         if all(sort in run.predictions.table.column_names for run in runs)
     }
@@ -175,10 +175,9 @@ def _model(
     for task, facts in rows.tasks.items():
         try:
             pool = pooled(model, split, task)
+            tasks[task] = _task(model, rows, pool, _chosen(model, facts["kind"], metric), measures)
         except ValueError as error:
             unsaid.append(f"{model.name}, {task}: {error}")
-            continue
-        tasks[task] = _task(model, rows, pool, _chosen(model, facts["kind"], metric), measures)
     if not tasks:
         raise ValueError(f"There is nothing to judge: {'; '.join(unsaid)}")
     if first.history is None:
@@ -220,15 +219,18 @@ def _learning_curves(
 
 def _chosen(model: Model, kind: Kind, metric: str | None) -> str:
     """By which a target is judged: what was asked for, else what chose the epoch, else the first that curves show."""
-    wanted = metric or model.recipe["training"].get("best_metric")
+    wanted = metric or model.recipe["training"].get("best_metric", "")
     return wanted if wanted in metrics_of(kind) else main_metric(kind)
 
 
 def _task(
     model: Model, rows: Predictions, pool: Pool, metric: str, measures: Mapping[str, Measured] | None = None
 ) -> dict[str, Any]:
-    """What there is to say of one target of a model."""
+    """What there is to say of one target of a model; ValueError where the metric is not defined for its rows."""
     first, kind = model.runs[0], pool.first.kind
+    of_kind = {name: figures(pool, one) for name, one in metrics_of(kind).items()}
+    if "value" not in of_kind[metric]:
+        raise ValueError(f"{METRICS[metric].name} is not defined for these rows: choose another --metric.")
     groups = by_group(rows, pool.task, metric, measures)
     by_sort = {
         sort: [group for group in groups if group["by"] == sort] for sort in dict.fromkeys(g["by"] for g in groups)
@@ -240,7 +242,7 @@ def _task(
         "kind": kind,
         "split": pool.split,
         "metric": metric,
-        "figures": {name: figures(pool, one) for name, one in metrics_of(kind).items()},
+        "figures": of_kind,
         "baseline": _baselines(stated),
         "report": scores_of(pool.first) | kept,
         "notes": list(pool.notes),
@@ -287,7 +289,7 @@ def of_card(report: Mapping[str, Any], place: int) -> CardPart:
 
 def _places(rows: Predictions, pool: Pool) -> np.ndarray:
     """Where the rows of a pool are in a table, in the pool's order."""
-    place = {str(key): i for i, key in enumerate(rows.column("key"))}
+    place = {str(key): i for i, key in enumerate(rows.table["key"].to_pylist())}
     return np.array([place[str(key)] for key in pool.keys])
 
 
@@ -343,9 +345,9 @@ def _lead(models: Sequence[Mapping[str, Any]], compared: Comparison | None) -> l
                 + (f"; the baseline {metric.shown(usual)}" if usual is not None else "")
                 + "."
             )
-    return lines + [
-        f"{verdict(pair, METRICS[compared['metric']])}." for pair in (compared["pairs"] if compared else ())
-    ]
+    if compared is not None:
+        lines += [f"{verdict(pair, METRICS[compared['metric']])}." for pair in compared["pairs"]]
+    return lines
 
 
 def _advice(models: Sequence[Mapping[str, Any]], worse: set[str]) -> dict[str, list[str]]:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict
@@ -96,15 +96,16 @@ class MetricRow(NamedTuple):
 
 def metric_rows(scores: Scores) -> list[MetricRow]:
     """The metrics and, of classifications, F1 per class with its support, each beside the baseline."""
-    baseline, intervals, everything = scores["baseline"], scores["intervals"], scores.get("always_yes", {})
+    intervals, others = scores["intervals"], (scores["baseline"], scores.get("always_yes", {}))
     rows = []
     for name, value in headline(scores).items():
         metric = METRICS[name]
-        usual, yes = (metric.shown(of[name]) if name in of else "" for of in (baseline, everything))
+        usual, yes = (metric.shown(of[name]) if name in of else "" for of in others)
         ends = " to ".join(metric.shown(end) for end in intervals.get(name, []))
         rows.append(MetricRow(metric.title, metric.shown(value), usual, ends, yes))
+    by_label = [other.get("per_class", {}) for other in others]
     for label, of in scores.get("per_class", {}).items():
-        usual, yes = (percent(other["per_class"][label]["f1"]) if other else "" for other in (baseline, everything))
+        usual, yes = (percent(known[label]["f1"]) if known else "" for known in by_label)
         rows.append(MetricRow(f"F1 {label} ({of['support']:,})", percent(of["f1"]), usual, "", yes))
     return rows
 
@@ -143,12 +144,12 @@ def said_columns(head: list[str], rows: list[list[str]]) -> tuple[list[str], lis
 
 def baseline_name(scores: Scores) -> str:
     """What the model is compared with: "majority (neutral)", "majority of each label", "training mean (0.52)"."""
-    baseline, kind = scores["baseline"], scores["kind"]
-    if kind == "regression":
+    baseline = scores["baseline"]
+    if "training_mean" in baseline:
         return f"training mean ({baseline['training_mean']:.2f})"
-    if kind == "multi_label":
-        return "majority of each label"
-    return f"{'mean shares' if kind == 'soft' else 'majority'} ({baseline['majority_label']})"
+    if "majority_label" in baseline:
+        return f"{'mean shares' if scores['kind'] == 'soft' else 'majority'} ({baseline['majority_label']})"
+    return "majority of each label"
 
 
 def remarks(scores: Scores) -> list[str]:
@@ -216,8 +217,8 @@ def results_table(results: Results) -> str:
         for split, tasks in results["results"].items()
         for task, scores in tasks.items()
     ]
-    if results.get("ablation"):
-        tables.append(_ablation_table(results["ablation"]))
+    if rows := results.get("ablation"):
+        tables.append(_ablation_table(rows))
     if "audit" in results:
         tables.append(_audit_table(results["data"].get("protocol"), results["audit"]))
     return "\n\n".join(head + tables)
@@ -238,18 +239,18 @@ def _scores_table(title: str, scores: Scores) -> str:
         for row in rows
     ]
     lines += [f"Figures are {units}"] if "except" in units else []
-    if scores.get("absent_labels"):
-        lines.append(f"In no row, yet in macro F1 as 0: {', '.join(scores['absent_labels'])}")
+    if absent := scores.get("absent_labels"):
+        lines.append(f"In no row, yet in macro F1 as 0: {', '.join(absent)}")
     return "\n".join([*lines, *remarks(scores), *filter(None, [interval_note(scores), rows_left_out(scores)])])
 
 
-def ablation_metrics(rows: list[AblationRow]) -> dict[str, Metric]:
+def ablation_metrics(rows: Sequence[AblationRow]) -> dict[str, Metric]:
     """What an ablation compares, in order; a subset without any row may lack some."""
     named = dict.fromkeys(name for row in rows for name in row["figures"])
     return {name: METRICS[name] for name in named if name in METRICS}
 
 
-def ablation_table(rows: list[AblationRow]) -> list[list[str]]:
+def ablation_table(rows: Sequence[AblationRow]) -> list[list[str]]:
     """Head and lines of the ablation as text: given, each figure and, where known, the Bayes-optimal accuracy."""
     metrics = ablation_metrics(rows)
     known = any("bayes_accuracy" in row for row in rows)
@@ -266,7 +267,7 @@ def ablation_table(rows: list[AblationRow]) -> list[list[str]]:
     return [head, *lines]
 
 
-def _ablation_table(rows: list[AblationRow]) -> str:
+def _ablation_table(rows: Sequence[AblationRow]) -> str:
     """One line a subset of the modalities."""
     cells = ablation_table(rows)
     widths = [max(24, *(len(line[0]) + 1 for line in cells)), *(max(8, len(name)) + 2 for name in cells[0][1:])]
@@ -279,7 +280,7 @@ def _ablation_table(rows: list[AblationRow]) -> str:
     return "\n".join(filter(None, said))
 
 
-def _gain(rows: list[AblationRow]) -> str:
+def _gain(rows: Sequence[AblationRow]) -> str:
     """What all modalities together give over the best of them, and how near they come to the optimum; empty: unknown,
     as no row that is judged holds one alone."""
     name, metric = next(iter(ablation_metrics(rows).items()))

@@ -13,14 +13,14 @@ out, and counted.
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 import datasets
 import evaluate
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .answers import Answers, Calibration, Kind, constant, from_outputs, known_rows
+from .answers import Answers, Calibration, Kind, Usual, constant, from_outputs, known_rows
 from .bootstrap import RESAMPLES, Draws, interval
 from .clusters import Clusters
 from .metrics import metrics_of
@@ -65,14 +65,8 @@ class Report(TypedDict):
     """Labels that occur in no reference: they pull the macro F1 down without saying anything about the model."""
 
 
-class Baseline(Report):
+class Baseline(Report, Usual):
     """The report of the same rows, each answered by what is usual in the training rows."""
-
-    majority_label: NotRequired[str]
-    majority_labels: NotRequired[list[str]]
-    """Of several labels; often none."""
-    training_mean: NotRequired[float]
-    training_shares: NotRequired[dict[str, float]]
 
 
 class ClusterFacts(TypedDict):
@@ -100,10 +94,9 @@ class Agreement(TypedDict):
     upper_limit: list[float]
 
 
-class Scores(Report):
-    """The model's report, and what to read it by."""
+class Uncertainty(TypedDict):
+    """How sure figures are."""
 
-    baseline: Baseline
     clusters: NotRequired[ClusterFacts]
     """Absent: rows."""
     intervals: dict[str, list[float]]
@@ -111,6 +104,12 @@ class Scores(Report):
     recordings), and not what another seed or other training rows would change."""
     intervals_by_row: NotRequired[dict[str, list[float]]]
     """The same over rows, as if they were independent, which is too narrow; only beside clusters."""
+
+
+class Scores(Report, Uncertainty):
+    """The model's report, and what to read it by."""
+
+    baseline: Baseline
     always_yes: NotRequired[Report]
     """Of several labels: the report of the same rows, each answered with all of them."""
     calibration: NotRequired[Calibrated]
@@ -151,7 +150,8 @@ class AffectMetric(evaluate.Metric):
     """
 
     def __init__(self, kind: Kind, labels: Sequence[str], calibration: Calibration | None = None, **kwargs):
-        self.kind, self.labels, self.calibration = kind, list(labels), calibration
+        self.kind: Kind = kind
+        self.labels, self.calibration = list(labels), calibration
         # it makes a folder even where all is kept in memory, and a home may be read-only
         super().__init__(**{"keep_in_memory": True, "cache_dir": tempfile.gettempdir()} | kwargs)
 
@@ -184,7 +184,7 @@ def judged(
     flat = () if kind == "single_label" else ("references",)
     for name in ("predictions", *flat):
         columns[name] = columns[name].reshape(len(columns[name]), -1)
-    return AffectMetric(kind, labels, calibration).compute(**columns)
+    return cast("Report", AffectMetric(kind, labels, calibration).compute(**columns))
 
 
 def score(
@@ -207,11 +207,17 @@ def score(
         clusters: of the rows; None: each is its own.
     """
     answers = from_outputs(kind, references, outputs, labels, calibration)
-    scores = {**report(answers), "baseline": baseline(answers, train_references)}
-    scores |= _intervals(answers, clusters and clusters.take(known_rows(kind, references)), seed)
+    judged_clusters = clusters and clusters.take(known_rows(kind, references))
+    scores: Scores = {
+        **report(answers),
+        "baseline": baseline(answers, train_references),
+        **_intervals(answers, judged_clusters, seed),
+    }
     if kind != "regression":
-        scores |= confidence_of(answers)
-    if calibration:
+        scores["reliability"] = {"model": Bins(answers).diagram()}
+    if kind in ("single_label", "binary"):
+        scores["coverage"] = coverage_curve(answers)
+    if calibration and "reliability" in scores:
         raw = from_outputs(kind, references, outputs, labels)
         scores["reliability"]["uncalibrated"] = Bins(raw).diagram()
         before = {name: value for name, value in headline(report(raw)).items() if value != scores.get(name)}
@@ -229,16 +235,16 @@ def score(
     return scores
 
 
-def _intervals(answers: Answers, clusters: Clusters | None, seed: int) -> dict[str, object]:
+def _intervals(answers: Answers, clusters: Clusters | None, seed: int) -> Uncertainty:
     """What a split's results say of the uncertainty of its figures."""
-    by_row = {"intervals": intervals(answers, seed=seed)}
+    by_row = intervals(answers, seed=seed)
     if clusters is None:
-        return by_row
-    facts = {"clusters": {"by": clusters.by, "number": len(clusters)}}
+        return {"intervals": by_row}
+    facts: ClusterFacts = {"by": clusters.by, "number": len(clusters)}
     if clusters.by == "row":
-        return facts | by_row
+        return {"clusters": facts, "intervals": by_row}
     by_cluster = intervals(answers, seed=seed, groups=clusters.ids) if len(clusters) > 1 else {}
-    return facts | {"intervals": by_cluster, "intervals_by_row": by_row["intervals"]}
+    return {"clusters": facts, "intervals": by_cluster, "intervals_by_row": by_row}
 
 
 def report(answers: Answers) -> Report:
@@ -246,15 +252,17 @@ def report(answers: Answers) -> Report:
     draws = Draws(answers)
     figures = {name: float(metric.of(draws)[0]) for name, metric in metrics_of(answers.kind).items()}
     counts = {name: getattr(answers, name) for name in ("unknown", "unknown_elements", "tied")}
-    found = {
+    facts = {
         "kind": answers.kind,
         "rows": len(answers),
         **{name: count for name, count in counts.items() if count},
         **{name: value for name, value in figures.items() if np.isfinite(value)},
     }
+    found = cast("Report", facts)  # which has a key for every metric of the table
     if answers.kind == "regression":
         return found
-    found |= {"labels": answers.labels, "per_class": _per_class(draws)}
+    found["labels"] = answers.labels
+    found["per_class"] = _per_class(draws)
     found["absent_labels"] = [label for label, of in found["per_class"].items() if not of["support"]]
     if answers.kind != "multi_label":
         found["confusion_matrix"] = draws.confusions[0].tolist()
@@ -264,11 +272,11 @@ def report(answers: Answers) -> Report:
 def _per_class(draws: Draws) -> dict[str, ClassScores]:
     """Of the rows as they are."""
     hits, support, predicted = draws.hits[0], draws.support[0], draws.predicted[0]
-    wholes = {"precision": predicted, "recall": support, "f1": (support + predicted) / 2}
-    figures = {name: hits / np.where(whole, whole, 1) for name, whole in wholes.items()}
+    wholes = (predicted, support, (support + predicted) / 2)
+    columns = [(hits / np.where(whole, whole, 1)).tolist() for whole in wholes]
     return {
-        label: {name: float(values[i]) for name, values in figures.items()} | {"support": int(support[i])}
-        for i, label in enumerate(draws.answers.labels)
+        label: {"precision": precision, "recall": recall, "f1": f1, "support": int(rows)}
+        for label, precision, recall, f1, rows in zip(draws.answers.labels, *columns, support, strict=True)
     }
 
 
@@ -301,12 +309,6 @@ def intervals(
     return {name: ends for name, ends in found.items() if ends}
 
 
-def confidence_of(answers: Answers) -> dict[str, object]:
-    """`reliability` of a classification and, where a row has one label, `coverage`, as `Scores` has them."""
-    found = {"reliability": {"model": Bins(answers).diagram()}}
-    return found | ({"coverage": coverage_curve(answers)} if answers.kind in ("single_label", "binary") else {})
-
-
 def agreement(answers: Answers, *, seed: int) -> Agreement:
     """Mean difference and limits of agreement of a number, with intervals; see `Agreement`.
 
@@ -323,8 +325,8 @@ def agreement(answers: Answers, *, seed: int) -> Agreement:
         return np.stack([mean, mean - 1.96 * deviation, mean + 1.96 * deviation])
 
     found, drawn = figures(Draws(answers)), figures(Draws(answers, seed))
-    names = ("mean_difference", "lower_limit", "upper_limit")
-    return {name: [float(found[i, 0]), *interval(drawn[i])] for i, name in enumerate(names)}
+    mean, lower, upper = ([float(of[0]), *(interval(ends) or ())] for of, ends in zip(found, drawn, strict=True))
+    return {"mean_difference": mean, "lower_limit": lower, "upper_limit": upper}
 
 
 def headline(report: Report) -> dict[str, float]:

@@ -87,7 +87,8 @@ def sound_fingerprint(samples: np.ndarray) -> bytes | None:
 
 def _energies(windows: np.ndarray) -> np.ndarray:
     """float32 (windows, bands)."""
-    power = np.abs(fft.rfft(windows * np.hanning(WINDOW).astype(np.float32), axis=1)) ** 2
+    spectrum = np.asarray(fft.rfft(windows * np.hanning(WINDOW).astype(np.float32), axis=1))
+    power = np.abs(spectrum) ** 2
     return np.add.reduceat(power[:, : EDGES[-1]], EDGES[:-1], axis=1)
 
 

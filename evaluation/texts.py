@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import CountVectorizer
 
 LONG_TEXT = 5
@@ -39,12 +40,11 @@ def similar_texts(known: Sequence[str], asked: Sequence[str]) -> list[tuple[int,
     """
     if not known or not asked:
         return []
-    vectors = CountVectorizer(analyzer="char", ngram_range=(4, 4), binary=True, lowercase=False, dtype=np.int32)
-    counts = vectors.fit_transform([*known, *asked])
-    rare = np.asarray(counts.sum(axis=0)).ravel() <= FREQUENT
-    counts = counts[:, np.flatnonzero(rare)]
+    vectors = CountVectorizer(analyzer="char", ngram_range=(4, 4), binary=True, lowercase=False)
+    counts = csr_array(vectors.fit_transform([*known, *asked]), dtype=np.int32)
+    counts = counts[:, np.flatnonzero(counts.sum(axis=0) <= FREQUENT)]
     first, second = counts[: len(known)], counts[len(known) :]
-    sizes = [np.asarray(part.sum(axis=1)).ravel() for part in (first, second)]
+    sizes = [part.sum(axis=1) for part in (first, second)]
     found = []
     for start in range(0, len(asked), BLOCK):
         shared = (second[start : start + BLOCK] @ first.T).tocoo()

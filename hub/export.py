@@ -162,7 +162,7 @@ class _Graph(nn.Module):
             return tensors_of(self.model(**inputs, output_modality_logits=self.several))
         new, place, given = frames.pop(NEW), frames.pop(PLACE), {}
         before = {name.removeprefix(FRAMES): value for name, value in frames.items()}
-        encoder = self.model.base_model.vision_model
+        encoder = frame_encoder(self.model)
         whole = encoder.forward
 
         def encode(pixel_values: Tensor, **kwargs: Any) -> ModelOutput:
@@ -178,6 +178,12 @@ class _Graph(nn.Module):
             encoder.forward = whole
 
 
+def frame_encoder(model: PreTrainedModel) -> nn.Module:
+    """What encodes each frame by itself; of a model that has none, a module that is never asked."""
+    encoder = getattr(model.base_model, "vision_model", None)
+    return encoder if isinstance(encoder, nn.Module) else nn.Identity()
+
+
 def frame_inputs(model: PreTrainedModel, pixels: Tensor, known: int) -> Inputs:
     """What a graph is told of the frames (batch, ..., frames, 3, height, width); the first are known, and not new.
 
@@ -188,7 +194,7 @@ def frame_inputs(model: PreTrainedModel, pixels: Tensor, known: int) -> Inputs:
     """
     flat = pixels.flatten(0, -4)
     with torch.no_grad():
-        output = model.base_model.vision_model(pixel_values=flat[:known], return_dict=True)
+        output = frame_encoder(model)(pixel_values=flat[:known], return_dict=True)
     states = {f"{FRAMES}{name}": value for name, value in output.items() if isinstance(value, Tensor)}
     place = torch.arange(len(flat)).view(pixels.shape[:-3])
     return {NEW: torch.arange(known, len(flat)), PLACE: place, **states}
@@ -229,8 +235,7 @@ def write_graph(
     together, shorter = ({key: v for part in each.values() for key, v in part.items()} for each in (long, short))
     shapes = {key: list(value.shape[1:]) for key, value in shorter.items()}
     batches, encoded, asked = [together, shorter, *long.values()], {}, []
-    encoder = getattr(model.base_model, "vision_model", None) or nn.Identity()
-    with encoder.register_forward_hook(lambda *_: asked.append(True)):
+    with frame_encoder(model).register_forward_hook(lambda *_: asked.append(True)):
         names = list(graph(**together))
     if asked:  # some models take a frame encoder apart instead
         known = frame_inputs(model, together["pixel_values_videos"], known=2)

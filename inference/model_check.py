@@ -36,10 +36,17 @@ REMEDY = "restore it from a copy, or save the model again"
 class Processor(Protocol):
     """What a processor says of itself; this code does not import it."""
 
-    modalities: list[str]
-    sampling_rate: int
+    @property
+    def modalities(self) -> list[str]:
+        """Those that it takes."""
+        ...
 
-    def encode(self, samples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    @property
+    def sampling_rate(self) -> int | None:
+        """Hz of its sound; None where it takes none."""
+        ...
+
+    def encode(self, samples: list[dict[str, Any]]) -> Any:
         """Model inputs of samples."""
         ...
 

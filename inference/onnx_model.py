@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -159,7 +159,7 @@ class OnnxModel(nn.Module):
         feeds = self._feeds({name: value for name, value in inputs.items() if value is not None})
         try:
             keys = self._add_frames(feeds) if self.encoded else []
-            values = self.session.run(self.outputs, feeds)
+            values: list[Any] = list(self.session.run(self.outputs, feeds))
         except Exception as error:  # onnxruntime's own, each a class of its own
             shapes = {name: value.shape for name, value in feeds.items()}
             raise ValueError(f"The exported model cannot take inputs of {shapes} ({str(error):.200}).") from error

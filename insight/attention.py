@@ -19,11 +19,12 @@ from typing import NamedTuple, NotRequired, TypedDict
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, ProcessorMixin
 
 from affecthub.insight.opened import OpenedRun, inputs_of, judged_inputs, usable
 from affecthub.insight.overlays import overlaid, shown_frames, strip, tiles, write_picture
+from affecthub.modeling.base import AffectPreTrainedModel
 from affecthub.modeling.modalities import AUDIO, MAIN_INPUTS, PHYSIO, TEXT, VIDEO
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 
 ATTENTION_FILE = "attention.json"
 
@@ -140,19 +141,18 @@ class AttentionMap:
     @property
     def pictures(self) -> np.ndarray | None:
         """`relevance` of patches, by frame, (frames, grid rows, grid columns); None: of all else."""
-        return None if self.grid is None else self._on_grid(self.relevance)
+        return None if self.grid is None else self._on_grid(self.relevance, self.grid)
 
     @property
     def head_pictures(self) -> np.ndarray | None:
         """`by_head` of the patches of the first frame, (layers, heads, grid rows, grid columns); None: of all else."""
-        if self.grid is None:
-            return None
-        return np.stack([[self._on_grid(head)[0] for head in layer] for layer in self.by_head.swapaxes(1, 2)])
+        grid, heads = self.grid, self.by_head.swapaxes(1, 2)
+        return None if grid is None else np.stack([[self._on_grid(head, grid)[0] for head in of] for of in heads])
 
-    def _on_grid(self, values: np.ndarray) -> np.ndarray:
+    def _on_grid(self, values: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
         """(rows, keys) of one frame each, or of one row with the keys of all, as (frames, grid rows, grid columns)."""
-        patches = values.reshape(-1, len(self.labels))[:, -math.prod(self.grid) :]
-        return patches.reshape(-1, *self.grid)
+        patches = values.reshape(-1, len(self.labels))[:, -math.prod(grid) :]
+        return patches.reshape(-1, *grid)
 
     @property
     def asked(self) -> Tensor:
@@ -203,7 +203,7 @@ def write_attention(run: OpenedRun, count: int = 8) -> AttentionFound:
         found["examples"].append({"key": samples.rows["key"][number], "maps": figures})
     found["fields"] = [_field_figures(run, maps) for maps in fields.values()]
     if not fields:
-        found |= {"says": f"{run.model.config.model_type} has no attention.", "examples": []}
+        found["says"], found["examples"] = f"{run.model.config.model_type} has no attention.", []
     return run.write(ATTENTION_FILE, found)
 
 
@@ -218,20 +218,19 @@ def _field_figures(run: OpenedRun, maps: Sequence[AttentionMap]) -> FieldFigures
         values = [getattr(each, name) for each in maps if getattr(each, name) is not None]
         if values:
             figures[name] = _rounded(np.mean(values, axis=0))
-    if first.grid is not None:
-        figures["heads_picture"] = write_picture(
-            run.folder / f"attention_{first.field}_heads.png", tiles(first.head_pictures)
-        )
+    if (heads := first.head_pictures) is not None:
+        figures["heads_picture"] = write_picture(run.folder / f"attention_{first.field}_heads.png", tiles(heads))
     return figures
 
 
 def _map_figures(run: OpenedRun, each: AttentionMap, inputs: Mapping[str, Tensor], number: int) -> MapFigures:
     figures: MapFigures = {"field": each.field, "over": each.over}
-    if each.grid is not None:
+    if (pictures := each.pictures) is not None:
         frames = shown_frames(run.processor, inputs)
         path = run.folder / f"attention_{each.field}_{number}.png"
-        return figures | {"picture": write_picture(path, strip(overlaid(frames, each.pictures)))}
-    figures |= {"labels": each.labels, "relevance": _rounded(each.relevance[0])}
+        figures["picture"] = write_picture(path, strip(overlaid(frames, pictures)))
+        return figures
+    figures["labels"], figures["relevance"] = each.labels, _rounded(each.relevance[0])
     if len(each.labels) <= SMALL:
         figures["by_layer"] = _rounded(each.by_layer[:, 0])
     return figures
@@ -264,7 +263,9 @@ def _bits(weights: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def attend(model: PreTrainedModel, processor: ProcessorMixin, inputs: Mapping[str, Tensor]) -> list[AttentionMap]:
+def attend(
+    model: AffectPreTrainedModel, processor: OptionalPartsProcessor, inputs: Mapping[str, Tensor]
+) -> list[AttentionMap]:
     """What a model attends to in a sample; empty: it has no attention, or none that it hands out.
 
     Args:
@@ -306,7 +307,7 @@ class _Seen:
         inputs: the batch; of a model with turns, each with an axis of turns.
     """
 
-    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin, inputs: dict[str, Tensor]):
+    def __init__(self, model: AffectPreTrainedModel, processor: OptionalPartsProcessor, inputs: Mapping[str, Tensor]):
         self.model, self.processor = model, processor
         inputs = {name: values.cpu() for name, values in inputs.items()}
         self.inputs, self.judged = judged_inputs(processor, inputs)
@@ -339,7 +340,7 @@ class _Seen:
         read = torch.zeros(queries)
         if axis.over == TURNS:
             read[self.processor.turns_before] = 1
-        elif axis.over == PATCHES and axis.times == 1 and not getattr(self.model.base_model, "every_patch", False):
+        elif axis.grid and axis.times == 1 and not getattr(self.model.base_model, "every_patch", False):
             read[0 if math.prod(axis.grid) < keys else slice(None)] = 1  # the class token, where there is one
         elif axis.over == TOKENS and queries == keys:
             own = self.inputs.get("text_turn_mask", self.inputs["attention_mask"])[self.judged]

@@ -20,12 +20,13 @@ import numpy as np
 import torch
 from captum.attr import IntegratedGradients
 from torch import Tensor, nn
-from transformers import PreTrainedModel, ProcessorMixin
 
 from affecthub.evaluation.bootstrap import interval, mean_draws
 from affecthub.insight.opened import OpenedRun, inputs_of, judged_inputs, usable
 from affecthub.insight.overlays import SIGNED, overlaid, shown_frames, strip, write_picture
+from affecthub.modeling.base import AffectPreTrainedModel
 from affecthub.modeling.modalities import AUDIO, MAIN_INPUTS, PHYSIO, TEXT, VIDEO
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 
 ATTRIBUTION_FILE = "attribution.json"
 
@@ -81,8 +82,8 @@ class Attribution:
 
 
 def attribute(
-    model: PreTrainedModel,
-    processor: ProcessorMixin,
+    model: AffectPreTrainedModel,
+    processor: OptionalPartsProcessor,
     inputs: Mapping[str, Tensor],
     label: str | None = None,
     *,
@@ -152,7 +153,7 @@ def _path(
     output: Callable[..., Tensor], given: Sequence[Tensor], start: Sequence[Tensor], change: float, steps: int
 ) -> list[Tensor]:
     """Integrated gradients from `start` to `given`; of more steps while they miss too much of the change."""
-    method = IntegratedGradients(output)
+    method, found = IntegratedGradients(output), ()
     for finer in FINER:
         found = method.attribute(tuple(given), tuple(start), n_steps=finer * steps, internal_batch_size=AT_ONCE)
         if abs(sum(float(values.sum()) for values in found) - change) <= TOLERANCE * max(abs(change), SMALL):
@@ -160,7 +161,7 @@ def _path(
     return [values.detach() for values in found]
 
 
-def _start(processor: ProcessorMixin, name: str, values: Tensor, shade: float) -> Tensor:
+def _start(processor: OptionalPartsProcessor, name: str, values: Tensor, shade: float) -> Tensor:
     """Where the path of an input begins; of pixels in an even shade, 0..1, normalised as theirs."""
     of = processor.video_processor if name == MAIN_INPUTS[VIDEO] else None
     if of is None or not of.do_normalize:
@@ -169,14 +170,16 @@ def _start(processor: ProcessorMixin, name: str, values: Tensor, shade: float) -
     return ((shade - mean) / std).expand_as(values)
 
 
-def _embeddings(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> nn.Module | None:
+def _embeddings(model: AffectPreTrainedModel, inputs: Mapping[str, Tensor]) -> nn.Module | None:
     """What looks up the vectors of tokens; None: no text is there."""
     encoder = getattr(model.base_model, "text_model", None)
     return encoder.get_input_embeddings() if encoder is not None and MAIN_INPUTS[TEXT] in inputs else None
 
 
 @torch.no_grad()
-def _embedded(processor: ProcessorMixin, inputs: Mapping[str, Tensor], layer: nn.Module) -> tuple[Tensor, Tensor]:
+def _embedded(
+    processor: OptionalPartsProcessor, inputs: Mapping[str, Tensor], layer: nn.Module
+) -> tuple[Tensor, Tensor]:
     """The vectors of a sample's tokens (1, rows, tokens, size), and those of [MASK] in place of all that is a word."""
     tokenizer, ids = processor.tokenizer, judged_inputs(processor, inputs)[0][MAIN_INPUTS[TEXT]]
     special = [tokenizer.get_special_tokens_mask(row, already_has_special_tokens=True) for row in ids.tolist()]
@@ -188,7 +191,9 @@ def _embedded(processor: ProcessorMixin, inputs: Mapping[str, Tensor], layer: nn
 @contextmanager
 def _embedding(layer: nn.Module | None, vectors: Tensor | None) -> Iterator[None]:
     """Let a layer give `vectors` (samples, rows, tokens, size) instead of what it would look up; None: as it is."""
-    hook = None if vectors is None else layer.register_forward_hook(lambda *_: vectors.flatten(0, 1))
+    hook = None
+    if layer is not None and vectors is not None:
+        hook = layer.register_forward_hook(lambda *_: vectors.flatten(0, 1))
     try:
         yield
     finally:
@@ -299,14 +304,15 @@ def feature_importance(run: OpenedRun, rows: int = 100, label: str | None = None
     if clusters.by == "participant":
         found["participants"] = len(clusters)
     draws = mean_draws(np.abs(table), clusters.ids, seed)
-    for place, name in enumerate(run.processor.part_for("physio").feature_names):
+    for place, name in enumerate(run.processor.part_for(PHYSIO).feature_names):
         figures: FeatureFigures = {
             "feature": name,
             "importance": float(np.abs(table[:, place]).mean()),
             "effect": float(table[:, place].mean()),
         }
-        if len(clusters) > 1:
-            figures["interval"] = interval(draws[:, place], groups=None if clusters.by == "row" else len(clusters))
+        groups = None if clusters.by == "row" else len(clusters)
+        if len(clusters) > 1 and (ends := interval(draws[:, place], groups=groups)):
+            figures["interval"] = ends
         found["features"].append(figures)
     found["features"].sort(key=lambda figures: -figures["importance"])
     return found
@@ -315,13 +321,15 @@ def feature_importance(run: OpenedRun, rows: int = 100, label: str | None = None
 def _example(run: OpenedRun, key: str, sample: dict, label: str | None, number: int) -> AttributionExample:
     inputs = inputs_of(run.model, run.processor, [sample])
     found = attribute(run.model, run.processor, inputs, label)
-    parts = {name: {"total": round(total, 6)} for name, total in found.totals.items()}
+    parts: dict[str, PartFigures] = {name: {"total": round(total, 6)} for name, total in found.totals.items()}
     for name, values in found.parts.items():
         if name == VIDEO and values.ndim == 3:
             frames = shown_frames(run.processor, inputs)
             picture = strip(overlaid(frames, pooled(values), SIGNED))
             parts[name]["picture"] = write_picture(run.folder / f"attribution_video_{number}.png", picture)
-        parts[name] |= _named(run.processor, name, values, inputs, sample)
+        if named := _named(run.processor, name, values, inputs, sample):
+            parts[name]["labels"] = list(named[0])
+            parts[name]["values"] = named[1].astype(float).round(6).tolist()
     return {
         "key": key,
         "label": found.label,
@@ -342,21 +350,22 @@ def pooled(values: np.ndarray, most: int = 28) -> np.ndarray:
 
 
 def _named(
-    processor: ProcessorMixin, modality: str, values: np.ndarray, inputs: Mapping[str, Tensor], sample: dict
-) -> PartFigures:
-    """Labels and values of one modality; nothing of what an encoder gave before, whose numbers have no names."""
+    processor: OptionalPartsProcessor, modality: str, values: np.ndarray, inputs: Mapping[str, Tensor], sample: dict
+) -> tuple[Sequence[str], np.ndarray] | None:
+    """Labels and values of one modality; None of what an encoder gave before, whose numbers have no names."""
     if modality == TEXT and values.ndim == 1 and MAIN_INPUTS[TEXT] in inputs:
         rows, judged = judged_inputs(processor, inputs)
         labels = processor.tokenizer.convert_ids_to_tokens(rows[MAIN_INPUTS[TEXT]][judged].tolist())
     elif modality == PHYSIO:
-        labels, values = processor.part_for("physio").feature_names, values.sum(axis=0)
+        labels, values = processor.part_for(PHYSIO).feature_names, values.sum(axis=0)
     elif modality == VIDEO and values.ndim == 3:
         labels, values = [str(place) for place in range(len(values))], values.sum(axis=(1, 2))
     elif modality == AUDIO and isinstance(sample[AUDIO], np.ndarray):
-        seconds, steps = len(sample[AUDIO]) / processor.sampling_rate, values.reshape(len(values), -1).sum(axis=1)
+        seconds = len(sample[AUDIO]) / processor.part_for(AUDIO).sampling_rate
+        steps = values.reshape(len(values), -1).sum(axis=1)
         edges = np.linspace(0, len(steps), min(STRETCHES, len(steps)) + 1).astype(int)[:-1]
         labels = [f"{seconds * edge / len(steps):.2f}" for edge in edges]
         values = np.add.reduceat(steps, edges)
     else:
-        return {}
-    return {"labels": list(labels), "values": values.astype(float).round(6).tolist()}
+        return None
+    return labels, values

@@ -9,11 +9,12 @@ import numpy as np
 import psutil
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import PreTrainedModel
 
 from affecthub.insight.opened import load
-from affecthub.media.for_processor import Processor, shorter_side
+from affecthub.media.for_processor import shorter_side
+from affecthub.modeling.base import AffectPreTrainedModel
 from affecthub.modeling.modalities import AUDIO, MODALITIES, PHYSIO, TEXT, VIDEO
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 from affecthub.training.encoder_cache.samples import encode_samples
 from affecthub.training.environment import hardware
 
@@ -89,7 +90,7 @@ def measure_cost(folder: str | Path, batches: Sequence[int] = (1, 8), seconds: f
     }
 
 
-def made_sample(processor: Processor, seconds: float = SECONDS, seed: int = 0) -> dict[str, object]:
+def made_sample(processor: OptionalPartsProcessor, seconds: float = SECONDS, seed: int = 0) -> dict[str, object]:
     """A sample of noise that holds every modality that a processor takes, as its `encode` takes it.
 
     Args:
@@ -97,23 +98,24 @@ def made_sample(processor: Processor, seconds: float = SECONDS, seed: int = 0) -
         seconds: of the clip.
         seed: of the noise.
     """
-    rng = np.random.default_rng(seed)
+    rng, rate = np.random.default_rng(seed), processor.sampling_rate or 0
     made = {
         TEXT: lambda: WORDS,
-        AUDIO: lambda: rng.normal(0, 0.1, round(seconds * processor.sampling_rate)).astype(np.float32),
+        AUDIO: lambda: rng.normal(0, 0.1, (round(seconds * rate),)).astype(np.float32),
         VIDEO: lambda: _made_frames(processor, rng),
-        PHYSIO: lambda: rng.normal(size=(1, len(processor.part_for("physio").feature_names))).astype(np.float32),
+        PHYSIO: lambda: rng.normal(size=(1, len(processor.part_for(PHYSIO).feature_names))).astype(np.float32),
     }
     return {name: made[name]() if name in processor.modalities else None for name in MODALITIES}
 
 
-def _made_frames(processor: Processor, rng: np.random.Generator) -> np.ndarray:
-    side = shorter_side(processor.video_processor.size)
-    return rng.integers(0, 256, (processor.video_processor.num_frames, side, side, 3), dtype=np.uint8)
+def _made_frames(processor: OptionalPartsProcessor, rng: np.random.Generator) -> np.ndarray:
+    video = processor.part_for(VIDEO)
+    side = shorter_side(video.size)
+    return rng.integers(0, 256, (video.num_frames, side, side, 3), dtype=np.uint8)
 
 
 def _cost_of_batch(
-    model: PreTrainedModel, processor: Processor, samples: list[dict], seconds: float, held: float
+    model: AffectPreTrainedModel, processor: OptionalPartsProcessor, samples: list[dict], seconds: float, held: float
 ) -> BatchCost:
     """`held`: MiB of the process before the first pass."""
     inputs = encode_samples(processor, samples).to(model.device)
@@ -129,7 +131,9 @@ def _cost_of_batch(
         "clips_per_second": round(len(samples) / whole, 2),
         "real_time_factor": round(whole / (len(samples) * seconds), 5),
     }
-    return cost if peak is None else cost | {"peak_mib": round(max(0.0, peak - held), 1)}
+    if peak is not None:
+        cost["peak_mib"] = round(max(0.0, peak - held), 1)
+    return cost
 
 
 def _times(call: Callable[[], object]) -> np.ndarray:

@@ -4,22 +4,28 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoModelForVideoClassification, AutoProcessor, BatchFeature, PreTrainedModel, ProcessorMixin
+from transformers import AutoModelForVideoClassification, AutoProcessor, BatchFeature
 
 from affecthub.datasets_scripts.corpus import Corpus, load_corpus
 from affecthub.evaluation.clusters import Clusters, clusters_of
 from affecthub.evaluation.predictions import PREDICTIONS_FILE, read_predictions
 from affecthub.media.files import write_file
+from affecthub.modeling.base import AffectPreTrainedModel
 from affecthub.modeling.modalities import MODALITIES
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 from affecthub.training.data import samples_of
 from affecthub.training.encoder_cache.samples import encode_samples
 from affecthub.training.from_recipe import modalities_of
 from affecthub.training.recipe import RECIPE_FILE, Recipe, load_recipe
 from affecthub.training.samples import SampleDataset
+
+Found = TypeVar("Found", bound=Mapping[str, object])
+"""What was found, as JSON has it."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +35,9 @@ class OpenedRun:
     folder: Path
     recipe: Recipe
     corpus: Corpus
-    model: PreTrainedModel
+    model: AffectPreTrainedModel
     """In eval mode, on the accelerator where there is one."""
-    processor: ProcessorMixin
+    processor: OptionalPartsProcessor
     split: str
     """Of the samples: "test", or "validation" where there is none."""
     samples: SampleDataset
@@ -54,7 +60,7 @@ class OpenedRun:
         if not (self.folder / PREDICTIONS_FILE).is_file():
             return Clusters("row", np.arange(len(kept)))
         predictions, keys = read_predictions(self.folder), samples.rows["key"]
-        place = {str(key): i for i, key in enumerate(predictions.of(self.split).column("key"))}
+        place = {str(key): i for i, key in enumerate(predictions.of(self.split).table["key"].to_pylist())}
         if unknown := [keys[index] for index in kept if str(keys[index]) not in place]:
             raise ValueError(
                 f"{self.folder}: row {unknown[0]!r} is not in its predictions: its data were changed since; put them "
@@ -63,7 +69,7 @@ class OpenedRun:
         judged = clusters_of(predictions, self.split)
         return judged.take(np.array([place[str(keys[index])] for index in kept]))
 
-    def write(self, name: str, found: dict) -> dict:
+    def write(self, name: str, found: Found) -> Found:
         """Keep what was found in the run's folder, as JSON, and hand it on."""
         content = json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1)
         write_file(self.folder / name, f"{content}\n".encode())
@@ -93,7 +99,7 @@ def open_run(folder: str | Path, split: str | None = None) -> OpenedRun:
     return OpenedRun(folder, recipe, corpus, model, processor, split, samples_of(recipe, corpus, split, processor))
 
 
-def load(folder: str | Path) -> tuple[PreTrainedModel, ProcessorMixin]:
+def load(folder: str | Path) -> tuple[AffectPreTrainedModel, OptionalPartsProcessor]:
     """The model of a folder, in eval mode, on the accelerator where there is one; and its processor."""
     model = AutoModelForVideoClassification.from_pretrained(folder).eval()
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
@@ -120,12 +126,14 @@ def usable(samples: SampleDataset) -> Iterator[tuple[int, dict]]:
         )
 
 
-def inputs_of(model: PreTrainedModel, processor: ProcessorMixin, samples: Sequence[dict]) -> BatchFeature:
+def inputs_of(
+    model: AffectPreTrainedModel, processor: OptionalPartsProcessor, samples: Sequence[dict]
+) -> BatchFeature:
     """Model inputs of samples, on the model's device."""
     return encode_samples(processor, samples).to(model.device)
 
 
-def judged_inputs(processor: ProcessorMixin, inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
+def judged_inputs(processor: OptionalPartsProcessor, inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
     """What the encoders see of a batch of one sample, and which row of that is the sample itself.
 
     Args:

@@ -1,7 +1,7 @@
 """Maps of relevance become pictures: laid over the frames that a model saw, or as tiles."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import cv2
@@ -9,11 +9,11 @@ import matplotlib
 import numpy as np
 from PIL import Image
 from torch import Tensor
-from transformers import ProcessorMixin
 
 from affecthub.insight.opened import judged_inputs
 from affecthub.media.files import write_file
 from affecthub.modeling.modalities import MAIN_INPUTS, VIDEO
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 
 FOR, SIGNED = "viridis", "PuOr_r"
 """Colour maps that colour-blind readers can tell: of shares, and of what speaks for (orange) and against (violet)."""
@@ -25,14 +25,14 @@ SIDE = 96
 """Pixels, at least, of a picture's or tile's shorter side, so that small frames can be looked at."""
 
 
-def shown_frames(processor: ProcessorMixin, inputs: Mapping[str, Tensor]) -> np.ndarray:
+def shown_frames(processor: OptionalPartsProcessor, inputs: Mapping[str, Tensor]) -> np.ndarray:
     """The frames that a model saw of a sample, as pictures uint8 (frames, height, width, 3), RGB.
 
     Args:
         processor: of the model, whose normalisation is undone.
         inputs: a batch of the one sample.
     """
-    of, (rows, judged) = processor.video_processor, judged_inputs(processor, inputs)
+    of, (rows, judged) = processor.part_for(VIDEO), judged_inputs(processor, inputs)
     pixels = rows[MAIN_INPUTS[VIDEO]][judged].cpu().numpy()
     if of.do_normalize:
         mean, std = (np.asarray(part)[:, None, None] for part in (of.image_mean, of.image_std))
@@ -72,7 +72,7 @@ def tiles(maps: np.ndarray, colours: str = FOR) -> np.ndarray:
     return np.concatenate(np.concatenate(framed.round().astype(np.uint8), axis=2), axis=0)
 
 
-def strip(pictures: Sequence[np.ndarray]) -> np.ndarray:
+def strip(pictures: Iterable[np.ndarray]) -> np.ndarray:
     """Pictures of one height, side by side."""
     return np.concatenate(list(pictures), axis=1)
 

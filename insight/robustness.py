@@ -5,20 +5,20 @@ it likewise; the same draws are made for every model.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import cv2
 import numpy as np
 import torch
 
-from affecthub.evaluation.answers import from_outputs, known_rows
+from affecthub.evaluation.answers import Calibration, from_outputs, known_rows
 from affecthub.evaluation.bootstrap import Draws, interval
 from affecthub.evaluation.metrics import METRICS, main_metric, metrics_of
 from affecthub.insight.opened import OpenedRun, inputs_of, usable
-from affecthub.media.for_processor import Processor
 from affecthub.modeling.modalities import AUDIO, MODALITIES, PHYSIO, TEXT, VIDEO
+from affecthub.processing.optional_parts import OptionalPartsProcessor
 from affecthub.training.augmentation import AudioAugmentation, augment_audio
 from affecthub.training.trainer import kind_of_target
 
@@ -33,7 +33,8 @@ BATCH = 16
 GAMMA = 2.2
 """By which stored pixels follow light (the approximation of sRGB, IEC 61966-2-1)."""
 
-Change = Callable[[np.ndarray | str, float, Processor, np.random.Generator], np.ndarray | str]
+Change = Callable[[Any, float, OptionalPartsProcessor, np.random.Generator], np.ndarray | str]
+"""See `Disturbance.change`; each takes what samples hold of its modality."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,13 @@ class Disturbance:
     """From what a sample holds, the level, the processor and a source of draws; None: whole modalities go missing."""
 
 
-def _noisy_sound(sound: np.ndarray, level: float, processor: Processor, rng: np.random.Generator) -> np.ndarray:
-    return augment_audio(sound, processor.sampling_rate, AudioAugmentation(snr_db=level), rng)
+def _noisy_sound(
+    sound: np.ndarray, level: float, processor: OptionalPartsProcessor, rng: np.random.Generator
+) -> np.ndarray:
+    return augment_audio(sound, processor.part_for(AUDIO).sampling_rate, AudioAugmentation(snr_db=level), rng)
 
 
-def _noisy_frames(frames: np.ndarray, level: float, _: Processor, rng: np.random.Generator) -> np.ndarray:
+def _noisy_frames(frames: np.ndarray, level: float, _: OptionalPartsProcessor, rng: np.random.Generator) -> np.ndarray:
     """Independent noise of each value, by its signal-to-noise ratio, the signal being what varies in a clip."""
     deviation = frames.std() * 10 ** (-level / 20)
     noise = rng.standard_normal(frames.shape, dtype=np.float32) * deviation
@@ -71,14 +74,16 @@ def _darkened(frames: np.ndarray, level: float, *_: object) -> np.ndarray:
     return (frames * 2 ** (-level / GAMMA)).round().astype(np.uint8)
 
 
-def _dropped(frames: np.ndarray, level: float, processor: Processor, rng: np.random.Generator) -> np.ndarray:
+def _dropped(
+    frames: np.ndarray, level: float, processor: OptionalPartsProcessor, rng: np.random.Generator
+) -> np.ndarray:
     """Without a share of those that the model would see; one stays."""
-    shown = processor.video_processor.select(frames)
+    shown = processor.part_for(VIDEO).select(frames)
     kept = max(1, len(shown) - round(level / 100 * len(shown)))
     return shown[np.sort(rng.permutation(len(shown))[:kept])]
 
 
-def _lost(values: np.ndarray, level: float, _: Processor, rng: np.random.Generator) -> np.ndarray:
+def _lost(values: np.ndarray, level: float, _: OptionalPartsProcessor, rng: np.random.Generator) -> np.ndarray:
     """A share of the features was never measured; one stays."""
     count = min(values.shape[1] - 1, round(level / 100 * values.shape[1]))
     values = values.copy()
@@ -86,7 +91,7 @@ def _lost(values: np.ndarray, level: float, _: Processor, rng: np.random.Generat
     return values
 
 
-def _misheard(text: str, level: float, _: Processor, rng: np.random.Generator) -> str:
+def _misheard(text: str, level: float, _: OptionalPartsProcessor, rng: np.random.Generator) -> str:
     """A share of the words was not heard; one stays."""
     words = text.split()
     kept = max(1, len(words) - round(level / 100 * len(words)))
@@ -187,16 +192,30 @@ def write_robustness(run: OpenedRun, most: int = ROWS, metric: str | None = None
     if not rows.any():
         raise ValueError(f"{run.corpus.name}: no {run.split} row has a known {task.name}: nothing can be judged.")
     clusters = run.clusters(samples, kept).take(rows)
-    calibration = (run.model.config.calibration or {}).get(task.name)
+    fitted = cast("Mapping[str, Calibration]", run.model.config.calibration or {})
+    calibration = fitted.get(task.name)
 
     def figures(each: Disturbance | None, level: float) -> LevelFigures:
         outputs = np.concatenate(logits[each, level])[rows]
         answers = from_outputs(kind, references[rows], outputs, task.classes, calibration)
         value = float(METRICS[metric].of(Draws(answers))[0])
         found: LevelFigures = {"level": level, "value": value if np.isfinite(value) else None}
-        ends = METRICS[metric].of(Draws(answers, seed, groups=clusters.ids)) if len(clusters) > 1 else ()
-        ends = interval(ends, groups=None if clusters.by == "row" else len(clusters)) if len(ends) else None
-        return found | ({"interval": ends} if ends else {})
+        if len(clusters) > 1:
+            drawn = METRICS[metric].of(Draws(answers, seed, groups=clusters.ids))
+            if ends := interval(drawn, groups=None if clusters.by == "row" else len(clusters)):
+                found["interval"] = ends
+        return found
+
+    def curve(each: Disturbance) -> Curve:
+        found: Curve = {
+            "disturbance": each.name,
+            "unit": each.unit,
+            "touched": touched[each],
+            "levels": [figures(each, level) for level in each.levels],
+        }
+        if each.modality:
+            found["modality"] = each.modality
+        return found
 
     found: RobustnessFound = {
         "split": run.split,
@@ -207,32 +226,25 @@ def write_robustness(run: OpenedRun, most: int = ROWS, metric: str | None = None
         "clusters": str(clusters),
         "seed": seed,
         "undisturbed": figures(None, 0.0),
-        "curves": [
-            {
-                "disturbance": each.name,
-                **({"modality": each.modality} if each.modality else {}),
-                "unit": each.unit,
-                "touched": touched[each],
-                "levels": [figures(each, level) for level in each.levels],
-            }
-            for each in met
-            if touched[each]
-        ],
+        "curves": [curve(each) for each in met if touched[each]],
     }
     if not found["curves"]:
         found["says"] = "What the model takes was encoded before, and cannot be disturbed any more."
     return run.write(ROBUSTNESS_FILE, found)
 
 
-def fits(each: Disturbance, processor: Processor) -> bool:
+def fits(each: Disturbance, processor: OptionalPartsProcessor) -> bool:
     """Whether a model can meet a disturbance, by the processor's modalities."""
     if each.modality is None:
         return len(processor.modalities) > 1
-    dropping = each.change is _dropped and processor.video_processor is not None
-    return each.modality in processor.modalities and not (dropping and processor.video_processor.num_frames == 1)
+    if each.modality not in processor.modalities:
+        return False
+    return each.change is not _dropped or processor.part_for(VIDEO).num_frames > 1
 
 
-def disturbed(sample: dict, each: Disturbance, level: float, processor: Processor, seed: list[int]) -> dict:
+def disturbed(
+    sample: dict, each: Disturbance, level: float, processor: OptionalPartsProcessor, seed: list[int]
+) -> dict:
     """A sample, and the turns around it, with a disturbance.
 
     Args:
@@ -250,7 +262,9 @@ def disturbed(sample: dict, each: Disturbance, level: float, processor: Processo
     return changed
 
 
-def _changed(sample: dict, each: Disturbance, level: float, processor: Processor, rng: np.random.Generator) -> dict:
+def _changed(
+    sample: dict, each: Disturbance, level: float, processor: OptionalPartsProcessor, rng: np.random.Generator
+) -> dict:
     if each.change is not None:
         value = sample.get(each.modality)
         return sample | ({each.modality: each.change(value, level, processor, rng)} if _touches(each, sample) else {})

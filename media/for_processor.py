@@ -16,35 +16,69 @@ from .windows import Event, Span, Window, windows_of
 class VideoProcessor(Protocol):
     """What decides how many frames are read, and of which size."""
 
-    num_frames: int
-    """Frames of a clip."""
-    size: Mapping[str, Any]
-    """Pixels after resizing: shortest_edge, or height and width."""
-    crop_size: Mapping[str, Any]
-    """Pixels after cropping, likewise."""
-    do_center_crop: bool
-    """Whether it crops."""
+    @property
+    def num_frames(self) -> int:
+        """Frames of a clip."""
+        ...
+
+    @property
+    def size(self) -> Any:
+        """Pixels after resizing: shortest_edge, or height and width."""
+        ...
+
+    @property
+    def crop_size(self) -> Any:
+        """Pixels after cropping, likewise."""
+        ...
+
+    @property
+    def do_center_crop(self) -> bool | None:
+        """Whether it crops."""
+        ...
 
 
 class Processor(Protocol):
     """What reading and judging ask of a processor; every processor of this package is one."""
 
-    modalities: list[str]
-    """Of "text", "audio", "video" and "physio", those that it takes."""
-    sampling_rate: int | None
-    """Hz of its sound; None where it takes none."""
-    max_seconds: float
-    """s of a clip that it takes."""
-    crop_faces: bool
-    """Whether it sees faces that were cut out of their frames."""
-    video_processor: VideoProcessor | None
-    """None where it takes no frames."""
-    turns_before: int
-    """How many turns before a sample, in its conversation, it takes."""
-    turns_after: int
-    """How many after it."""
-    turns_apart: bool
-    """Whether each of these comes with all its modalities, by itself, rather than as text before the sample's own."""
+    @property
+    def modalities(self) -> list[str]:
+        """Of "text", "audio", "video" and "physio", those that it takes."""
+        ...
+
+    @property
+    def sampling_rate(self) -> int | None:
+        """Hz of its sound; None where it takes none."""
+        ...
+
+    @property
+    def max_seconds(self) -> float:
+        """s of a clip that it takes."""
+        ...
+
+    @property
+    def crop_faces(self) -> bool:
+        """Whether it sees faces that were cut out of their frames."""
+        ...
+
+    @property
+    def video_processor(self) -> VideoProcessor | None:
+        """None where it takes no frames."""
+        ...
+
+    @property
+    def turns_before(self) -> int:
+        """How many turns before a sample, in its conversation, it takes."""
+        ...
+
+    @property
+    def turns_after(self) -> int:
+        """How many after it."""
+        ...
+
+    @property
+    def turns_apart(self) -> bool:
+        """Whether each of these comes whole and by itself, rather than as text before the sample's own."""
+        ...
 
     def encode(self, samples: Sequence[dict[str, Any]]) -> Any:
         """Model inputs of samples, a `BatchFeature` of tensors."""

@@ -16,6 +16,7 @@ from affecthub.evaluation.learning_curve import families, learning_curve
 from affecthub.evaluation.metrics import METRICS
 from affecthub.evaluation.pools import difference, pooled
 from affecthub.evaluation.predictions import METADATA, list_column
+from affecthub.evaluation.report import report_of
 from affecthub.evaluation.runs import open_models
 
 from .studies import FOLDS, PEOPLE, ROWS, write_run, write_sweep
@@ -84,6 +85,16 @@ def test_shares_of_the_people_are_models_of_one_family(tmp_path):
     with pytest.raises(ValueError, match="train all shares for the same folds"):
         short = replace(family[0], runs=family[0].runs[:2])
         learning_curve([short, family[2]], "test", None, "accuracy")
+
+
+def test_a_metric_that_is_not_defined_is_said(tmp_path):
+    for share in (0.5, 1.0):
+        run = write_run(tmp_path / str(share), kind="binary", share=share)
+        tamper(run, **{"reference.mood": lambda table: list_column(np.ones((len(table), 1), np.float32))})
+    with pytest.raises(ValueError, match="AUC-ROC is not defined for .*: choose another --metric"):
+        learning_curve(families(open_models([tmp_path]))[0], "test", None, "auc")
+    with pytest.raises(ValueError, match="nothing to judge: .*AUC-ROC is not defined .*: choose another --metric"):
+        report_of([tmp_path], metric="auc")
 
 
 def test_runs_are_found_by_their_model_folder_and_named_by_what_differs(tmp_path):
