@@ -6,6 +6,7 @@ before anything is built.
 """
 
 import gc
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -100,6 +101,7 @@ def search(name: str, options: Sequence[str], space: Space, trials: int, folder:
     recipe = recipe_of(name, options, {})
     check_trackers(recipe.training.report_to)
     corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split)
+    judges = judges_of(corpus)
     metric = completed(recipe.training, Metrics(corpus.targets)).best_metric
     assert metric is not None
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # a failed trial is told of in the table
@@ -118,7 +120,7 @@ def search(name: str, options: Sequence[str], space: Space, trials: int, folder:
         def objective(trial: "optuna.Trial") -> float:
             values = {key: _suggest(trial, key, entry) for key, entry in space.items()}
             try:
-                return train_once(recipe_of(name, options, values), metric, folder / f"trial-{trial.number}")
+                return train_once(recipe_of(name, options, values), metric, judges, folder / f"trial-{trial.number}")
             except (*FAULTS, RuntimeError) as error:  # out of memory is a RuntimeError
                 trial.set_user_attr("reason", sentence_of(error))
                 raise
@@ -184,16 +186,36 @@ def _counted(study: "optuna.Study") -> list["optuna.trial.FrozenTrial"]:
     return [trial for trial in study.trials if trial.number not in again]
 
 
-def train_once(recipe: Recipe, metric: str, folder: Path) -> float:
+def judges_of(corpus: Corpus) -> str:
+    """What tells the rows that judge, and their truth, from others: SHA-256 of both."""
+    rows, digest = corpus.splits["validation"], hashlib.sha256()
+    if corpus.audit.key:
+        digest.update(json.dumps(list(rows[corpus.audit.key])).encode())
+    for target in corpus.targets:
+        digest.update(json.dumps([target.name, target.classes, target.problem_type]).encode())
+        digest.update(target.values(rows).tobytes())
+    return digest.hexdigest()
+
+
+def train_once(recipe: Recipe, metric: str, judges: str, folder: Path) -> float:
     """The best value of a metric on validation; the test split is not there.
 
     Args:
         recipe: of the trial.
         metric: by which the best epoch is chosen.
+        judges: of the plain recipe, as `judges_of` gives it.
         folder: for checkpoints, which are removed, and trackers.
+
+    Raises:
+        ValueError: other rows judge, or by another truth.
     """
     set_seed(recipe.training.seed)
     corpus = load_corpus(recipe.data, modalities_of(recipe.model), recipe.split)
+    if judges_of(corpus) != judges:
+        raise ValueError(
+            "its validation rows, or their truth, are others than the plain recipe's, and all trials have to be "
+            "judged alike: take what decides them, such as data.targets, out of the space."
+        )
     recipe = settled(recipe, corpus)
     processor = build_processor(recipe, corpus)
     enforce(audit_once(corpus, processor).findings, recipe.split.accept)

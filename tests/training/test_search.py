@@ -1,6 +1,7 @@
 """A search: trials on validation alone, which go on where they stopped, and the best as a recipe."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -25,7 +26,7 @@ def trained(monkeypatch):
     """The recipes of the trials, whose value is the learning rate; those after `broken` many are interrupted."""
     done, broken = [], []
 
-    def train_once(recipe, metric, folder):
+    def train_once(recipe, metric, judges, folder):
         done.append(recipe)
         if broken and len(done) > broken[0]:
             raise KeyboardInterrupt
@@ -91,6 +92,15 @@ def test_where_every_trial_fails_the_first_reason_is_said(options, tmp_path, cap
     )
 
 
+def test_a_trial_that_other_rows_would_judge_is_refused(options, tmp_path):  # noqa: F811
+    recipe = load_recipe("meld_text", *options)
+    splits = (recipe.split, recipe.split, replace(recipe.split, fold=1))
+    plain, again, other = (searching.judges_of(searching.load_corpus(recipe.data, ["text"], s)) for s in splits)
+    assert plain == again != other
+    with pytest.raises(ValueError, match="its validation rows, or their truth, are others than the plain recipe's"):
+        searching.train_once(recipe, "accuracy", other, tmp_path / "trial")
+
+
 def test_a_trial_never_sees_the_test_split(options, tmp_path, monkeypatch):  # noqa: F811
     seen, prepare = [], searching.prepare
 
@@ -100,6 +110,7 @@ def test_a_trial_never_sees_the_test_split(options, tmp_path, monkeypatch):  # n
 
     monkeypatch.setattr(searching, "prepare", noting)
     recipe = load_recipe("meld_text", *options)
-    value = searching.train_once(recipe, "accuracy", tmp_path / "trial")
+    corpus = searching.load_corpus(recipe.data, ["text"], recipe.split)
+    value = searching.train_once(recipe, "accuracy", searching.judges_of(corpus), tmp_path / "trial")
     assert seen == [{"train", "validation"}] and 0 <= value <= 1
     assert not list(tmp_path.glob("trial/checkpoints/checkpoint-*"))
