@@ -8,7 +8,8 @@ import ast
 import json
 import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
@@ -95,14 +96,19 @@ def requirements(folder: Path, also: Collection[str] = ()) -> list[str]:
         also: of `OPTIONAL`, what it needs.
     """
     imported = {name for path in folder.glob("*.py") for name in _imported(path)} - (OPTIONAL - set(also))
-    providers = packages_distributions()
-    names = {distribution.lower() for name in imported for distribution in providers.get(name, ())}
+    names = {distribution.lower() for name in imported for distribution in _providers().get(name, ())}
     declared = {required(entry).lower(): entry.partition(";")[0] for entry in requires("affecthub") or ()}
     bounds = {
         name: re.sub(r">=[\d.]+", f">={OLDEST[name]}", entry) if name in OLDEST else entry
         for name, entry in declared.items()
     }
     return sorted(bounds[name].replace(name, name + EXTRAS.get(name, ""), 1) for name in names if name in bounds)
+
+
+@cache
+def _providers() -> Mapping[str, list[str]]:
+    """Top-level name -> the libraries that bring it; a walk over all that is installed, which takes a second."""
+    return packages_distributions()
 
 
 def required(entry: str) -> str:
