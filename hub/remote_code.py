@@ -97,7 +97,8 @@ def requirements(folder: Path, also: Collection[str] = ()) -> list[str]:
     """
     imported = {name for path in folder.glob("*.py") for name in _imported(path)} - (OPTIONAL - set(also))
     names = {distribution.lower() for name in imported for distribution in _providers().get(name, ())}
-    declared = {required(entry).lower(): entry.partition(";")[0] for entry in requires("affecthub") or ()}
+    entries = reversed(requires("affecthub") or ())  # extras last, which may ask for more of what all need
+    declared = {required(entry).lower(): entry.partition(";")[0] for entry in entries}
     bounds = {
         name: re.sub(r">=[\d.]+", f">={OLDEST[name]}", entry) if name in OLDEST else entry
         for name, entry in declared.items()

@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import shutil
+from importlib.metadata import requires
 from types import SimpleNamespace
 
 import onnx
@@ -145,7 +146,9 @@ def test_the_pipeline_and_the_endpoint_answer_by_it(exported, monkeypatch):
 def test_a_published_folder_carries_it(exported, folder):
     files = model_files(exported, "owner/name")
     assert set(ONNX_FILES.values()) < files.keys()
-    assert "onnxruntime" in (exported / "requirements.txt").read_text()
+    needed = (exported / "requirements.txt").read_text().splitlines()
+    (torch_bound,) = [line for line in requires("affecthub") if line.startswith("torch<") and "extra" not in line]
+    assert torch_bound in needed and [line for line in needed if line.startswith("onnxruntime")]  # not the exporter's
     (folder / "onnx" / "notes.json").write_text("{}")
     with pytest.raises(ValueError, match="holds onnx/notes.json, no part of a model"):
         model_files(folder, "owner/name")
