@@ -1,4 +1,4 @@
-"""What `affecthub live` does: a camera, a stream or a file at its own pace -> answers at a steady rate.
+"""What `affecthub live` does: a camera, the screen, a stream or a file at its own pace -> answers at a steady rate.
 
 ```
  reader thread: source -> Recent (the last seconds)      this thread: at each tick, Recent -> window -> answer
@@ -33,6 +33,7 @@ from affecthub.media.limits import Limits
 from affecthub.media.people import MOTION, Follower
 from affecthub.media.quality import Quality
 from affecthub.media.recent import Newest, Recent
+from affecthub.media.screen import is_screen, region_of, screen_frames
 from affecthub.media.windows import (
     Event,
     Picture,
@@ -83,7 +84,8 @@ class Live:
 
     Args:
         pipe: of a model that takes pictures or sound.
-        source: number of a camera, an http(s) or rtsp(s) address, or a file, which is read at its own pace.
+        source: number of a camera, "screen" or "screen:WIDTHxHEIGHT+X+Y", an http(s) or rtsp(s) address, or a file,
+            which is read at its own pace.
         rate: answers a second.
         window_seconds: s that an answer is about; by default 5, or the model's `max_seconds` where that is less. Two
             in a row share all of it but 1 / `rate` s.
@@ -119,6 +121,7 @@ class Live:
             raise ValueError(f"seconds={seconds}: a number above 0 is needed, or none.")
         self.seconds, self.limits = seconds or float("inf"), Limits.of(limits)
         kinds = {"video": Picture, "audio": Sound}
+        self.region = region_of(source) if is_screen(source) else None
         self.kinds = {kind for name, kind in kinds.items() if name in pipe.processor.modalities}
         if not self.kinds:
             raise ValueError(
@@ -260,11 +263,13 @@ class Live:
 
     @property
     def _is_file(self) -> bool:
-        return not self.source.isdecimal() and not is_address(self.source)
+        return not self.source.isdecimal() and not is_screen(self.source) and not is_address(self.source)
 
     def _events(self, stack: ExitStack) -> Iterator[Event]:
         wanted = {"video": Picture in self.kinds, "audio": Sound in self.kinds}
-        if self.source.isdecimal():
+        if is_screen(self.source):
+            yield from pictures_of(screen_frames(self.region))
+        elif self.source.isdecimal():
             yield from pictures_of(camera_frames(int(self.source)))
         elif is_address(self.source):
             yield from events_of(open_stream(self.source, stack, self.limits), **wanted)
