@@ -26,7 +26,6 @@ from affecthub.hub.publish import code_named_in, load_saved
 from affecthub.hub.remote_code import ENTRY, add_travelling_code
 from affecthub.inference.model_check import (
     CHECK_FILE,
-    Processor,
     check_files,
     check_finite,
     facts_of,
@@ -46,7 +45,9 @@ from affecthub.inference.onnx_model import (
     OnnxModel,
     need_onnx,
 )
+from affecthub.inference.shared_frames import frame_encoder
 from affecthub.media.files import replacing, write_file
+from affecthub.media.for_processor import Processor
 from affecthub.media.source_code import code_without_texts
 
 OPSETS = range(18, 24)
@@ -163,6 +164,7 @@ class _Graph(nn.Module):
         new, place, given = frames.pop(NEW), frames.pop(PLACE), {}
         before = {name.removeprefix(FRAMES): value for name, value in frames.items()}
         encoder = frame_encoder(self.model)
+        assert encoder is not None
         whole = encoder.forward
 
         def encode(pixel_values: Tensor, **kwargs: Any) -> ModelOutput:
@@ -178,23 +180,17 @@ class _Graph(nn.Module):
             encoder.forward = whole
 
 
-def frame_encoder(model: PreTrainedModel) -> nn.Module:
-    """What encodes each frame by itself; of a model that has none, a module that is never asked."""
-    encoder = getattr(model.base_model, "vision_model", None)
-    return encoder if isinstance(encoder, nn.Module) else nn.Identity()
-
-
-def frame_inputs(model: PreTrainedModel, pixels: Tensor, known: int) -> Inputs:
+def frame_inputs(encoder: nn.Module, pixels: Tensor, known: int) -> Inputs:
     """What a graph is told of the frames (batch, ..., frames, 3, height, width); the first are known, and not new.
 
     Args:
-        model: with a frame encoder.
+        encoder: of frames.
         pixels: of the frames.
         known: how many frames are known.
     """
     flat = pixels.flatten(0, -4)
     with torch.no_grad():
-        output = frame_encoder(model)(pixel_values=flat[:known], return_dict=True)
+        output = encoder(pixel_values=flat[:known], return_dict=True)
     states = {f"{FRAMES}{name}": value for name, value in output.items() if isinstance(value, Tensor)}
     place = torch.arange(len(flat)).view(pixels.shape[:-3])
     return {NEW: torch.arange(known, len(flat)), PLACE: place, **states}
@@ -231,19 +227,20 @@ def write_graph(
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     check_exportable(model, opset)
+    encoder = frame_encoder(model) or nn.Identity()  # which nothing asks
     graph = _Graph(model.float().eval().requires_grad_(False))
     together, shorter = ({key: v for part in each.values() for key, v in part.items()} for each in (long, short))
     shapes = {key: list(value.shape[1:]) for key, value in shorter.items()}
     batches, encoded, asked = [together, shorter, *long.values()], {}, []
-    with frame_encoder(model).register_forward_hook(lambda *_: asked.append(True)):
+    with encoder.register_forward_hook(lambda *_: asked.append(True)):
         names = list(graph(**together))
     if asked:  # some models take a frame encoder apart instead
-        known = frame_inputs(model, together["pixel_values_videos"], known=2)
+        known = frame_inputs(encoder, together["pixel_values_videos"], known=2)
         encoded = {
             name.removeprefix(FRAMES): list(v.shape[1:]) for name, v in known.items() if name not in (NEW, PLACE)
         }
         names += [f"{ENCODED}{name}" for name in encoded]
-        together, shorter = together | known, shorter | frame_inputs(model, shorter["pixel_values_videos"], known=1)
+        together, shorter = together | known, shorter | frame_inputs(encoder, shorter["pixel_values_videos"], known=1)
     axes = {key: _free_axes(value, shorter[key]) for key, value in together.items()}
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(

@@ -17,7 +17,6 @@ from affecthub.hub.push import Content, push, refuse_places, require_repo_id
 from affecthub.hub.space import space_files
 from affecthub.inference.model_check import (
     REMEDY,
-    Processor,
     check_example,
     check_export,
     check_files,
@@ -27,6 +26,7 @@ from affecthub.inference.model_check import (
     weights_of,
 )
 from affecthub.inference.onnx_model import ONNX_FILES
+from affecthub.media.for_processor import Processor
 
 logger = logging.getLogger(__name__)
 

@@ -9,13 +9,15 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel
 from transformers.utils import cached_file
+
+from affecthub.media.for_processor import Processor
 
 if TYPE_CHECKING:
     from affecthub.inference.onnx_model import OnnxModel
@@ -31,28 +33,6 @@ TOLERANCE = 1e-3
 """Of a logit, as a share of the largest that is stated, or of 1 where that is more."""
 
 REMEDY = "restore it from a copy, or save the model again"
-
-
-class Processor(Protocol):
-    """What a processor says of itself; this code does not import it."""
-
-    @property
-    def modalities(self) -> list[str]:
-        """Those that it takes."""
-        ...
-
-    @property
-    def sampling_rate(self) -> int | None:
-        """Hz of its sound; None where it takes none."""
-        ...
-
-    def encode(self, samples: list[dict[str, Any]]) -> Any:
-        """Model inputs of samples."""
-        ...
-
-    def part_for(self, modality: str) -> Any:
-        """What takes a modality."""
-        ...
 
 
 def check_files(folder: str | Path) -> None:

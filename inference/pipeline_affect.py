@@ -18,7 +18,7 @@ from transformers.modeling_outputs import ModelOutput
 from affecthub.inference.inputs import Reading, Sample, as_dictionary, check_windows, samples_of
 from affecthub.inference.model_check import check_loaded
 from affecthub.inference.onnx_model import OnnxModel
-from affecthub.inference.shared_frames import SharedFrames
+from affecthub.inference.shared_frames import SharedFrames, frame_encoder
 from affecthub.media.container import HeldFile
 from affecthub.media.faults import FAULTS
 from affecthub.media.for_processor import Processor, windows_for
@@ -99,7 +99,7 @@ class AffectRecognitionPipeline(Pipeline):
         super().__init__(model, *args, **kwargs)  # pyright: ignore[reportArgumentType]
         check_loaded(self.model)
         self.model.eval()
-        if (encoder := getattr(getattr(self.model, "base_model", None), "vision_model", None)) is not None:
+        if (encoder := frame_encoder(self.model)) is not None:
             SharedFrames.install(encoder)
 
     @staticmethod

@@ -17,6 +17,11 @@ def digests(frames: Tensor) -> list[bytes]:
     return [blake2b(frame.view(-1).view(torch.uint8).numpy().data).digest() for frame in frames.contiguous()]
 
 
+def frame_encoder(model: nn.Module) -> nn.Module | None:
+    """What encodes each frame of a model's input by itself; None: it has nothing of the kind."""
+    return getattr(getattr(model, "base_model", None), "vision_model", None)
+
+
 class SharedFrames:
     """A frame encoder's `forward` that remembers what it gave for the frames of its last call.
 

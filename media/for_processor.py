@@ -84,6 +84,10 @@ class Processor(Protocol):
         """Model inputs of samples, a `BatchFeature` of tensors."""
         ...
 
+    def part_for(self, modality: str) -> Any:
+        """What takes a modality."""
+        ...
+
 
 def read_clip_for(
     processor: Processor,

@@ -258,7 +258,7 @@ class Metrics:
     @property
     def main(self) -> str:
         """What the best model is chosen by where nothing is said."""
-        return main_metric(kind_of_target(self.tasks[""])) or "loss"
+        return main_metric(kind_of_target(self.tasks[""]))
 
     @property
     def targets(self) -> dict[str, Target]:
