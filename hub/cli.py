@@ -79,14 +79,16 @@ RUN_COMMANDS = {"quickstart": (QUICKSTART, ()), "train": (TRAIN, ()), "evaluate"
 """Commands that are train.py -> their help, and the options that they begin with."""
 
 LIVE = """\
-Judge a camera, the screen, a stream or a file at its own pace, as it goes on.
+Judge a camera, the screen, a microphone, a stream or a file at its own pace, as it goes on.
 
-SOURCE is the number of a camera, from 0, or the screen, or screen:WIDTHxHEIGHT+X+Y for a part of it (these have no
-sound); an http(s) or rtsp(s) address; or a file. Ctrl-C ends it.
+SOURCE is the number of a camera, from 0, or the screen, or screen:WIDTHxHEIGHT+X+Y for a part of it; microphone, or
+microphone:NAME, alone or behind one of these, which have no sound; an http(s) or rtsp(s) address; or a file. Ctrl-C
+ends it.
 Exit status: 0; 2 if the source cannot be opened, or is lost.
 
 examples:
   affecthub live 0 --model runs/quickstart/model
+  affecthub live 0 microphone --model runs/quickstart/model
   affecthub live screen:640x360+0+80 --model owner/name
   affecthub live rtsp://camera.local/stream --model owner/name --rate 1 --window 3 --smoothing 2 --json
   affecthub live interview.mp4 --model owner/name --seconds 60
@@ -388,7 +390,9 @@ def add_live(commands: argparse._SubParsersAction) -> None:
     """`affecthub live`."""
     command = add_command(commands, "live", LIVE)
     command.set_defaults(run=live)
-    command.add_argument("source", metavar="SOURCE", help="number of a camera, screen, address of a stream, or a file")
+    command.add_argument(
+        "sources", nargs="+", metavar="SOURCE", help="number of a camera, screen, microphone, address, or a file"
+    )
     command.add_argument("--model", required=True, metavar="DIR_OR_ID", help="model folder, or owner/name on the Hub")
     command.add_argument("--rate", type=float, default=2.0, metavar="N", help="answers a second; default: 2")
     command.add_argument("--window", type=float, metavar="S", help="s that an answer is about; they overlap")
@@ -627,7 +631,7 @@ def live(options: argparse.Namespace) -> int:
         print(f"affecthub: {options.model} was {SYNTHETIC}.", file=sys.stderr)
     asked = {"rate": options.rate, "window_seconds": options.window, "smoothing": options.smoothing}
     asked |= {"quality": quality, "faces": options.faces if options.people else None}
-    show(Live(pipe, options.source, **asked, seconds=options.seconds, limits=limits), options.json, synthetic)
+    show(Live(pipe, *options.sources, **asked, seconds=options.seconds, limits=limits), options.json, synthetic)
     return 0
 
 

@@ -1,10 +1,10 @@
-"""What `affecthub live` does: a camera, the screen, a stream or a file at its own pace -> answers at a steady rate.
+"""What `affecthub live` does: camera, screen, microphone, stream or file at its own pace -> answers at a steady rate.
 
 ```
- reader thread: source -> Recent (the last seconds)      this thread: at each tick, Recent -> window -> answer
+ a thread a source: source -> Recent (the last seconds)      this thread: at each tick, Recent -> window -> answer
 ```
 
-The reader never waits, and a tick that comes while an answer is still being made is left out and counted: an answer is
+A reader never waits, and a tick that comes while an answer is still being made is left out and counted: an answer is
 always about the newest that there is, however slow the model.
 """
 
@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from math import ceil
@@ -30,6 +30,7 @@ from affecthub.media.faults import FAULTS
 from affecthub.media.for_processor import frames_for, windows_for
 from affecthub.media.forms import VERSION
 from affecthub.media.limits import Limits
+from affecthub.media.microphone import is_microphone, microphone_sounds
 from affecthub.media.people import MOTION, Follower
 from affecthub.media.quality import Quality
 from affecthub.media.recent import Newest, Recent
@@ -43,6 +44,7 @@ from affecthub.media.windows import (
     camera_frames,
     events_of,
     merged,
+    on_one_clock,
     pictures_of,
     sound_within,
 )
@@ -84,8 +86,9 @@ class Live:
 
     Args:
         pipe: of a model that takes pictures or sound.
-        source: number of a camera, "screen" or "screen:WIDTHxHEIGHT+X+Y", an http(s) or rtsp(s) address, or a file,
-            which is read at its own pace.
+        sources: one, or a camera or the screen and a microphone. Number of a camera; "screen" or
+            "screen:WIDTHxHEIGHT+X+Y"; "microphone" or "microphone:NAME"; an http(s) or rtsp(s) address; a file, which
+            is read at its own pace.
         rate: answers a second.
         window_seconds: s that an answer is about; by default 5, or the model's `max_seconds` where that is less. Two
             in a row share all of it but 1 / `rate` s.
@@ -102,8 +105,7 @@ class Live:
     def __init__(
         self,
         pipe: AffectRecognitionPipeline,
-        source: str,
-        *,
+        *sources: str,
         rate: float = 2.0,
         window_seconds: float | None = None,
         smoothing: float = 0.0,
@@ -116,17 +118,17 @@ class Live:
             raise ValueError(f"rate={rate}: answers a second are needed, above 0 and up to 100.")
         if not 0 <= smoothing < float("inf"):
             raise ValueError(f"smoothing={smoothing}: seconds are needed, 0 or more.")
-        self.pipe, self.source, self.rate, self.smoothing = pipe, source, rate, smoothing
+        self.pipe, self.sources, self.rate, self.smoothing = pipe, sources, rate, smoothing
         if seconds is not None and not seconds > 0:
             raise ValueError(f"seconds={seconds}: a number above 0 is needed, or none.")
         self.seconds, self.limits = seconds or float("inf"), Limits.of(limits)
         kinds = {"video": Picture, "audio": Sound}
-        self.region = region_of(source) if is_screen(source) else None
         self.kinds = {kind for name, kind in kinds.items() if name in pipe.processor.modalities}
         if not self.kinds:
             raise ValueError(
                 f"this model takes {pipe.processor.modalities}: neither pictures nor sound, as live needs."
             )
+        _check_sources(sources, self.kinds)
         self.window, _ = check_windows(pipe.processor, Reading(window_seconds, limits=self.limits))
         self.quality = Quality.of(quality)
         if faces is None and self.quality.of_faces:
@@ -137,6 +139,8 @@ class Live:
         self.recent = Recent(self.window, max(self.frames, looks))
         self.status = Status()
         self._stop, self._fault = threading.Event(), None
+        self._came: dict[str, float] = {}
+        """Source -> when the newest of it came, s by the monotonic clock."""
         self._before: dict[int | None, Answer] = {}
         """Person, or None -> the last answer with scores."""
 
@@ -146,25 +150,33 @@ class Live:
         Raises:
             MediaError: the source cannot be opened, or was lost.
         """
-        reader = threading.Thread(target=self._read, daemon=True, name="live-reader")
-        reader.start()
+        begin = time.monotonic()
+        self._came = dict.fromkeys(self.sources, begin)
+        readers = {
+            source: threading.Thread(target=self._read, args=(source, begin), daemon=True, name=f"live {source}")
+            for source in self.sources
+        }
+        for reader in readers.values():
+            reader.start()
         try:
-            yield from self._answers(reader)
+            yield from self._answers(readers)
         finally:
             self._stop.set()
-            reader.join(1.0)
+            for reader in readers.values():
+                reader.join(1.0)
 
-    def _answers(self, reader: threading.Thread) -> Iterator[Answer]:
+    def _answers(self, readers: dict[str, threading.Thread]) -> Iterator[Answer]:
         due, end = None, time.monotonic() + self.seconds
         while time.monotonic() < end:
-            ended, newest = not reader.is_alive(), self.recent.newest()
-            if newest is None or (due is None and not ended and newest.end - newest.begin < self.window):
+            ended = next((source for source, reader in readers.items() if not reader.is_alive()), None)
+            newest = self.recent.newest()
+            if newest is None or (due is None and ended is None and newest.end - newest.begin < self.window):
                 self._check(ended)
                 time.sleep(LOOK)
                 continue
             now = time.monotonic()
             due = now if due is None else due
-            if ended and self.status.answers:
+            if ended is not None and self.status.answers:
                 return self._check(ended)
             if now < due:
                 self._check(ended)
@@ -177,19 +189,20 @@ class Live:
             yield from self._answers_about(newest)
         return None
 
-    def _check(self, ended: bool) -> None:
-        """MediaError where there is nothing more to come, but of a file that was read to its end."""
+    def _check(self, ended: str | None) -> None:
+        """MediaError where no more is to come, as the source `ended`, but for a file that was read to its end."""
         if self._fault is not None:
             raise self._fault
-        if ended and self.recent.newest() is None:
-            raise MediaError(f"{self.source}: nothing came that this model takes; check the source")
-        if ended and not self._is_file:
-            raise MediaError(f"{_name(self.source)}: it was lost; check that it is connected, and start again")
-        if not ended and self.recent.silence > self.limits.idle_seconds:
-            raise MediaError(
-                f"{_name(self.source)}: nothing came for {self.limits.idle_seconds:g} s; check it, or raise the limit "
-                "idle_seconds"
-            )
+        if ended is not None and self.recent.newest() is None:
+            raise MediaError(f"{_name(ended)}: nothing came that this model takes; check the source")
+        if ended is not None and not _is_file(ended):
+            raise MediaError(f"{_name(ended)}: it was lost; check that it is connected, and start again")
+        for source, came in self._came.items():
+            if ended is None and time.monotonic() - came > self.limits.idle_seconds:
+                raise MediaError(
+                    f"{_name(source)}: nothing came for {self.limits.idle_seconds:g} s; check it, or raise the limit "
+                    "idle_seconds"
+                )
 
     def _answers_about(self, newest: Newest) -> list[Answer]:
         span = (max(newest.end - self.window, newest.begin), newest.end + 1e-6)
@@ -249,35 +262,35 @@ class Live:
             smooth["tasks"] = {task.name: of(task, *tasks[task.name]) for task in further}
         return smooth
 
-    def _read(self) -> None:
-        """In the reader's thread."""
+    def _read(self, source: str, begin: float) -> None:
+        """In the source's thread; several sources share a clock that began then."""
         try:
             with ExitStack() as stack:
-                for event in self._events(stack):
+                events = self._events(source, stack)
+                for event in events if len(self.sources) == 1 else on_one_clock(events, begin):
                     if self._stop.is_set():
                         break
                     if type(event) in self.kinds:
                         self.recent.put(event)
+                        self._came[source] = time.monotonic()
         except FAULTS as error:
             self._fault = error
 
-    @property
-    def _is_file(self) -> bool:
-        return not self.source.isdecimal() and not is_screen(self.source) and not is_address(self.source)
-
-    def _events(self, stack: ExitStack) -> Iterator[Event]:
+    def _events(self, source: str, stack: ExitStack) -> Iterator[Event]:
         wanted = {"video": Picture in self.kinds, "audio": Sound in self.kinds}
-        if is_screen(self.source):
-            yield from pictures_of(screen_frames(self.region))
-        elif self.source.isdecimal():
-            yield from pictures_of(camera_frames(int(self.source)))
-        elif is_address(self.source):
-            yield from events_of(open_stream(self.source, stack, self.limits), **wanted)
+        if is_screen(source):
+            yield from pictures_of(screen_frames(region_of(source)))
+        elif source.isdecimal():
+            yield from pictures_of(camera_frames(int(source)))
+        elif is_microphone(source):
+            yield from microphone_sounds(source)
+        elif is_address(source):
+            yield from events_of(open_stream(source, stack, self.limits), **wanted)
         else:
-            info = probe(HeldFile(Path(self.source), self.limits))
+            info = probe(HeldFile(Path(source), self.limits))
             held = {"video": info.has_video, "audio": info.has_audio}
             each = [{name: name == one for name in wanted} for one in wanted if wanted[one] and held[one]]
-            streams = [events_of(HeldFile(Path(self.source), self.limits), **one) for one in each]
+            streams = [events_of(HeldFile(Path(source), self.limits), **one) for one in each]
             yield from at_pace(merged(*streams), self._stop)
 
 
@@ -288,6 +301,30 @@ def at_pace(events: Iterable[Event], stop: threading.Event) -> Iterator[Event]:
         if stop.wait(max(0.0, begin + event.time - time.monotonic())):
             return
         yield event
+
+
+def _check_sources(sources: Sequence[str], kinds: set[type[Event]]) -> None:
+    """ValueError for sources that do not go together, or that a model which takes such events cannot use."""
+    seen, heard = [s for s in sources if _only_seen(s)], [s for s in sources if is_microphone(s)]
+    for source in filter(is_screen, sources):
+        region_of(source)
+    if len(sources) != 1 and not (len(sources) == 2 and seen and heard):
+        raise ValueError(
+            f"sources {' '.join(sources) or 'none'}: give one, or two of which one is a camera or the screen and the "
+            "other a microphone."
+        )
+    if seen and Picture not in kinds:
+        raise ValueError(f"{_name(seen[0])}: this model takes no pictures; give microphone as the source.")
+    if heard and Sound not in kinds:
+        raise ValueError(f"{heard[0]}: this model takes no sound; give a camera or the screen as the source.")
+
+
+def _only_seen(source: str) -> bool:
+    return source.isdecimal() or is_screen(source)
+
+
+def _is_file(source: str) -> bool:
+    return not (_only_seen(source) or is_microphone(source) or is_address(source))
 
 
 def _name(source: str) -> str:

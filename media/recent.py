@@ -1,11 +1,11 @@
-"""What has just been seen and heard: one thread puts it in, another takes the newest of it, as often as it gets to."""
+"""What has just been seen and heard: threads put it in, another takes the newest of it, as often as it gets to."""
 
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
 
-from .windows import Event, Picture, Sound
+from .windows import Event, Picture
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Newest:
 
 
 class Recent:
-    """The events of the last `seconds`, older ones fall out; for one thread that puts and one that takes.
+    """The events of the last `seconds`, older ones fall out; for threads that put and one that takes.
 
     Args:
         seconds: that are kept, as long as a window.
@@ -44,13 +44,13 @@ class Recent:
         with self._lock:
             self._arrived = time.monotonic()
             self._begin = event.time if self._begin is None else self._begin
-            self._end = max(self._end, _end_of(event))
+            self._end = max(self._end, event.end)
             if isinstance(event, Picture):
                 if event.time < self._shown + self.apart:
                     return
                 self._shown = event.time
             self._events.append(event)
-            while self._events and _end_of(self._events[0]) < self._end - self.seconds:
+            while self._events and self._events[0].end < self._end - self.seconds:
                 old = self._events.popleft()
                 self.dropped += isinstance(old, Picture) and old.time > self._taken
 
@@ -64,12 +64,3 @@ class Recent:
             )
             events = sorted(self._events, key=lambda event: event.time)
             return Newest(events, self._begin, self._end, self._arrived)
-
-    @property
-    def silence(self) -> float:
-        """s since the last event came."""
-        return time.monotonic() - self._arrived
-
-
-def _end_of(event: Event) -> float:
-    return event.time + len(event.samples) / event.rate if isinstance(event, Sound) else event.time

@@ -11,7 +11,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import av
 import av.container
@@ -66,6 +66,11 @@ class Picture:
     pixel_width: float = 1.0
     """By its height."""
 
+    @property
+    def end(self) -> float:
+        """s from the beginning."""
+        return self.time
+
 
 @dataclass(frozen=True)
 class Sound:
@@ -77,6 +82,11 @@ class Sound:
     """float32 (samples,), mono, in [-1, 1]."""
     rate: int
     """Hz."""
+
+    @property
+    def end(self) -> float:
+        """s from the beginning, behind the last one."""
+        return self.time + len(self.samples) / self.rate
 
 
 Event = Picture | Sound
@@ -291,6 +301,14 @@ def pictures_of(frames: Iterable[tuple[float, np.ndarray]]) -> Iterator[Picture]
 def merged(*streams: Iterable[Event]) -> Iterator[Event]:
     """Events of several sources in order of time, each source asked only for its next one."""
     return heapq.merge(*streams, key=lambda event: event.time)
+
+
+def on_one_clock(events: Iterable[Event], begin: float) -> Iterator[Event]:
+    """Events of a device, whose first one ends when it comes, in s since `begin` by the monotonic clock."""
+    shift = None
+    for event in events:
+        shift = time.monotonic() - begin - event.end if shift is None else shift
+        yield replace(event, time=event.time + shift)
 
 
 def camera_frames(camera: int | str) -> Iterator[tuple[float, np.ndarray]]:

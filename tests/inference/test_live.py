@@ -154,6 +154,60 @@ def test_a_camera_that_is_lost_and_one_that_is_stopped(root, monkeypatch, capsys
     assert "nothing came for 0.3 s" in capsys.readouterr().err
 
 
+def test_a_camera_and_a_microphone_share_a_clock(pipe, monkeypatch):
+    """The camera opens 0.5 s after the microphone; each counts from its own beginning."""
+
+    def frames(camera):
+        time.sleep(0.5)
+        begin = time.monotonic()
+        while True:
+            yield time.monotonic() - begin, np.zeros((16, 16, 3), np.uint8)
+            time.sleep(0.02)
+
+    def sounds(source, count=10_000):
+        for number in range(count):
+            time.sleep(0.1)
+            yield Sound(number / 10, np.full(1600, 0.1, np.float32), 16_000)
+
+    monkeypatch.setattr(live_module, "camera_frames", frames)
+    monkeypatch.setattr(live_module, "microphone_sounds", sounds)
+    live = Live(pipe, "0", "microphone", rate=5, window_seconds=1, seconds=3)
+    newest = [live.recent.newest() for answer in live if answer["modalities"] == ["audio", "video"]][-1]
+    seen = [event for event in newest.events if not isinstance(event, Sound)]
+    heard = [event for event in newest.events if isinstance(event, Sound)]
+    assert abs(seen[-1].end - heard[-1].end) < 0.3 and 2 < seen[-1].end < 3.5
+    with pytest.raises(MediaError, match="^camera 0: nothing came for 0.5 s"):
+        monkeypatch.setattr(
+            live_module, "camera_frames", lambda camera: itertools.chain(itertools.islice(frames(0), 9), stalled())
+        )
+        list(Live(pipe, "0", "microphone", rate=5, window_seconds=1, limits="idle_seconds=0.5"))
+    with pytest.raises(MediaError, match="^microphone: it was lost"):
+        monkeypatch.setattr(live_module, "camera_frames", frames)
+        monkeypatch.setattr(live_module, "microphone_sounds", lambda source: sounds(source, 9))
+        list(Live(pipe, "0", "microphone", rate=5, window_seconds=1))
+
+
+def test_sources_that_do_not_go_together_are_refused(pipe, root):
+    for sources in (
+        (),
+        ("0", "1"),
+        ("microphone", "microphone:USB"),
+        ("clip.mp4", "microphone"),
+        ("0", "microphone", "screen"),
+    ):
+        with pytest.raises(
+            ValueError, match="give one, or two of which one is a camera or the screen and the other a mi"
+        ):
+            Live(pipe, *sources)
+    write_folder(root / "hears", modalities=["audio"])
+    hearing = load_pipeline(str(root / "hears"), device="cpu")
+    with pytest.raises(ValueError, match="camera 0: this model takes no pictures; give microphone as the source"):
+        Live(hearing, "0", "microphone")
+    write_folder(root / "sees", modalities=["video"])
+    with pytest.raises(ValueError, match="microphone: this model takes no sound; give a camera or the screen"):
+        Live(load_pipeline(str(root / "sees"), device="cpu"), "microphone")
+
+
 def stalled():
     """A camera that gives nothing for a while."""
     time.sleep(3)
