@@ -26,6 +26,7 @@ def options(tmp_path, monkeypatch):
     path.write_text("\n".join(lines))
     tiny = (
         "--model.text_encoder=null",
+        "--model.text_config={hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32}",
         "--training.precision=fp32",
         "--training.epochs=1",
         "--training.num_workers=0",
