@@ -9,7 +9,7 @@ from transformers import AutoModelForVideoClassification
 from affecthub.inference.predict import load_pipeline
 
 from .hub.tiny import write_folder, write_long_clip
-from .modeling.conftest import CONFIGS, batch_of
+from .modeling.conftest import CONFIGS, batch_of, in_turns
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
 
@@ -25,13 +25,14 @@ def on_gpu(batch):
     return {name: value.cuda() for name, value in batch.items()}
 
 
-@pytest.fixture(params=[name for name in CONFIGS if name != "dialogue"])
+@pytest.fixture(params=CONFIGS)
 def both(request):
     """An architecture on the CPU, the same on the GPU, and a batch with labels."""
     config = CONFIGS[request.param]()
     torch.manual_seed(0)
     model = AutoModelForVideoClassification.from_config(config).eval()
     batch = batch_of(config.modalities, audio="input_values" if "audio_visual" in request.param else "input_features")
+    batch = in_turns(batch) if config.model_type == "dialogue" else batch
     labels = torch.tensor([0, 1, 0, 1])
     return model, copy.deepcopy(model).cuda(), batch | {"labels": labels}
 

@@ -21,7 +21,7 @@ from affecthub.inference.model_check import CHECK_FILE
 from affecthub.inference.onnx_model import NEW, ONNX_FILES, OnnxModel
 from affecthub.inference.predict import load_pipeline
 
-from ..modeling.conftest import CONFIGS, batch_of
+from ..modeling.conftest import CONFIGS, batch_of, in_turns
 from .conftest import write_model_folder
 
 EXPORTED = [name for name in CONFIGS if name in PROCESSORS or name.startswith("unimodal")]
@@ -42,17 +42,8 @@ def by_modality(config):
         long[name] = batch_of([name], audio=audio)
         short[name] = {key: v[:, :steps] if v.dim() > 1 else v for key, v in long[name].items()}
     if config.model_type == "dialogue":
-        return with_turns(long), with_turns(short)
+        return tuple({name: in_turns(part) for name, part in batch.items()} for batch in (long, short))
     return long, short
-
-
-def with_turns(batch):
-    """The inputs as those of four turns a sample."""
-    speakers = {"speaker_ids": torch.tensor([[1, 0, 0, 2]] * 4)}
-    return {
-        name: {key: torch.stack([v.roll(i, 0) for i in range(4)], dim=1) for key, v in part.items()} | speakers
-        for name, part in batch.items()
-    }
 
 
 @pytest.mark.parametrize("name", EXPORTED)

@@ -73,3 +73,9 @@ def batch_of(modalities, seed=0, audio="input_features"):
         "audio_attention_mask": torch.tensor([[1] * n + [0] * (37 - n) for n in (37, 16, 21, 3)]),
     }
     return {key: batch[key].clone() for name in modalities for key in KEYS[audio if name == "audio" else name]}
+
+
+def in_turns(batch):
+    """Inputs of samples as those of as many conversations of four turns each, whose speakers are told apart."""
+    speakers = {"speaker_ids": torch.tensor([[1, 0, 0, 2]] * 4)}
+    return {key: torch.stack([v.roll(i, 0) for i in range(4)], dim=1) for key, v in batch.items()} | speakers
