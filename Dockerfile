@@ -1,7 +1,8 @@
 # docker build -t affecthub .                                         with CUDA, whose libraries come with torch
 # docker build -t affecthub --build-arg INDEX=ADDRESS .               for a CPU: the address of PyTorch's CPU wheels
-# docker run --rm -v "$PWD:/work" affecthub predict clip.mp4 --model owner/name        (with CUDA: --gpus all)
-# Training: docker run --rm -v "$PWD:/work" affecthub train --recipe quickstart
+# docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" -v affecthub:/home/affecthub affecthub COMMAND ...
+#     COMMAND as `predict clip.mp4 --model owner/name`, or `train --recipe quickstart`; with CUDA: --gpus all.
+#     The volume `affecthub` keeps what was downloaded and rendered.
 ARG PYTHON=3.12
 FROM python:${PYTHON}-slim-bookworm AS build
 ARG INDEX=
@@ -13,9 +14,11 @@ RUN python -m venv /opt/affecthub \
 
 FROM python:${PYTHON}-slim-bookworm
 COPY --from=build /opt/affecthub /opt/affecthub
+# whoever runs it, by --user, can write at home
 RUN useradd --create-home --uid 1000 affecthub \
+    && chmod 1777 /home/affecthub \
     && install --directory --owner=affecthub /work
-ENV PATH="/opt/affecthub/bin:${PATH}"
+ENV HOME=/home/affecthub PATH="/opt/affecthub/bin:${PATH}"
 USER 1000
 WORKDIR /work
 ENTRYPOINT ["affecthub"]
