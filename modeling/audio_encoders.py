@@ -118,12 +118,12 @@ class AudioCnn(AudioConvolutions):
         self.blocks = nn.ModuleList(AudioBlock(before, after) for before, after in zip(sizes, channels, strict=False))
         self.pooling = POOLINGS[config.pooling](self.output_size)
 
-    def forward(self, input_features: torch.Tensor, feature_attention_mask: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, input_features: torch.Tensor, feature_attention_mask: torch.Tensor) -> torch.Tensor:
         """Encode a batch of clips.
 
         Args:
             input_features (batch, frames, mel bands): normalised log-mel energies.
-            feature_attention_mask (batch, frames), optional: 1 = real.
+            feature_attention_mask (batch, frames): 1 = real; 0 in all frames of a clip that is absent.
 
         Returns:
             (batch, channels of the last block).
@@ -131,11 +131,9 @@ class AudioCnn(AudioConvolutions):
         return self.pooling(*self.steps(input_features, feature_attention_mask))
 
     def steps(
-        self, input_features: torch.Tensor, feature_attention_mask: torch.Tensor | None
+        self, input_features: torch.Tensor, feature_attention_mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """What `forward` pools over time: (batch, half the frames, channels of the last block), and their mask."""
-        if feature_attention_mask is None:
-            feature_attention_mask = torch.ones(input_features.shape[:2], device=input_features.device)
         mask = feature_attention_mask.to(input_features.dtype).unsqueeze(1)
         hidden = input_features.transpose(1, 2) * mask
         for block in self.blocks:
@@ -238,10 +236,8 @@ class AudioCnn2d(AudioConvolutions):
         self.norm = PresentBatchNorm(self.output_size)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, input_features: torch.Tensor, feature_attention_mask: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, input_features: torch.Tensor, feature_attention_mask: torch.Tensor) -> torch.Tensor:
         """Encode a batch of clips: inputs as `AudioCnn.forward` -> (batch, `output_size`)."""
-        if feature_attention_mask is None:
-            feature_attention_mask = torch.ones(input_features.shape[:2], device=input_features.device)
         mask = feature_attention_mask.to(input_features.dtype)
         present = mask.amax(dim=1)
         features = input_features * mask.unsqueeze(-1)
@@ -273,12 +269,12 @@ class AudioFunctionals(nn.Module):
         self.norm = PresentBatchNorm(self.output_size)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, input_features: torch.Tensor, feature_attention_mask: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, input_features: torch.Tensor, feature_attention_mask: torch.Tensor) -> torch.Tensor:
         """Encode a batch of clips.
 
         Args:
             input_features (batch, frames, mel bands + 2): log-mel energies, pitch and periodicity.
-            feature_attention_mask (batch, frames), optional: 1 = real.
+            feature_attention_mask (batch, frames): 1 = real; 0 in all frames of a clip that is absent.
 
         Returns:
             (batch, `output_size`).
@@ -291,8 +287,6 @@ class AudioFunctionals(nn.Module):
                 f"input_features of width {input_features.shape[-1]}: {self.num_mel_bins} mel bands, pitch and "
                 "periodicity are needed; make them by LogMelFeatureExtractor(pitch=True)."
             )
-        if feature_attention_mask is None:
-            feature_attention_mask = torch.ones(input_features.shape[:2], device=input_features.device)
         mask = feature_attention_mask.to(input_features.dtype)
         pooled = functionals(input_features * mask.unsqueeze(-1), mask, self.num_mel_bins)
         return self.dropout(self.norm(pooled, mask.amax(dim=1)))

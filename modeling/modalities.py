@@ -57,6 +57,11 @@ def blank_absent(values: torch.Tensor, present: torch.Tensor, fill: int = 0) -> 
     return torch.where(present.view(-1, *[1] * (values.dim() - 1)), values, torch.as_tensor(fill, dtype=values.dtype))
 
 
+def real_steps(inputs: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """`mask` (batch, steps), 1 = real; without one, every step of `inputs` (batch, steps, ...) is."""
+    return torch.ones(inputs.shape[:2], dtype=torch.long, device=inputs.device) if mask is None else mask
+
+
 def drop_modalities(presence: torch.Tensor, probability: float) -> torch.Tensor:
     """Modality dropout: `presence` bool (batch, modalities) with each entry dropped with `probability`.
 

@@ -28,7 +28,7 @@ from .audio_encoders import AudioCnn
 from .base import Requests, on_request
 from .configuration_token_fusion import TokenFusionConfig
 from .fusion import ModalityTokens, average_present
-from .modalities import AUDIO, PHYSIO, TEXT, VIDEO, blank_absent, resolve_presence
+from .modalities import AUDIO, PHYSIO, TEXT, VIDEO, blank_absent, real_steps, resolve_presence
 from .modeling_trimodal import TrimodalForVideoClassification, TrimodalModel
 from .outputs import TokenFusionModelOutput, TrimodalClassifierOutput, requested
 from .tokens import Stream
@@ -154,7 +154,7 @@ class TokenFusionModel(TrimodalModel):
         """The steps of "cnn"; of the other encoders, which pool, their one vector a clip."""
         if isinstance(self.audio_model, AudioCnn):
             features = blank_absent(inputs, present).to(self.dtype)
-            real = None if feature_attention_mask is None else blank_absent(feature_attention_mask, present)
+            real = blank_absent(real_steps(inputs, feature_attention_mask), present)
             tokens, mask = self.audio_model.steps(features, real)
             return Stream(tokens, mask.bool() & present.unsqueeze(1))
         return Stream(self.audio_vectors(inputs, feature_attention_mask, present).unsqueeze(1), present.unsqueeze(1))

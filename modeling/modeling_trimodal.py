@@ -32,7 +32,7 @@ from .encoders import (
 )
 from .fusion import ModalityTokens, PathWeights
 from .heads import ClassifierHead
-from .modalities import AUDIO, MAIN_INPUTS, TEXT, VIDEO, blank_absent, resolve_presence
+from .modalities import AUDIO, MAIN_INPUTS, TEXT, VIDEO, blank_absent, real_steps, resolve_presence
 from .outputs import TrimodalClassifierOutput, TrimodalModelOutput, requested
 from .pooling import POOLINGS
 from .pretrained_audio import LayerWeights, PretrainedAudio, audio_model_from_config, audio_model_from_pretrained
@@ -236,9 +236,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
             inputs, feature_attention_mask: as `forward` takes them, in `input_values` or `input_features`.
             present (batch,), bool.
         """
-        if feature_attention_mask is None:
-            feature_attention_mask = torch.ones(inputs.shape[:2], dtype=torch.long, device=inputs.device)
-        mask = blank_absent(feature_attention_mask, present, fill=1)
+        mask = blank_absent(real_steps(inputs, feature_attention_mask), present, fill=1)
         return self.audio_model(blank_absent(inputs, present).to(self.dtype), mask)
 
     def audio_vectors(
@@ -251,8 +249,7 @@ class TrimodalModel(TrimodalPreTrainedModel):
         """What the audio encoder gives, pooled over time: (batch, its output size)."""
         if self.config.audio_config is None:
             features = blank_absent(inputs, present).to(self.dtype)
-            mask = None if feature_attention_mask is None else blank_absent(feature_attention_mask, present)
-            return self.audio_model(features, mask)
+            return self.audio_model(features, blank_absent(real_steps(inputs, feature_attention_mask), present))
         if audio_features is None:
             audio_features = self.encode_audio(inputs, feature_attention_mask, present)
         return self.audio_model.layer_weights(blank_absent(audio_features, present))
@@ -278,11 +275,10 @@ class TrimodalModel(TrimodalPreTrainedModel):
         self, pixel_values_videos: Tensor, video_attention_mask: Tensor | None, present: Tensor, **requests
     ) -> Stream:
         """A vector a frame: (batch, frames, `vision_output_size`)."""
-        if video_attention_mask is None:
-            video_attention_mask = torch.ones(pixel_values_videos.shape[:2], device=pixel_values_videos.device)
+        mask = blank_absent(real_steps(pixel_values_videos, video_attention_mask), present)
         pixels = blank_absent(pixel_values_videos, present).to(self.dtype)
         vectors, fields = encode_frames(self.vision_model, pixels, **requests)
-        return Stream(vectors, blank_absent(video_attention_mask, present).bool(), fields)
+        return Stream(vectors, mask.bool(), fields)
 
     def _stack(self, embeddings: dict, presence: Tensor) -> Tensor:
         """Embeddings (batch, modalities, hidden size), 0 where absent."""

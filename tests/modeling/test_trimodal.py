@@ -296,3 +296,18 @@ def test_batch_statistics_are_those_of_the_samples_that_have_sound():
     torch.testing.assert_close(norm.running_mean, plain.running_mean)
     alone = norm(values, torch.tensor([0, 0, 1, 0, 0, 0]))[2]  # one has no variance: by the running statistics
     torch.testing.assert_close(alone, (values[2] - plain.running_mean) / (norm.running_var + norm.eps).sqrt())
+
+
+@pytest.mark.parametrize("audio_encoder", ["cnn", "cnn2d", "functionals"])
+def test_who_has_no_sound_counts_in_no_statistics_also_without_a_mask_of_frames(inputs_for, audio_encoder):
+    num_mel_bins = 8 if audio_encoder == "functionals" else 10
+    config = TrimodalLateFusionConfig(**{**TINY, "num_mel_bins": num_mel_bins}, audio_encoder=audio_encoder)
+    inputs = inputs_for(["text", "audio"]) | {"audio_present": torch.tensor([0, 1, 1, 1])}
+    everywhere = torch.ones_like(inputs.pop("feature_attention_mask"))
+
+    def learned(**masks):
+        torch.manual_seed(0)
+        model = TrimodalLateFusionForVideoClassification(config).train()
+        return model(**inputs, **masks).logits, dict(model.trimodal.audio_model.named_buffers())
+
+    torch.testing.assert_close(learned(), learned(feature_attention_mask=everywhere))
