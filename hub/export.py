@@ -308,7 +308,8 @@ def write_int8(exact: Path, path: Path) -> None:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    graph = onnx.load(exact).graph
+    model = onnx.load(exact)
+    graph = model.graph
     large = {weights.name for weights in graph.initializer if math.prod(weights.dims) >= SMALLEST}
     products = [node for node in graph.node if node.op_type in QUANTIZED]
     small = [node.name for node in products if not large & {*node.input}]
@@ -318,8 +319,11 @@ def write_int8(exact: Path, path: Path) -> None:
             "accuracy: leave --int8 out."
         )
     options = {"per_channel": True, "weight_type": QuantType.QInt8, "nodes_to_exclude": small}
+    graph.ClearField(
+        "value_info"
+    )  # onnxruntime before 1.32 transposes weights and keeps the shapes that are told here
     with _quiet():
-        quantize_dynamic(exact, path, op_types_to_quantize=QUANTIZED, **options)
+        quantize_dynamic(model, path, op_types_to_quantize=QUANTIZED, **options)
 
 
 def _free_axes(value: Tensor, other: Tensor) -> dict[int, Any]:
