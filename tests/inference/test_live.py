@@ -154,37 +154,35 @@ def test_a_camera_that_is_lost_and_one_that_is_stopped(root, monkeypatch, capsys
     assert "nothing came for 0.3 s" in capsys.readouterr().err
 
 
+def ticking(seconds, make, opens=0.0, count=100_000):
+    """What a device gives every so many seconds, by its own clock."""
+    time.sleep(opens)
+    begin = time.monotonic()
+    for _ in range(count):
+        yield make(time.monotonic() - begin)
+        time.sleep(seconds)
+
+
 def test_a_camera_and_a_microphone_share_a_clock(pipe, monkeypatch):
-    """The camera opens 0.5 s after the microphone; each counts from its own beginning."""
+    def frames(**options):
+        return ticking(0.02, lambda now: (now, np.zeros((16, 16, 3), np.uint8)), **options)
 
-    def frames(camera):
-        time.sleep(0.5)
-        begin = time.monotonic()
-        while True:
-            yield time.monotonic() - begin, np.zeros((16, 16, 3), np.uint8)
-            time.sleep(0.02)
+    def sounds(**options):
+        return ticking(0.1, lambda now: Sound(now, np.full(1600, 0.1, np.float32), 16_000), **options)
 
-    def sounds(source, count=10_000):
-        for number in range(count):
-            time.sleep(0.1)
-            yield Sound(number / 10, np.full(1600, 0.1, np.float32), 16_000)
+    def live(cameras_frames, microphones_sounds, **options):
+        monkeypatch.setattr(live_module, "camera_frames", lambda camera: cameras_frames)
+        monkeypatch.setattr(live_module, "microphone_sounds", lambda source: microphones_sounds)
+        return Live(pipe, "0", "microphone", rate=5, window_seconds=1, **options)
 
-    monkeypatch.setattr(live_module, "camera_frames", frames)
-    monkeypatch.setattr(live_module, "microphone_sounds", sounds)
-    live = Live(pipe, "0", "microphone", rate=5, window_seconds=1, seconds=3)
-    newest = [live.recent.newest() for answer in live if answer["modalities"] == ["audio", "video"]][-1]
-    seen = [event for event in newest.events if not isinstance(event, Sound)]
-    heard = [event for event in newest.events if isinstance(event, Sound)]
-    assert abs(seen[-1].end - heard[-1].end) < 0.3 and 2 < seen[-1].end < 3.5
-    with pytest.raises(MediaError, match="^camera 0: nothing came for 0.5 s"):
-        monkeypatch.setattr(
-            live_module, "camera_frames", lambda camera: itertools.chain(itertools.islice(frames(0), 9), stalled())
-        )
-        list(Live(pipe, "0", "microphone", rate=5, window_seconds=1, limits="idle_seconds=0.5"))
+    watching = live(frames(opens=1.5), sounds())  # each counts from its own beginning
+    assert next(answer for answer in watching if answer["modalities"] == ["audio", "video"])
+    ends = {type(event): event.end for event in watching.recent.newest().events}
+    assert len(ends) == 2 and np.ptp(list(ends.values())) < 1.0 and min(ends.values()) > 1.5
+    with pytest.raises(MediaError, match="^camera 0: nothing came for 1.5 s"):
+        list(live(itertools.chain(frames(count=9), stalled()), sounds(), limits="idle_seconds=1.5"))
     with pytest.raises(MediaError, match="^microphone: it was lost"):
-        monkeypatch.setattr(live_module, "camera_frames", frames)
-        monkeypatch.setattr(live_module, "microphone_sounds", lambda source: sounds(source, 9))
-        list(Live(pipe, "0", "microphone", rate=5, window_seconds=1))
+        list(live(frames(), sounds(count=9)))
 
 
 def test_sources_that_do_not_go_together_are_refused(pipe, root):

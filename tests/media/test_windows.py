@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from affecthub.media import container
+from affecthub.media import container, windows
 from affecthub.media.container import MediaError, open_media
 from affecthub.media.decode import read_clip
 from affecthub.media.windows import (
@@ -202,6 +202,15 @@ def test_a_list_of_other_files_opens_none_of_them(render, tmp_path, monkeypatch,
     (tmp_path / "clip.mp4").write_bytes(script)
     with pytest.raises(MediaError):
         open_media(io.BytesIO(script) if form == "bytes" else tmp_path / "clip.mp4")
+
+
+def test_two_devices_are_put_on_one_clock(monkeypatch):
+    now = iter([103.0, 104.1])
+    monkeypatch.setattr(windows, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    frames = pictures_of((n / 10, np.zeros((2, 2, 3), np.uint8)) for n in range(3))
+    sounds = (Sound(n / 10, np.zeros(10, np.float32), 100) for n in range(3))
+    assert [event.time for event in windows.on_one_clock(frames, 100.0)] == pytest.approx([3.0, 3.1, 3.2])
+    assert [event.time for event in windows.on_one_clock(sounds, 100.0)] == pytest.approx([4.0, 4.1, 4.2])
 
 
 def test_a_camera_that_is_not_there_is_named():
