@@ -20,10 +20,11 @@ from pathlib import Path
 import pandas as pd
 import psutil
 from measure import Goal, report
-from pipeline_overhead import QUICK, make_pipeline
+from pipeline_overhead import QUICK, make_parts
 from sample_media import repeat_clip, write_clip
 
 from affecthub.datasets_scripts.synthetic.study import render_sample_genex
+from affecthub.inference.pipeline_affect import AffectRecognitionPipeline
 
 MINUTES = (1, 10, 60)
 SIZE = (160, 90)
@@ -40,7 +41,9 @@ def main() -> None:
     parser.add_argument("--one", type=Path, help="predict on this file, and measure nothing")
     options = parser.parse_args()
     if options.one:
-        sum(1 for _ in make_pipeline(QUICK).stream(options.one, window_seconds=5))
+        model, processor = make_parts(QUICK)
+        pipe = AffectRecognitionPipeline(model, processor=processor, device="cpu")
+        sum(1 for _ in pipe.stream(options.one, window_seconds=5))
         return
     with tempfile.TemporaryDirectory() as folder:
         rows = [

@@ -52,12 +52,6 @@ def main(arguments: list[str] | None = None) -> None:
     report("one clip through the pipeline", table(times, OURS), goals, options.output, times=times)
 
 
-def make_pipeline(sizes: dict[str, int]) -> AffectRecognitionPipeline:
-    """That of `make_parts`."""
-    model, processor = make_parts(sizes)
-    return AffectRecognitionPipeline(model, processor=processor, device="cpu")
-
-
 def make_parts(
     sizes: dict[str, int], sound: LogMelFeatureExtractor | None = None
 ) -> tuple[TrimodalEnsembleForVideoClassification, TrimodalProcessor]:

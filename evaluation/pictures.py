@@ -305,9 +305,8 @@ def plot_timeline(
     """
     names = list(answers[0]["scores"])
     means = {name: float(np.mean([answer["scores"][name] for answer in answers])) for name in names}
-    drawn = [
-        name for name in names if name in sorted(names, key=lambda name: means[name], reverse=True)[:TIMELINE_LABELS]
-    ]
+    highest = sorted(names, key=lambda name: means[name], reverse=True)[:TIMELINE_LABELS]
+    drawn = [name for name in names if name in highest]
     colours, strokes = colours_of(names), dict(zip(names, itertools.cycle(STROKES), strict=False))
     note = f"the {len(drawn)} highest of {len(names)} labels" if len(drawn) < len(names) else ""
     if len(answers) == 1:

@@ -132,6 +132,11 @@ class Predictions:
             return None
         return np.array(self.table[name].to_pylist(), dtype=object)
 
+    @property
+    def keys(self) -> list[str]:
+        """What names each row, as text."""
+        return [str(key) for key in self.table["key"].to_pylist()]
+
     def width(self, task: str) -> int:
         """Numbers that are told of a row."""
         return 1 if self.tasks[task]["kind"] == "binary" else len(self.tasks[task]["labels"])

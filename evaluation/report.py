@@ -289,7 +289,7 @@ def of_card(report: Mapping[str, Any], place: int) -> CardPart:
 
 def _places(rows: Predictions, pool: Pool) -> np.ndarray:
     """Where the rows of a pool are in a table, in the pool's order."""
-    place = {str(key): i for i, key in enumerate(rows.table["key"].to_pylist())}
+    place = {key: i for i, key in enumerate(rows.keys)}
     return np.array([place[str(key)] for key in pool.keys])
 
 

@@ -319,9 +319,8 @@ def write_int8(exact: Path, path: Path) -> None:
             "accuracy: leave --int8 out."
         )
     options = {"per_channel": True, "weight_type": QuantType.QInt8, "nodes_to_exclude": small}
-    graph.ClearField(
-        "value_info"
-    )  # onnxruntime before 1.32 transposes weights and keeps the shapes that are told here
+    # shapes that are told here would outlive the transposing of weights, in onnxruntime before 1.32
+    graph.ClearField("value_info")
     with _quiet():
         quantize_dynamic(model, path, op_types_to_quantize=QUANTIZED, **options)
 

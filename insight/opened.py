@@ -60,7 +60,7 @@ class OpenedRun:
         if not (self.folder / PREDICTIONS_FILE).is_file():
             return Clusters("row", np.arange(len(kept)))
         predictions, keys = read_predictions(self.folder), samples.rows["key"]
-        place = {str(key): i for i, key in enumerate(predictions.of(self.split).table["key"].to_pylist())}
+        place = {key: i for i, key in enumerate(predictions.of(self.split).keys)}
         if unknown := [keys[index] for index in kept if str(keys[index]) not in place]:
             raise ValueError(
                 f"{self.folder}: row {unknown[0]!r} is not in its predictions: its data were changed since; put them "

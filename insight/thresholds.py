@@ -85,8 +85,7 @@ def suggest(run: OpenedRun, most: int = 1000) -> Suggested:
     predictions, clusters = all_splits.of(run.split), clusters_of(all_splits, run.split)
     task = next(iter(predictions.tasks))
     what, errors = errors_of(predictions, task)
-    keys = [str(key) for key in predictions.table["key"].to_pylist()]
-    found = curves_of(measure(run, most), errors, keys, clusters)
+    found = curves_of(measure(run, most), errors, predictions.keys, clusters)
     return Suggested(split=run.split, error=f"{what}, {task}", clusters=str(clusters), curves=found)
 
 
